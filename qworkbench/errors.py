@@ -1,0 +1,65 @@
+"""Errors that a user reads: one sentence that names the value, the rule and the next step.
+
+Every error raised on purpose derives from :class:`QWorkbenchError`, so that the magics and the widget can print it
+without a traceback and nothing else is swallowed. Knows nothing of graphs, marches or notebooks.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class QWorkbenchError(Exception):
+    """Base of every error that qworkbench raises on purpose; ``str(error)`` is one readable sentence."""
+
+
+class CaptureError(QWorkbenchError):
+    """A model could not be turned into a graph; the text names the user's file and line where it is known."""
+
+
+class UnknownNameError(QWorkbenchError):
+    """A name (node, march, subcommand, dtype ...) that does not exist; the text holds the nearest match."""
+
+
+class EditError(QWorkbenchError):
+    """An edit that cannot be applied; the workbench stays as it was."""
+
+
+class CalibrationError(QWorkbenchError):
+    """Calibration data that cannot be used (shape, NaN, empty)."""
+
+
+class FileFormatError(QWorkbenchError):
+    """A file that is not what its name says, is damaged, or belongs to another model."""
+
+
+class EmulationError(QWorkbenchError):
+    """The integer plan could not be built or run."""
+
+
+class Cancelled(QWorkbenchError):
+    """The user cancelled a job; results up to the last finished state are kept."""
+
+
+def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
+    """Return up to `count` names of `known` closest to `name`, best first.
+
+    A name that contains `name` (or is contained in it) counts as close even where the edit distance is large, since
+    users type the last part of ``layer1.0.conv1``.
+    """
+    pool = list(dict.fromkeys(known))
+    lowered = name.lower()
+    containing = [k for k in pool if lowered and (lowered in k.lower() or k.lower() in lowered) and k]
+    close = difflib.get_close_matches(name, pool, n=count, cutoff=0.5)
+    return list(dict.fromkeys([*close, *sorted(containing, key=len)]))[:count]
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """Build the error for an unknown `name`: ``no node 'sofmax'; did you mean 'softmax'?``."""
+    pool = list(dict.fromkeys(known))
+    hints = nearest(str(name), pool)
+    if hints:
+        return UnknownNameError(f"no {what} {name!r}; did you mean {' or '.join(map(repr, hints))}?")
+    shown = ", ".join(pool[:8]) + (" ..." if len(pool) > 8 else "")
+    return UnknownNameError(f"no {what} {name!r}; known: {shown or 'none'}")

@@ -1,0 +1,330 @@
+"""The graph: a flat list of small frozen values in topological order, the same for every front end.
+
+Weights stay references into the user's live module (``Value.ref``); an edit returns a new graph that shares every
+node and value it did not touch. Fusion, placement, dtypes and scales are overlays keyed by node name and are not
+known here. See :mod:`qworkbench.graph.vocabulary` for the operators and their attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from qworkbench.errors import QWorkbenchError, unknown_name
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import torch
+
+ValueKind = Literal["input", "activation", "parameter", "buffer", "constant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sym:
+    """A dimension that follows the batch: ``factor * batch``."""
+
+    factor: int = 1
+
+    def __str__(self) -> str:
+        return "B" if self.factor == 1 else f"{self.factor}*B"
+
+
+Dim = int | Sym
+Shape = tuple[Dim, ...]
+
+
+def resolve(value: Any, batch: int) -> Any:
+    """Replace every :class:`Sym` inside `value` (nested tuples and lists too) by ``factor * batch``."""
+    if isinstance(value, Sym):
+        return value.factor * batch
+    if isinstance(value, (tuple, list)):
+        return type(value)(resolve(v, batch) for v in value)
+    return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """One tensor of the graph.
+
+    Attributes
+    ----------
+    name : str
+        Unique. A node's only output carries the node's name; several outputs are ``name:0``, ``name:1`` ...
+    kind : "input" | "activation" | "parameter" | "buffer" | "constant"
+    shape : tuple of int or Sym
+        ``Sym`` marks dimensions that follow the batch.
+    dtype : str
+        torch dtype without the prefix: ``"float32"``, ``"int64"``, ``"bool"``.
+    producer : str or None
+        Name of the node that makes it.
+    ref : str or None
+        Dotted path of a parameter or buffer in ``Graph.root``.
+    data : torch.Tensor or None
+        Content of a constant.
+    """
+
+    name: str
+    kind: ValueKind
+    shape: Shape
+    dtype: str = "float32"
+    producer: str | None = None
+    ref: str | None = None
+    data: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One operator call.
+
+    Attributes
+    ----------
+    name : str
+        What the user wrote: ``layer1.0.conv1``, ``layer1.0.relu#1`` (second call), ``layer1.0._generated_add_0``.
+    op : str
+        ONNX operator name, or ``"Opaque"`` for a call that is carried through and run by torch on the CPU.
+    inputs, outputs : tuple of str
+        Value names; ``None`` marks an absent optional input.
+    attrs : Mapping
+        JSON-able attributes, as :mod:`qworkbench.graph.vocabulary` defines them for `op`.
+    module_path, module_class : str or None
+        Leaf module the call came from (``layer1.0.conv1``, ``Conv2d``); None for functional calls.
+    call_index : int
+        0 for the first call of that module, 1 for the second ...
+    scope : str
+        Innermost module that contains the call.
+    source_op : str
+        ``nn.Conv2d``, ``torch.cat``, ``onnx:Conv``.
+    location : tuple of (str, int) or None
+        The user's file and line.
+    parent : str or None
+        Composite that this node was expanded from (attention, LSTM cell ...).
+    call : callable or None
+        Runs an ``Opaque`` node: ``call(*tensors) -> tensor or tuple of tensors``.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str | None, ...]
+    outputs: tuple[str, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    module_path: str | None = None
+    module_class: str | None = None
+    call_index: int = 0
+    scope: str = ""
+    source_op: str = ""
+    location: tuple[str, int] | None = None
+    parent: str | None = None
+    call: Callable[..., Any] | None = None
+
+    @property
+    def output(self) -> str:
+        """Name of the first output value."""
+        return self.outputs[0]
+
+
+class NodeTable:
+    """The nodes in topological order: iterate over nodes, look one up by name, test a name with ``in``."""
+
+    __slots__ = ("_by_name",)
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self._by_name: dict[str, Node] = {}
+        for node in nodes:
+            if node.name in self._by_name:
+                raise QWorkbenchError(f"two nodes are named {node.name!r}")
+            self._by_name[node.name] = node
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __getitem__(self, name: str) -> Node:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise unknown_name("node", name, self._by_name) from None
+
+    def get(self, name: str) -> Node | None:
+        """Return the node called `name`, or None."""
+        return self._by_name.get(name)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names in topological order."""
+        return tuple(self._by_name)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} nodes: {', '.join(list(self._by_name)[:6])}{' ...' if len(self) > 6 else ''}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A model as named operators.
+
+    Attributes
+    ----------
+    nodes : NodeTable
+    values : Mapping of str to Value
+    inputs : tuple of str
+        Value names of the model's tensor inputs, in call order.
+    outputs : tuple of str
+        Value names of the model's tensor outputs, flattened; `output_names` are what tables print.
+    output_names : tuple of str
+    root : torch.nn.Module or None
+        Owner of parameters and buffers (None for a graph whose weights are all constants).
+    batch : int
+        Batch size of the example: what ``Sym`` stands for unless a run says otherwise.
+    source : "torch" | "onnx"
+    in_spec, out_spec : object
+        pytree specs that turn call arguments into the flat inputs, and flat outputs into what the model returned.
+    call_counts : Mapping of str to int
+        How often each leaf module was called.
+    """
+
+    nodes: NodeTable
+    values: Mapping[str, Value]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    output_names: tuple[str, ...]
+    root: torch.nn.Module | None = None
+    batch: int = 1
+    source: Literal["torch", "onnx"] = "torch"
+    in_spec: Any = None
+    out_spec: Any = None
+    call_counts: Mapping[str, int] = field(default_factory=dict)
+    name: str = "model"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+
+    # -- queries ----------------------------------------------------------------------------------------------------
+    @cached_property
+    def _users(self) -> dict[str, tuple[tuple[Node, int], ...]]:
+        users: dict[str, list[tuple[Node, int]]] = {}
+        for node in self.nodes:
+            for slot, name in enumerate(node.inputs):
+                if name is not None:
+                    users.setdefault(name, []).append((node, slot))
+        return {k: tuple(v) for k, v in users.items()}
+
+    def users(self, value: str) -> tuple[tuple[Node, int], ...]:
+        """Return every (node, input slot) that reads `value`, in topological order."""
+        return self._users.get(value, ())
+
+    def producer(self, value: str | None) -> Node | None:
+        """Return the node that makes `value`; None for inputs, parameters, constants and absent inputs."""
+        if value is None:
+            return None
+        name = self.values[value].producer
+        return None if name is None else self.nodes[name]
+
+    def is_activation(self, value: str | None) -> bool:
+        """Tell whether `value` depends on the model's inputs (input or activation, not a weight or constant)."""
+        return value is not None and self.values[value].kind in ("input", "activation")
+
+    def data_inputs(self, node: Node) -> tuple[str, ...]:
+        """Return the inputs of `node` that are activations or model inputs."""
+        return tuple(v for v in node.inputs if v is not None and self.is_activation(v))
+
+    def predecessors(self, node: Node) -> tuple[Node, ...]:
+        """Return the distinct nodes that feed `node`, in input order."""
+        found = (self.producer(v) for v in node.inputs)
+        return tuple(dict.fromkeys(n for n in found if n is not None))
+
+    def successors(self, node: Node) -> tuple[Node, ...]:
+        """Return the distinct nodes that read an output of `node`, in topological order."""
+        return tuple(dict.fromkeys(user for out in node.outputs for user, _ in self.users(out)))
+
+    def shape(self, value: str, batch: int | None = None) -> tuple[int, ...]:
+        """Return the shape of `value` with the batch filled in (the example's unless `batch` is given)."""
+        return tuple(resolve(self.values[value].shape, self.batch if batch is None else batch))
+
+    def tensor(self, value: str) -> torch.Tensor:
+        """Return the live tensor of a parameter, buffer or constant."""
+        entry = self.values[value]
+        if entry.data is not None:
+            return entry.data
+        if entry.ref is None or self.root is None:
+            raise QWorkbenchError(f"value {value!r} is a {entry.kind}; it has no content outside a run")
+        found: Any = self.root
+        for part in entry.ref.split("."):
+            found = getattr(found, part)
+        tensor: torch.Tensor = found
+        return tensor
+
+    @cached_property
+    def nx(self) -> nx.DiGraph:
+        """Read-only networkx view keyed by node name; edges carry the value that flows."""
+        import networkx as nx
+
+        view = nx.DiGraph()
+        for node in self.nodes:
+            view.add_node(node.name, op=node.op)
+        for node in self.nodes:
+            for value in node.inputs:
+                producer = self.producer(value)
+                if producer is not None:
+                    view.add_edge(producer.name, node.name, value=value)
+        return nx.freeze(view)
+
+    def cone(self, names: Iterable[str]) -> frozenset[str]:
+        """Return the nodes in `names` and everything downstream of them."""
+        import networkx as nx
+
+        found: set[str] = set()
+        for name in names:
+            if name not in self.nodes:
+                raise unknown_name("node", name, self.nodes.names())
+            if name not in found:
+                found |= {name} | nx.descendants(self.nx, name)
+        return frozenset(found)
+
+    # -- change -----------------------------------------------------------------------------------------------------
+    def with_nodes(
+        self,
+        nodes: Iterable[Node],
+        values: Iterable[Value] = (),
+        *,
+        outputs: tuple[str, ...] | None = None,
+    ) -> Graph:
+        """Return a graph with these `nodes` (topological order), `values` added or replaced, unused values dropped."""
+        table = NodeTable(nodes)
+        merged = {**self.values, **{v.name: v for v in values}}
+        new_outputs = self.outputs if outputs is None else outputs
+        used = set(self.inputs) | set(new_outputs)
+        for node in table:
+            used.update(v for v in node.inputs if v is not None)
+            used.update(node.outputs)
+        graph = replace(self, nodes=table, values={k: v for k, v in merged.items() if k in used}, outputs=new_outputs)
+        graph.check()
+        return graph
+
+    def check(self) -> None:
+        """Verify the invariants: single assignment, topological order, producers, known outputs.
+
+        Raises
+        ------
+        QWorkbenchError
+            Naming the first node or value that breaks one.
+        """
+        ready = {name for name, value in self.values.items() if value.kind != "activation"}
+        for node in self.nodes:
+            for name in node.inputs:
+                if name is not None and name not in ready:
+                    raise QWorkbenchError(f"node {node.name!r} reads {name!r} before it is made")
+            for name in node.outputs:
+                if name in ready:
+                    raise QWorkbenchError(f"value {name!r} is made twice, last by {node.name!r}")
+                if self.values[name].producer != node.name:
+                    raise QWorkbenchError(f"value {name!r} does not name {node.name!r} as its producer")
+                ready.add(name)
+        for name in self.outputs:
+            if name not in ready:
+                raise QWorkbenchError(f"model output {name!r} is made by no node")
