@@ -1,0 +1,78 @@
+/**
+ * The view model that the kernel sends: what to draw and what to say about it.
+ *
+ * Coordinates are in drawing units (1 unit = 1 CSS pixel at zoom 1), computed once in Python. Nothing here knows Jupyter.
+ */
+
+/** Where a node runs; NONE stands for nodes that vanish on the device (Dropout, Identity) and for graph inputs and outputs. */
+export type Place = 'BPU' | 'CPU' | 'NONE';
+export type NodeKind = 'op' | 'input' | 'output' | 'module';
+export type QuantClass = 'active' | 'passive' | 'manual' | 'none';
+export type Boundary = 'quantize' | 'dequantize' | 'requantize';
+
+export interface ViewNode {
+  id: string;
+  label: string;
+  op: string;
+  kind: NodeKind;
+  on: Place;
+  /** Centre and size. */
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+  quant_class: QuantClass;
+  dtype: string;
+  subgraph: number | null;
+  /** Name of the fused unit, empty when the node stands alone. */
+  group: string;
+  module: string;
+  edited: boolean;
+  /** A unit convolution that the user inserted. */
+  inserted: boolean;
+  cosine: number | null;
+  l1: number | null;
+  /** Module boxes: ops inside, and the share of them on the BPU in 0..1. */
+  count?: number;
+  bpu_share?: number | null;
+  reason: string;
+}
+
+export interface ViewEdge {
+  source: string;
+  target: string;
+  value: string;
+  /** Polyline including both ends, routed around nodes. */
+  points: [number, number][];
+  boundary: Boundary | null;
+  elements: number;
+}
+
+export interface GraphView {
+  schema: number;
+  title: string;
+  sentence: string;
+  width: number;
+  height: number;
+  direction: string;
+  nodes: ViewNode[];
+  edges: ViewEdge[];
+  collapsed: string[];
+  /** Paths that can be collapsed. */
+  modules: string[];
+}
+
+export const SCHEMA = 1;
+export const VIEW_MIME = 'application/vnd.qworkbench.view+json';
+
+/** Return `data` as a view, or null when it is not one that this code can draw. */
+export function asView(data: unknown): GraphView | null {
+  const view = data as Partial<GraphView> | null;
+  const whole =
+    typeof view === 'object' &&
+    view !== null &&
+    view.schema === SCHEMA &&
+    Array.isArray(view.nodes) &&
+    Array.isArray(view.edges);
+  return whole ? (view as GraphView) : null;
+}
