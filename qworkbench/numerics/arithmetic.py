@@ -66,6 +66,24 @@ class Requantize:
     kind: Multiplier = "float32"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Residual:
+    """Second operand of an Add that is fused into a multiply-accumulate: it enters the int32 accumulator.
+
+    ``acc += round_half_even(codes * ratio[c])``, the product in float64.
+
+    Attributes
+    ----------
+    codes : numpy.ndarray
+        int8 or int16, the shape of the output.
+    ratio : numpy.ndarray
+        float64, shape (1,) or (channels,): ``s_residual / (s_x * s_w[c])``, finite and >= 0.
+    """
+
+    codes: np.ndarray
+    ratio: np.ndarray
+
+
 @dataclass(frozen=True, slots=True)
 class ConvGeometry:
     """Window of a convolution or pooling over H and W; pads are (top, left, bottom, right)."""
@@ -89,4 +107,17 @@ class ConvGeometry:
             if ceil_mode and steps * self.strides[axis] >= length + begin:
                 steps -= 1
             sizes.append(steps + 1)
+        return sizes[0], sizes[1]
+
+    def transposed_output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the output height and width of a transposed convolution over a `height` x `width` input."""
+        sizes = [
+            (length - 1) * self.strides[axis]
+            + self.dilations[axis] * (self.kernel[axis] - 1)
+            + 1
+            + self.output_padding[axis]
+            - self.pads[axis]
+            - self.pads[axis + 2]
+            for axis, length in enumerate((height, width))
+        ]
         return sizes[0], sizes[1]

@@ -1,0 +1,71 @@
+"""Weights, biases and multipliers of multiply-accumulate operators as integers.
+
+Weights are symmetric per output channel, the bias lives on the accumulator's scale ``s_x * s_w[c]`` (documented public
+facts of the toolchain). Pure numpy; knows arrays and scales only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from qworkbench.errors import EmulationError
+from qworkbench.numerics.arithmetic import Multiplier
+from qworkbench.numerics.dtypes import NUMPY, QMAX, QMIN
+
+
+def quantize_weight(w: np.ndarray, channel_axis: int, dtype: str = "int8") -> tuple[np.ndarray, np.ndarray]:
+    """Return the codes of `w` and one scale per channel.
+
+    ``s[c] = max|w[c]| / 127`` (int16: 32767) in float32, an all-zero channel has scale 1;
+    ``q = clamp(round_half_even(w / s))``.
+
+    Parameters
+    ----------
+    w : numpy.ndarray
+        float32, finite.
+    channel_axis : int
+        Of the output channel: 0 for Conv and Gemm, 1 for ConvTranspose with group 1.
+    dtype : "int8" | "int16"
+
+    Returns
+    -------
+    codes : numpy.ndarray
+        `dtype`, the shape of `w`, C-contiguous.
+    scale : numpy.ndarray
+        float32, (channels,).
+    """
+    w = np.asarray(w, dtype=np.float32)
+    if not np.isfinite(w).all():
+        raise EmulationError(f"a weight of shape {w.shape} holds NaN or infinity, which has no code")
+    axes = tuple(axis for axis in range(w.ndim) if axis != channel_axis % w.ndim)
+    largest = np.abs(w).max(axis=axes, initial=0.0)
+    scale = np.where(largest > 0, np.maximum(largest / np.float32(QMAX[dtype]), np.finfo(np.float32).tiny), 1)
+    scale = scale.astype(np.float32)
+    shape = [1] * w.ndim
+    shape[channel_axis] = scale.size
+    codes = np.clip(np.rint(w / scale.reshape(shape)), QMIN[dtype], QMAX[dtype])
+    return np.ascontiguousarray(codes.astype(NUMPY[dtype])), scale
+
+
+def quantize_bias(b: np.ndarray, s_x: float, s_w: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return ``round_half_even(b / (s_x * s_w[c]))`` as int32 and how many channels saturated; float64 throughout.
+
+    `b` is float32 (channels,), `s_w` is float32 (channels,) or (1,).
+    """
+    if not np.isfinite(b).all():
+        raise EmulationError(f"a bias of shape {np.shape(b)} holds NaN or infinity, which has no code")
+    with np.errstate(over="ignore"):
+        real = np.rint(np.asarray(b, dtype=np.float64) / (float(s_x) * np.asarray(s_w, dtype=np.float64)))
+    saturated = np.clip(real, QMIN["int32"], QMAX["int32"])
+    return saturated.astype(np.int32), int(np.count_nonzero(saturated != real))
+
+
+def conv_multiplier(s_x: float, s_w: np.ndarray, s_y: float, kind: Multiplier) -> np.ndarray:
+    """Return ``s_x * s_w[c] / s_y`` as float64, (channels,).
+
+    ``float32``: ``(s_x * s_w) / s_y`` with both steps in float32, as ONNX Runtime's QLinearConv; others in float64.
+    """
+    real: Any = np.float32 if kind == "float32" else np.float64
+    return np.atleast_1d((real(s_x) * np.asarray(s_w, dtype=real)) / real(s_y)).astype(np.float64)
