@@ -1,0 +1,126 @@
+"""Run a calibration set through the float graph and keep a sketch of every activation.
+
+Memory does not grow with the number of samples: activations are freed as soon as no later op reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qworkbench.calibration.method import Statistics
+from qworkbench.calibration.sketch import Sketch
+from qworkbench.errors import CalibrationError, Cancelled
+from qworkbench.graph.execute import feeds_of, run_float
+from qworkbench.graph.ir import Graph, Node
+
+if TYPE_CHECKING:
+    import torch
+
+Progress = Callable[[int, int | None], None]
+
+
+def collect(
+    graph: Graph,
+    batches: Iterable[Any],
+    *,
+    per_channel: bool = False,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Statistics:
+    """Observe every float activation of `graph` over `batches`.
+
+    Parameters
+    ----------
+    graph : Graph
+    batches : iterable
+        Each item is what the model takes: a tensor or array, a tuple, or a dict by input name.
+    per_channel : bool
+        Keep per-channel histograms of rank-4 values, too (needed for percentiles per channel).
+    progress : callable, optional
+        Called with (batches done, None or total).
+    cancelled : callable
+        Asked between nodes.
+
+    Raises
+    ------
+    CalibrationError
+        Empty set, wrong shape, NaN or infinite values (with the batch's number).
+    Cancelled
+    """
+    import torch
+
+    sketches: dict[str, Sketch] = {}
+    samples = 0
+    total = len(batches) if hasattr(batches, "__len__") else None
+
+    def observe(name: str, tensor: torch.Tensor) -> None:
+        if tensor.is_floating_point():
+            sketch = sketches.setdefault(name, Sketch())
+            array = tensor.detach().to(torch.float32).numpy()
+            sketch.update(array, channels=per_channel and array.ndim == 4)
+
+    def on_node(node: Node, outputs: tuple[torch.Tensor, ...]) -> None:
+        if cancelled():
+            raise Cancelled("calibration was cancelled; the thresholds are as before")
+        for name, tensor in zip(node.outputs, outputs, strict=True):
+            observe(name, tensor)
+
+    count = 0
+    for count, item in enumerate(batches, start=1):
+        feeds = feeds_of(graph, item)
+        for name, tensor in feeds.items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise CalibrationError(
+                    f"calibration batch {count} holds NaN or infinite values in input {name!r}; remove or repair them"
+                )
+            observe(name, tensor)
+        samples += int(next(iter(feeds.values())).shape[0]) if graph.inputs else 0
+        run_float(graph, feeds, keep=(), on_node=on_node)
+        if progress is not None:
+            progress(count, total)
+    if count == 0 or samples == 0:
+        raise CalibrationError("the calibration set is empty; give at least one sample (10 to 100 are usual)")
+    for name, sketch in sketches.items():
+        if not sketch.finite:
+            raise CalibrationError(
+                f"{name!r} becomes NaN or infinite on the calibration data; compare with the float model first"
+            )
+    return Statistics(sketches, samples)
+
+
+def batches_of(data: Any, *, batch_size: int = 32) -> Iterable[Any]:
+    """Turn what users call calibration data into an iterable of batches.
+
+    One tensor or array of shape (samples, ...) is cut into batches of `batch_size`; a list, tuple, DataLoader or
+    generator is taken item by item, and an item that is a (data, label) pair of a labelled data set must be unpacked
+    by the caller.
+    """
+    import torch
+
+    if data is None:
+        raise CalibrationError("no calibration data; pass an array of samples or an iterable of batches")
+    if isinstance(data, (np.ndarray, torch.Tensor)):
+        return _Chunks(data, batch_size)
+    if isinstance(data, (str, bytes, int, float)) or not hasattr(data, "__iter__"):
+        raise CalibrationError(f"calibration data must be an array or an iterable of batches, got {type(data).__name__}")
+    if isinstance(data, dict):
+        return [data]
+    found: Iterable[Any] = data
+    return found
+
+
+class _Chunks:
+    """An array of samples, batch by batch, with a known length."""
+
+    def __init__(self, data: Any, size: int) -> None:
+        self._data, self._size = data, size
+
+    def __len__(self) -> int:
+        return -(-len(self._data) // self._size) if getattr(self._data, "ndim", 1) else 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for start in range(0, len(self._data), self._size):
+            yield self._data[start : start + self._size]

@@ -1,0 +1,145 @@
+"""Rules 1, 2 and 4: which units may run on the BPU, and where a passive one finds its threshold.
+
+Source: the article on active, passive and manual quantization (an op runs on the BPU only if it meets the constraints
+and finds a threshold in its context) and the tables of the vendor's tool, in which every passive op carries the
+threshold of the active op behind it. Decides codes and neighbours; :mod:`qworkbench.placement.reasons` words them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.vocabulary import family
+from qworkbench.march.table import March, Support
+from qworkbench.placement.types import Overrides, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided for a unit: `on`, a reason code, and the neighbours that decided.
+
+    ``path`` leads from the unit to the active consumer that gives its threshold (both ends excluded and included).
+    """
+
+    on: Literal["BPU", "CPU"]
+    code: str
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the rules read: the graph, its units, the march's verdict per node and the user's wishes."""
+
+    graph: Graph
+    march: March
+    units: tuple[Unit, ...]
+    supports: Mapping[str, Support]
+    overrides: Overrides
+    tail_on_cpu: frozenset[str]
+
+    def consumers(self) -> dict[str, list[Unit]]:
+        """Return the units that read each canonical value."""
+        found: dict[str, list[Unit]] = {}
+        for unit in self.units:
+            for value in dict.fromkeys(unit.inputs):
+                found.setdefault(value, []).append(unit)
+        return found
+
+    def wish(self, unit: Unit) -> str | None:
+        """Return "bpu" or "cpu" where the user fixed any member (or the name) of `unit`."""
+        for name in (unit.name, *reversed(unit.members)):
+            if name in self.overrides.on:
+                return self.overrides.on[name]
+        return None
+
+
+def decide(context: Context) -> dict[str, Decision]:
+    """Return a decision for every unit of `context`, keyed by unit name."""
+    decisions: dict[str, Decision] = {}
+    waiting: dict[str, Unit] = {}
+    for unit in context.units:
+        verdict = _alone(context, unit)
+        if verdict is None:
+            waiting[unit.name] = unit
+        else:
+            decisions[unit.name] = verdict
+    consumers = context.consumers()
+    producer_of = {value: unit for unit in context.units for value in unit.outputs}
+    for unit in reversed(context.units):
+        if unit.name in waiting:
+            decisions[unit.name] = _passive(unit, consumers, decisions, waiting)
+    for unit in context.units:
+        if decisions[unit.name].code == "passive_without_active_consumer" and context.wish(unit) == "bpu":
+            decisions[unit.name] = _requested_passive(context, unit, decisions, producer_of)
+    return decisions
+
+
+def _alone(context: Context, unit: Unit) -> Decision | None:
+    """Decide what needs no context; None for passive units that meet the constraints."""
+    graph, wish = context.graph, context.wish(unit)
+    if wish == "cpu":
+        return Decision("CPU", "user_cpu")
+    support = context.supports[unit.anchor]
+    if family(unit.op) == "other" and support.row.supported == "no":
+        return Decision("CPU", "not_in_list")
+    if not unit.inputs or not all(graph.values[v].dtype.startswith(("float", "bfloat")) for v in unit.inputs):
+        return Decision("CPU", "not_a_feature")
+    if unit.op in ("Conv", "ConvTranspose", "Gemm", "BatchNormalization") and len(unit.inputs) > 1 + bool(unit.add):
+        return Decision("CPU", "dynamic_weight")
+    if support.row.supported == "no":
+        return Decision("CPU", "not_supported")
+    if any(not context.supports[name].ok for name in unit.members):
+        return Decision("CPU", "constraint")
+    quant_class = support.row.quant_class
+    if quant_class == "manual":
+        return Decision("BPU", "requested") if wish == "bpu" else Decision("CPU", "manual")
+    if quant_class == "passive":
+        return None
+    if unit.name in context.tail_on_cpu:
+        return Decision("CPU", "tail")
+    return Decision("BPU", "requested_tail" if wish == "bpu" and _fusable(unit) else "active")
+
+
+def _fusable(unit: Unit) -> bool:
+    return unit.fused or unit.op in ("Relu", "Clip")
+
+
+def _passive(
+    unit: Unit,
+    consumers: Mapping[str, list[Unit]],
+    decisions: Mapping[str, Decision],
+    waiting: Mapping[str, Unit],
+) -> Decision:
+    """Take the threshold of the nearest active BPU unit behind `unit`, through passive ones on the BPU."""
+    best: tuple[str, ...] | None = None
+    for value in unit.outputs:
+        for consumer in consumers.get(value, ()):
+            verdict = decisions[consumer.name]
+            if verdict.on != "BPU":
+                continue
+            path = (consumer.name, *verdict.path) if consumer.name in waiting else (consumer.name,)
+            if best is None or len(path) < len(best):
+                best = path
+    if best is None:
+        return Decision("CPU", "passive_without_active_consumer")
+    return Decision("BPU", "passive", best)
+
+
+def _requested_passive(
+    context: Context,
+    unit: Unit,
+    decisions: Mapping[str, Decision],
+    producer_of: Mapping[str, Unit],
+) -> Decision:
+    """Rule 4: run_on_bpu for a passive op works where its one input can hand it a threshold."""
+    if len(unit.inputs) > 1:
+        return Decision("CPU", "refused_joint_threshold")
+    producer = producer_of.get(unit.inputs[0])
+    if producer is not None and decisions[producer.name].on != "BPU":
+        return Decision("CPU", "refused_after_cpu", (producer.name,))
+    if not context.march.parameters["run_on_bpu_passive"].value:
+        return Decision("CPU", "refused_by_march")
+    return Decision("BPU", "requested_passive", () if producer is None else (producer.name,))

@@ -1,0 +1,156 @@
+"""Where each op runs and why: the pure function from a graph, a march and the user's wishes to a placement.
+
+Applies the rules of the sibling modules until the tail settles. Knows neither data nor scales' values: thresholds are
+named, not computed, so a placement needs no calibration.
+"""
+
+from __future__ import annotations
+
+from qworkbench.errors import unknown_name
+from qworkbench.graph.fusion import FusedGroup, find_fusions
+from qworkbench.graph.ir import Graph
+from qworkbench.march.table import March
+from qworkbench.placement.context import Context, Decision, decide
+from qworkbench.placement.dtypes import Dtypes, resolve_dtypes
+from qworkbench.placement.reasons import fused_reason, marker_reason, reason_for
+from qworkbench.placement.regions import boundaries, subgraph_ids
+from qworkbench.placement.scale_groups import scale_groups
+from qworkbench.placement.tail import tail_cuts, tail_units
+from qworkbench.placement.types import NodePlacement, Overrides, Placement, Unit
+from qworkbench.placement.units import Keep, build_units, canonical_values, is_marker
+
+
+def place(graph: Graph, march: March, overrides: Overrides | None = None) -> Placement:
+    """Decide where every node of `graph` runs on `march`.
+
+    Parameters
+    ----------
+    graph : Graph
+        Captured model, edits such as unit convs included.
+    march : March
+    overrides : Overrides, optional
+        run_on_bpu / run_on_cpu, dtypes and fixed scales by node name.
+
+    Returns
+    -------
+    Placement
+        A refused wish is a reason (and a note), not an error.
+
+    Raises
+    ------
+    UnknownNameError
+        When `overrides` names a node that the graph does not have.
+    EditError
+        When two fixed scales meet in one scale group.
+    """
+    overrides = overrides or Overrides()
+    _check_names(graph, overrides)
+    canonical = canonical_values(graph)
+    groups = find_fusions(graph)
+    supports = {node.name: march.supports(graph, node) for node in graph.nodes if not is_marker(node.op)}
+    keep = _user_cuts(groups, overrides)
+    on_cpu: frozenset[str] = frozenset()
+    while True:
+        units = build_units(graph, groups, canonical, keep)
+        broken = _broken_cuts(units, supports, keep)
+        if broken:
+            keep = {**keep, **broken}
+            continue
+        context = Context(graph, march, units, supports, overrides, on_cpu)
+        decisions = decide(context)
+        cuts, to_cpu = tail_cuts(context, decisions)
+        if not cuts and to_cpu <= on_cpu:
+            break
+        keep, on_cpu = {**keep, **cuts}, on_cpu | to_cpu
+    return _assemble(context, decisions, canonical)
+
+
+def _check_names(graph: Graph, overrides: Overrides) -> None:
+    for name in (*overrides.on, *overrides.dtypes):
+        if name not in graph.nodes:
+            raise unknown_name("node", name, graph.nodes.names())
+    for name in overrides.scales:
+        if name not in graph.nodes and name not in graph.inputs:
+            raise unknown_name("node", name, (*graph.inputs, *graph.nodes.names()))
+
+
+def _user_cuts(groups: tuple[FusedGroup, ...], overrides: Overrides) -> dict[str, Keep]:
+    """Sending a member of a fused group to the CPU takes the group apart at that member."""
+    cuts: dict[str, Keep] = {}
+    for group in groups:
+        if any(overrides.on.get(name) == "cpu" for name in (group.anchor, group.bn) if name):
+            cuts[group.name] = "none"
+        elif group.add and overrides.on.get(group.add) == "cpu":
+            cuts[group.name] = "anchor"
+        elif group.activation and overrides.on.get(group.activation) == "cpu":
+            cuts[group.name] = "without_activation"
+    return cuts
+
+
+def _broken_cuts(units: tuple[Unit, ...], supports: dict[str, object], keep: dict[str, Keep]) -> dict[str, Keep]:
+    """Members that the march refuses leave their group, so that the rest can still run on the BPU."""
+    cuts: dict[str, Keep] = {}
+    for unit in units:
+        for name, level in ((unit.add, "anchor"), (unit.activation, "without_activation")):
+            if name is not None and not supports[name].ok:  # type: ignore[attr-defined]
+                cuts.setdefault(unit.name, level)  # type: ignore[arg-type]
+    return cuts
+
+
+def _assemble(context: Context, decisions: dict[str, Decision], canonical: dict[str, str]) -> Placement:
+    graph, units = context.graph, context.units
+    on_bpu = {unit.name: decisions[unit.name].on == "BPU" for unit in units}
+    dtypes = resolve_dtypes(context, decisions, tail_units(context, decisions))
+    scales = scale_groups(context, decisions, dtypes.values, canonical)
+    ids = subgraph_ids(units, on_bpu)
+    nodes: dict[str, NodePlacement] = {}
+    for unit in units:
+        for placed in _place_members(context, unit, decisions[unit.name], dtypes, ids.get(unit.name)):
+            nodes[placed.name] = placed
+    for node in graph.nodes:
+        if is_marker(node.op):
+            nodes[node.name] = NodePlacement(node.name, "NONE", marker_reason(node), "none", node.name)
+    indices = frozenset(v for v, dtype in dtypes.values.items() if dtype == "int64")
+    return Placement(
+        march=context.march.name,
+        nodes={name: nodes[name] for name in graph.nodes.names()},
+        units=units,
+        groups=scales.groups,
+        group_of=scales.group_of,
+        requantized=scales.requantized,
+        canonical=canonical,
+        boundaries=boundaries(graph, units, on_bpu, scales.requantized, canonical, indices),
+        subgraphs=len(set(ids.values())),
+        assumptions=tuple(
+            (name, str(p.value), p.basis, p.text)
+            for name, p in context.march.parameters.items()
+            if p.basis != "documented"
+        ),
+    )
+
+
+def _place_members(
+    context: Context, unit: Unit, decision: Decision, dtypes: Dtypes, subgraph: int | None
+) -> list[NodePlacement]:
+    on_bpu = decision.on == "BPU"
+    dtype = dtypes.values[unit.outputs[0]] if on_bpu else "float32"
+    whole = reason_for(context, unit, decision, int32=dtype == "int32")
+    notes = tuple(dtypes.notes.get(unit.name, ()))
+    placed = []
+    for name in unit.members:
+        reason = whole if name == unit.anchor else fused_reason(unit, context.graph.nodes[name], whole)
+        placed.append(
+            NodePlacement(
+                name=name,
+                on=decision.on,
+                reason=reason,
+                quant_class=context.supports[name].row.quant_class,
+                unit=unit.name,
+                subgraph=subgraph,
+                dtype=dtype,
+                input_dtype=dtypes.values[unit.inputs[0]] if on_bpu else "float32",
+                weight_dtype=dtypes.weights.get(unit.name, "") if name == unit.anchor else "",
+                notes=notes,
+            )
+        )
+    return placed

@@ -1,0 +1,221 @@
+"""Decisions in words: one sentence, the facts that decided, and the cheapest ways to change them.
+
+One small function per reason code, found by name through a table. Ways are edit dictionaries of the kinds
+``SetPlacement``, ``InsertUnitConv`` ...; this module does not know who applies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from qworkbench.graph.ir import Node
+from qworkbench.placement.context import Context, Decision
+from qworkbench.placement.types import Fact, Reason, Unit, Way
+
+RULES = {
+    "constraints": "An op runs on the BPU only if it meets the march's constraints.",
+    "threshold": "A passive op takes the threshold of the active op behind it; one that reaches none stays on the CPU.",
+    "manual": "Manual ops stay on the CPU unless run_on_bpu asks for them.",
+    "active": "Active ops are quantized wherever the constraints allow it.",
+    "tail": "Only a convolution leaves the BPU as int32, and such a convolution fuses nothing.",
+    "user": "The user decides.",
+    "request": "run_on_bpu works for manual ops and for passive ops that can be given a threshold.",
+    "marker": "Removed at inference: it computes nothing on the device.",
+}
+
+
+def set_placement(node: str, on: str) -> dict[str, Any]:
+    """Return the edit that sends `node` to "bpu", "cpu" or back to "auto"."""
+    return {"kind": "SetPlacement", "node": node, "on": on}
+
+
+def unit_conv(node: str, where: str) -> dict[str, Any]:
+    """Return the edit that inserts a unit conv "before" or "after" `node`."""
+    return {"kind": "InsertUnitConv", "node": node, "where": where}
+
+
+def reason_for(context: Context, unit: Unit, decision: Decision, *, int32: bool = False) -> Reason:
+    """Return the reason of `unit`'s decision."""
+    if int32:
+        return _tail_int32(context, unit)
+    return _WORDS[decision.code](context, unit, decision)
+
+
+def marker_reason(node: Node) -> Reason:
+    """Return the reason of a node that is removed at inference, or is a quantization stub."""
+    if node.op in ("QuantizeLinear", "DequantizeLinear"):
+        verb = "Quantize" if node.op == "QuantizeLinear" else "Dequantize"
+        text = f"{node.name!r} marks where the model is quantized; it becomes the {verb} at the border of the BPU."
+        return Reason("stub", text, RULES["marker"])
+    return Reason("removed", f"{node.op} {node.name!r} is removed at inference.", RULES["marker"])
+
+
+def fused_reason(unit: Unit, node: Node, whole: Reason) -> Reason:
+    """Return the reason of a member of a fused unit."""
+    ops = " + ".join(unit.members)
+    text = f"{node.op} {node.name!r} runs inside {unit.name!r}: {ops} are one operation on the BPU."
+    return Reason("fused", text, "Convolution, BatchNormalization, Add and ReLU(6) fuse.", whole.facts, whole.ways)
+
+
+def _row(context: Context, unit: Unit) -> tuple[str, str]:
+    row = context.supports[unit.anchor].row
+    return row.quant_class, context.march.name
+
+
+def _active(context: Context, unit: Unit, _: Decision) -> Reason:
+    _, march = _row(context, unit)
+    text = f"{unit.op} {unit.name!r} is an active op and meets every constraint of {march}."
+    return Reason("active", text, RULES["active"], _checked(context, unit), (_to_cpu(unit),))
+
+
+def _tail_int32(context: Context, unit: Unit) -> Reason:
+    text = (
+        f"{unit.op} {unit.name!r} is the last op on the BPU: it leaves as int32 (high precision), scale s_x * s_w[c]."
+    )
+    return Reason("tail_int32", text, RULES["tail"], _checked(context, unit), (_to_cpu(unit),))
+
+
+def _requested_tail(context: Context, unit: Unit, _: Decision) -> Reason:
+    text = f"{unit.op} {unit.name!r} runs on the BPU to its end, as run_on_bpu asks: int8 leaves instead of int32."
+    return Reason("requested_tail", text, RULES["user"], _checked(context, unit), (_to_auto(unit),))
+
+
+def _passive(context: Context, unit: Unit, decision: Decision) -> Reason:
+    giver = decision.path[-1]
+    via = "" if len(decision.path) == 1 else f" (through {', '.join(map(repr, decision.path[:-1]))})"
+    text = f"{unit.op} {unit.name!r} is passive: it takes the threshold of {giver!r}, the active op behind it{via}."
+    facts = (Fact(f"active consumer: {giver}", giver), *_checked(context, unit))
+    return Reason("passive", text, RULES["threshold"], facts, (_to_cpu(unit),))
+
+
+def _requested_passive(context: Context, unit: Unit, decision: Decision) -> Reason:
+    source = repr(decision.path[0]) if decision.path else "the model input"
+    text = f"{unit.op} {unit.name!r} is passive and runs on the BPU as run_on_bpu asks, with the threshold of {source}."
+    return Reason("requested_passive", text, RULES["request"], _checked(context, unit), (_to_auto(unit),))
+
+
+def _requested(context: Context, unit: Unit, _: Decision) -> Reason:
+    text = f"{unit.op} {unit.name!r} is a manual op; it runs on the BPU because run_on_bpu asks for it."
+    return Reason("requested", text, RULES["manual"], _checked(context, unit), (_to_auto(unit),))
+
+
+def _user_cpu(context: Context, unit: Unit, _: Decision) -> Reason:
+    text = f"{unit.op} {unit.name!r} runs on the CPU because run_on_cpu asks for it."
+    return Reason("user_cpu", text, RULES["user"], (), (_to_auto(unit),))
+
+
+def _manual(context: Context, unit: Unit, _: Decision) -> Reason:
+    text = f"{unit.op} {unit.name!r} is a manual op: never quantized by default, since its accuracy risk is high."
+    way = Way("run_on_bpu: quantize it by hand", (set_placement(unit.name, "bpu"),))
+    return Reason("manual", text, RULES["manual"], _checked(context, unit), (way,))
+
+
+def _no_consumer(context: Context, unit: Unit, _: Decision) -> Reason:
+    text = f"{unit.op} {unit.name!r} is passive and no active op on the BPU follows it, so it finds no threshold."
+    return Reason("passive_without_active_consumer", text, RULES["threshold"], _behind(context, unit), _helps(context, unit))
+
+
+def _tail(context: Context, unit: Unit, _: Decision) -> Reason:
+    text = f"{unit.op} {unit.name!r} ends the model: on the CPU it lets the convolution before it leave as int32."
+    way = Way("run_on_bpu: fuse it again, int8 leaves the BPU (some accuracy lost)", (set_placement(unit.name, "bpu"),))
+    return Reason("tail", text, RULES["tail"], (), (way,))
+
+
+def _constraint(context: Context, unit: Unit, _: Decision) -> Reason:
+    broken = [
+        (name, result) for name in unit.members for result in context.supports[name].results if not result.ok
+    ]
+    first = broken[0][1].text if broken else context.supports[unit.anchor].row.notes
+    asked = "run_on_bpu is refused: " if context.wish(unit) == "bpu" else ""
+    text = f"{asked}{unit.op} {unit.name!r} breaks a constraint of {context.march.name}: {first}."
+    facts = tuple(Fact(f"{result.text} (allowed: {result.rule})", name) for name, result in broken)
+    ways = tuple(Way(f"change the model so that {result.rule}") for _, result in broken)
+    return Reason("constraint", text, RULES["constraints"], facts, ways)
+
+
+def _not_supported(context: Context, unit: Unit, _: Decision) -> Reason:
+    notes = context.supports[unit.anchor].row.notes
+    asked = "run_on_bpu is refused: " if context.wish(unit) == "bpu" else ""
+    text = f"{asked}{unit.op} {unit.name!r} does not run on the BPU of {context.march.name}."
+    return Reason("not_supported", text, RULES["constraints"], (Fact(notes),) if notes else ())
+
+
+def _not_in_list(context: Context, unit: Unit, _: Decision) -> Reason:
+    node = context.graph.nodes[unit.anchor]
+    text = f"{node.source_op or unit.op} at {unit.name!r} is not in the op list of {context.march.name}; torch runs it."
+    return Reason("not_in_list", text, RULES["constraints"])
+
+
+def _not_a_feature(context: Context, unit: Unit, _: Decision) -> Reason:
+    text = f"{unit.op} {unit.name!r} works on indices or constants, not on a feature map; nothing to quantize."
+    return Reason("not_a_feature", text, RULES["constraints"])
+
+
+def _dynamic_weight(context: Context, unit: Unit, _: Decision) -> Reason:
+    text = f"{unit.op} {unit.name!r} computes its weight at run time; the BPU needs constant weights."
+    return Reason("dynamic_weight", text, RULES["constraints"])
+
+
+def _refused(why: str) -> Callable[[Context, Unit, Decision], Reason]:
+    def words(context: Context, unit: Unit, decision: Decision) -> Reason:
+        detail = why.format(before=decision.path[0] if decision.path else "")
+        text = f"run_on_bpu is refused: {unit.op} {unit.name!r} is passive, no active op follows it, and {detail}."
+        ways = tuple(way for way in _helps(context, unit) if "run_on_bpu" not in way.text)
+        return Reason("refused", text, RULES["request"], _behind(context, unit), (*ways, _to_auto(unit)))
+
+    return words
+
+
+def _helps(context: Context, unit: Unit) -> tuple[Way, ...]:
+    """Return what gives a passive op a threshold: run_on_bpu where it works, a unit conv behind it."""
+    ways = []
+    if len(unit.inputs) == 1 and context.march.parameters["run_on_bpu_passive"].value:
+        text = "run_on_bpu: it takes the threshold of its own input"
+        ways.append(Way(text, (set_placement(unit.name, "bpu"),)))
+    if len(unit.outputs) == 1 and len(context.graph.values[unit.outputs[0]].shape) == 4:
+        ways.append(Way("insert a unit conv after it: an active op behind it", (unit_conv(unit.name, "after"),)))
+    return tuple(ways)
+
+
+def _behind(context: Context, unit: Unit) -> tuple[Fact, ...]:
+    consumers = context.consumers()
+    found = [c for value in unit.outputs for c in consumers.get(value, ())]
+    if not found:
+        return (Fact("its output is an output of the model"),)
+    return tuple(Fact(f"{c.name} ({c.op}) behind it is on the CPU", c.name) for c in dict.fromkeys(found))
+
+
+def _checked(context: Context, unit: Unit) -> tuple[Fact, ...]:
+    """Return what the march could not decide, so that nothing is assumed silently."""
+    results = context.supports[unit.anchor].results
+    return tuple(Fact(f"not known, assumed fine: {r.rule}") for r in results if r.ok and r.unknown)
+
+
+def _to_cpu(unit: Unit) -> Way:
+    return Way("run_on_cpu: compute it in float", (set_placement(unit.name, "cpu"),))
+
+
+def _to_auto(unit: Unit) -> Way:
+    return Way("let the rules decide again", (set_placement(unit.name, "auto"),))
+
+
+_WORDS: Mapping[str, Callable[[Context, Unit, Decision], Reason]] = {
+    "active": _active,
+    "requested_tail": _requested_tail,
+    "passive": _passive,
+    "requested_passive": _requested_passive,
+    "requested": _requested,
+    "user_cpu": _user_cpu,
+    "manual": _manual,
+    "passive_without_active_consumer": _no_consumer,
+    "tail": _tail,
+    "constraint": _constraint,
+    "not_supported": _not_supported,
+    "not_in_list": _not_in_list,
+    "not_a_feature": _not_a_feature,
+    "dynamic_weight": _dynamic_weight,
+    "refused_joint_threshold": _refused("it joins several tensors, which need one joint threshold"),
+    "refused_after_cpu": _refused("{before!r} in front of it is on the CPU"),
+    "refused_by_march": _refused("this march is assumed not to offer run_on_bpu for passive ops"),
+}

@@ -1,0 +1,174 @@
+"""Rule 6: which tensors share a scale, whose threshold it is, and where a Requantize is needed.
+
+Passive ops that move integers keep input scale = output scale and form same-scale groups. A group takes the threshold
+of the active ops that read it; without one, the scale of the Concat it flows into; without that, its own. A Concat
+brings every input to the scale of its output: directly where nothing else fixed the input's scale, by a Requantize on
+that edge otherwise. Inferred from the vendor tool's printed tables, where every row obeys it; where a tensor flows into
+several Concats the nearest decides (it is also the one with the largest threshold in every printed case).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from qworkbench.errors import EditError
+from qworkbench.graph.vocabulary import family
+from qworkbench.placement.context import Context, Decision
+from qworkbench.placement.types import ScaleGroup, Unit
+
+SAME_SCALE_POOLS = ("MaxPool", "GlobalMaxPool")
+
+
+def keeps_scale(op: str) -> bool:
+    """Tell whether `op` hands integers through, so that its output scale is its input scale."""
+    return family(op) in ("movement", "resize") or op in SAME_SCALE_POOLS
+
+
+@dataclass
+class _Draft:
+    values: list[str]
+    readers: list[str] = field(default_factory=list)  # values that an active BPU unit (or the CPU) reads
+    targets: list[tuple[int, int]] = field(default_factory=list)  # (hops, draft id) of Concat outputs they flow into
+
+
+@dataclass(frozen=True)
+class ScaleGroups:
+    """The groups, the group of each canonical value, and the Concat edges that need a Requantize."""
+
+    groups: tuple[ScaleGroup, ...]
+    group_of: Mapping[str, int]
+    requantized: Mapping[tuple[str, str], int]
+
+
+def scale_groups(
+    context: Context,
+    decisions: Mapping[str, Decision],
+    dtypes: Mapping[str, str],
+    canonical: Mapping[str, str],
+) -> ScaleGroups:
+    """Form the scale groups of every canonical value that is int8 / int16 in `dtypes`.
+
+    Raises
+    ------
+    EditError
+        When two fixed scales meet in one group.
+    """
+    quantized = [v for v, dtype in dtypes.items() if dtype in ("int8", "int16")]
+    drafts, draft_of, hops = _union(context, decisions, quantized)
+    concats = _collect(context, decisions, drafts, draft_of, hops)
+    fixed = _fixed(context, drafts, draft_of, canonical)
+    groups = _resolve(drafts, fixed, dtypes)
+    requantized: dict[tuple[str, str], int] = {}
+    for unit in concats:
+        target = draft_of[unit.outputs[0]]
+        for value in unit.inputs:
+            source = draft_of[value]
+            if source != target and not _same(groups[source], groups[target]):
+                requantized[value, unit.name] = target
+    return ScaleGroups(tuple(groups), draft_of, requantized)
+
+
+def _same(a: ScaleGroup, b: ScaleGroup) -> bool:
+    return (a.threshold_from, a.fixed_scale, a.dtype) == (b.threshold_from, b.fixed_scale, b.dtype)
+
+
+def _union(
+    context: Context, decisions: Mapping[str, Decision], quantized: Iterable[str]
+) -> tuple[list[_Draft], dict[str, int], dict[str, int]]:
+    """Join input and outputs of every scale-keeping BPU unit; drafts come in topological order of their first value."""
+    wanted = set(quantized)
+    root: dict[str, str] = {}
+    hops: dict[str, int] = {}
+    ordered = [*context.graph.inputs, *(v for node in context.graph.nodes for v in node.outputs)]
+    for unit in context.units:
+        if decisions[unit.name].on == "BPU" and keeps_scale(unit.op):
+            source = unit.inputs[0]
+            for value in unit.outputs:
+                root[value] = root.get(source, source)
+                hops[value] = hops.get(source, 0) + 1
+    drafts: list[_Draft] = []
+    draft_of: dict[str, int] = {}
+    for value in (v for v in ordered if v in wanted):
+        first = root.get(value, value)
+        if first in draft_of:
+            draft_of[value] = draft_of[first]
+            drafts[draft_of[first]].values.append(value)
+        else:
+            draft_of[value] = len(drafts)
+            drafts.append(_Draft([value]))
+    return drafts, draft_of, hops
+
+
+def _collect(
+    context: Context,
+    decisions: Mapping[str, Decision],
+    drafts: list[_Draft],
+    draft_of: Mapping[str, int],
+    hops: Mapping[str, int],
+) -> list[Unit]:
+    """Note on each draft who reads it and which Concats it flows into; return the Concats on the BPU."""
+    concats = []
+    for unit in context.units:
+        if decisions[unit.name].on != "BPU":
+            continue
+        joins = family(unit.op) == "concat"
+        if joins:
+            concats.append(unit)
+        for value in unit.inputs:
+            if value not in draft_of:
+                continue
+            draft = drafts[draft_of[value]]
+            if joins:
+                draft.targets.append((hops.get(value, 0), draft_of[unit.outputs[0]]))
+            elif not keeps_scale(unit.op) and value not in draft.readers:
+                draft.readers.append(value)
+    return concats
+
+
+def _fixed(
+    context: Context, drafts: list[_Draft], draft_of: Mapping[str, int], canonical: Mapping[str, str]
+) -> dict[int, tuple[str, float]]:
+    """Map draft ids to the fixed scale that the user put on a node (any fused member) or model input."""
+    by_member = {name: unit for unit in context.units for name in unit.members}
+    found: dict[int, tuple[str, float]] = {}
+    for name, scale in context.overrides.scales.items():
+        if name in by_member:
+            value = by_member[name].outputs[0]
+        elif name in context.graph.nodes:
+            value = canonical[context.graph.nodes[name].output]
+        else:
+            value = canonical.get(name, name)
+        if value not in draft_of:
+            continue
+        index = draft_of[value]
+        other = found.get(index)
+        if other is not None and other[1] != scale:
+            raise EditError(
+                f"fixed scales of {other[0]!r} ({other[1]:.6g}) and {name!r} ({scale:.6g}) contradict: passive ops "
+                "between them keep one scale; clear one of the two"
+            )
+        found[index] = (name, scale)
+    return found
+
+
+def _resolve(
+    drafts: list[_Draft], fixed: Mapping[int, tuple[str, float]], dtypes: Mapping[str, str]
+) -> list[ScaleGroup]:
+    """Fill thresholds from the outputs backwards, since a group may take the scale of a Concat behind it."""
+    groups: dict[int, ScaleGroup] = {}
+    for index in reversed(range(len(drafts))):
+        draft = drafts[index]
+        dtype = dtypes[draft.values[0]]
+        if index in fixed:
+            name, scale = fixed[index]
+            groups[index] = ScaleGroup(tuple(draft.values), (), dtype, scale, name)
+        elif draft.readers:
+            groups[index] = ScaleGroup(tuple(draft.values), tuple(draft.readers), dtype)
+        elif draft.targets:
+            _, nearest = min(draft.targets, key=lambda t: (t[0], -t[1]))
+            target = groups[nearest]
+            groups[index] = replace(target, values=tuple(draft.values), dtype=dtype)
+        else:
+            groups[index] = ScaleGroup(tuple(draft.values), (draft.values[-1],), dtype)
+    return [groups[index] for index in range(len(drafts))]

@@ -1,0 +1,56 @@
+"""Rule 3, the tail: only a convolution leaves the BPU as int32, and such a convolution fuses nothing.
+
+Source: the PTQ FAQ ("Why some OPs supported by BPU at the tail part of the model running on CPU?"). A unit is a tail
+when no BPU unit lies downstream of it. Sigmoid-like activations at the end stay on the BPU (seen in logs, where they
+are printed as a two-layer table with int16 input).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qworkbench.placement.context import Context, Decision
+from qworkbench.placement.types import Unit
+from qworkbench.placement.units import Keep
+
+
+def tail_units(context: Context, decisions: Mapping[str, Decision]) -> frozenset[str]:
+    """Return the names of the BPU units from which no other BPU unit can be reached."""
+    consumers = context.consumers()
+    reaches: dict[str, bool] = {}
+    for unit in reversed(context.units):
+        behind = [c for value in unit.outputs for c in consumers.get(value, ())]
+        reaches[unit.name] = any(decisions[c.name].on == "BPU" or reaches[c.name] for c in behind)
+    return frozenset(u.name for u in context.units if decisions[u.name].on == "BPU" and not reaches[u.name])
+
+
+def tail_cuts(context: Context, decisions: Mapping[str, Decision]) -> tuple[dict[str, Keep], frozenset[str]]:
+    """Return what the tail rule changes next: groups to cut down to their anchor, and nodes that go to the CPU."""
+    cuts: dict[str, Keep] = {}
+    to_cpu: set[str] = set()
+    tails = tail_units(context, decisions)
+    for unit in context.units:
+        if unit.name not in tails or _kept_by_user(context, unit):
+            continue
+        if unit.fused and emits_int32(context, unit.op):
+            cuts[unit.name] = "anchor"
+            to_cpu.update(name for name in (unit.add, unit.activation) if name is not None)
+        elif unit.op in ("Relu", "Clip"):
+            to_cpu.add(unit.name)
+    return cuts, frozenset(to_cpu)
+
+
+def emits_int32(context: Context, op: str) -> bool:
+    """Tell whether `op` may leave the BPU with its raw accumulator on this march."""
+    return op in context.march.parameters["tail_int32"].value
+
+
+def _kept_by_user(context: Context, unit: Unit) -> bool:
+    """An explicit run_on_bpu, output dtype or fixed scale on what would be cut keeps it on the BPU."""
+    overrides = context.overrides
+    names = {unit.name, *(n for n in (unit.add, unit.activation) if n is not None)}
+    for name in names:
+        request = overrides.dtypes.get(name)
+        if overrides.on.get(name) == "bpu" or name in overrides.scales or (request and request.output):
+            return True
+    return False
