@@ -1,0 +1,239 @@
+"""The table of a march: one row per operator, general limits, and the parameters that placement and emulation read.
+
+``March.supports`` answers the first of the two placement questions, whether the BPU can run a node at all, and with
+which numbers it can not. The second one (does the node find a threshold in its context) belongs to
+:mod:`qworkbench.placement`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from qworkbench.errors import unknown_name
+from qworkbench.graph.ir import Graph, Node
+from qworkbench.march.constraints import Between, Clause, ClauseResult, Equals, Fact, check
+from qworkbench.march.facts import node_facts
+
+Supported = Literal["yes", "conditional", "no", "unknown"]
+QuantClass = Literal["active", "passive", "manual", "none"]
+Basis = Literal["documented", "seen in logs", "inferred", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class OpRow:
+    """What a march does with one operator.
+
+    Attributes
+    ----------
+    op : str
+        ONNX operator name.
+    supported : "yes" | "conditional" | "no" | "unknown"
+        ``conditional``: on the BPU where the clauses hold.
+    clauses : tuple of Clause
+    ranks : tuple of (int, int) or None
+        Allowed ranks of input and output; None where the list allows any.
+    input_dtypes, output_dtypes, weight_dtypes : tuple of str
+        ``"int32"`` among the outputs: as the model's last op.
+    quant_class : "active" | "passive" | "manual" | "none"
+    class_basis : "stated" | "inferred"
+        Whether the public documents name the op in its class, or its family does.
+    basis : "documented" | "seen in logs" | "inferred" | "unknown"
+        Where `supported` and the clauses come from.
+    notes, source : str
+    """
+
+    op: str
+    supported: Supported
+    clauses: tuple[Clause, ...] = ()
+    ranks: tuple[int, int] | None = (4, 4)
+    input_dtypes: tuple[str, ...] = ()
+    output_dtypes: tuple[str, ...] = ()
+    weight_dtypes: tuple[str, ...] = ()
+    quant_class: QuantClass = "none"
+    class_basis: Literal["stated", "inferred"] = "inferred"
+    basis: Basis = "documented"
+    notes: str = ""
+    source: str = ""
+
+    @property
+    def rank_clauses(self) -> tuple[Clause, ...]:
+        """The rank rule as clauses over ``input_rank`` and ``output_rank``."""
+        if self.ranks is None:
+            return ()
+        low, high = self.ranks
+        if low == high:
+            return (Equals("input_rank", low), Equals("output_rank", low))
+        return (Between("input_rank", low, high), Between("output_rank", low, high))
+
+
+@dataclass(frozen=True, slots=True)
+class PluginRow:
+    """What the training plugin's own table says of one torch operator (words only: its graph checks itself).
+
+    Attributes
+    ----------
+    name : str
+        ``torch.nn.GELU``.
+    supported : "yes" | "conditional" | "no"
+    constraint, notes : str
+    input_dtypes, output_dtypes : str
+        As the table prints them.
+    quant_class, class_basis
+        As in :class:`OpRow`.
+    """
+
+    name: str
+    supported: Supported
+    constraint: str
+    input_dtypes: str
+    output_dtypes: str
+    quant_class: QuantClass
+    class_basis: Literal["stated", "inferred"] = "inferred"
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value that varies per march or that the public material leaves open.
+
+    Attributes
+    ----------
+    value : object
+    basis : "documented" | "seen in logs" | "inferred" | "unknown"
+        Everything but the first two belongs under "assumptions" in a report.
+    text : str
+        One sentence for that report.
+    """
+
+    value: Any
+    basis: Basis
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Whether the BPU can run a node.
+
+    Attributes
+    ----------
+    ok : bool
+    results : tuple of ClauseResult
+        Every clause that was evaluated, general ones first.
+    row : OpRow
+        The row that decided.
+    """
+
+    ok: bool
+    results: tuple[ClauseResult, ...]
+    row: OpRow
+
+    @property
+    def failed(self) -> tuple[ClauseResult, ...]:
+        """The clauses that do not hold."""
+        return tuple(result for result in self.results if not result.ok)
+
+    @property
+    def unknown(self) -> tuple[ClauseResult, ...]:
+        """The clauses that could not be checked and count as satisfied."""
+        return tuple(result for result in self.results if not result.known)
+
+    @property
+    def text(self) -> str:
+        """One sentence: the offending values, or what the row says."""
+        if self.ok:
+            return f"{self.row.op} meets the constraints"
+        if self.failed:
+            return f"{self.row.op}: {'; '.join(result.text for result in self.failed)}"
+        if self.row.supported == "unknown":
+            return f"{self.row.op}: no public list says whether the BPU has it"
+        return f"{self.row.op} is not on the BPU{f' ({self.row.notes})' if self.row.notes else ''}"
+
+
+@dataclass(frozen=True, eq=False)
+class March:
+    """One BPU generation.
+
+    Attributes
+    ----------
+    name : str
+        ``"bayes-e"``.
+    chips : tuple of str
+    general : tuple of Clause
+        Limits that every op obeys.
+    rows : Mapping of str to OpRow
+    parameters : Mapping of str to Parameter
+    plugin_rows : Mapping of str to PluginRow
+        The training plugin's table, keyed by torch name.
+    source : str
+    """
+
+    name: str
+    chips: tuple[str, ...]
+    general: tuple[Clause, ...]
+    rows: Mapping[str, OpRow]
+    parameters: Mapping[str, Parameter]
+    plugin_rows: Mapping[str, PluginRow] = field(default_factory=dict)
+    source: str = ""
+
+    def row(self, op: str) -> OpRow:
+        """Return the row of `op`; for an op that the list does not name, a row that says so."""
+        found = self.rows.get(op)
+        return found or OpRow(op, "no", notes=f"the operator list of {self.name} does not name it", source=self.source)
+
+    def row_for(self, graph: Graph, node: Node) -> OpRow:
+        """Return the row that a node falls under: a Gemm over more than two dims is a MatMul in the list."""
+        if node.op == "Gemm" and node.inputs[0] is not None and len(graph.shape(node.inputs[0])) != 2:
+            return self.row("MatMul")
+        return self.row(node.op)
+
+    def parameter(self, name: str) -> Any:
+        """Return the value of a parameter.
+
+        Raises
+        ------
+        UnknownNameError
+            With the nearest names.
+        """
+        if name not in self.parameters:
+            raise unknown_name(f"parameter of march {self.name}", name, self.parameters)
+        return self.parameters[name].value
+
+    def supports(
+        self, graph: Graph, node: Node, *, batch: int | None = None, known: Mapping[str, Fact] | None = None
+    ) -> Support:
+        """Evaluate the general clauses and those of the node's row.
+
+        Parameters
+        ----------
+        graph : Graph
+        node : Node
+            A node of `graph`.
+        batch : int, optional
+            Batch that the board model is compiled for; the parameter ``input_batch`` (1) unless given.
+        known : Mapping of str to Fact, optional
+            Facts that only the caller knows (``output_dtype``, ``is_last`` of a subgraph); they win.
+        """
+        row = self.row_for(graph, node)
+        if row.supported in ("no", "unknown"):
+            return Support(False, (), row)
+        facts = node_facts(graph, node, self.parameter("input_batch") if batch is None else batch)
+        results = check((*row.rank_clauses, *self.general, *row.clauses), {**facts, **(known or {})})
+        return Support(all(result.ok for result in results), results, row)
+
+
+def table(source: str, *groups: tuple[OpRow, ...]) -> dict[str, OpRow]:
+    """Return the rows of `groups` keyed by op, with `source` written into those that name none.
+
+    Raises
+    ------
+    ValueError
+        For an op that is named twice, a mistake in the tables.
+    """
+    rows: dict[str, OpRow] = {}
+    for row in (row for group in groups for row in group):
+        if row.op in rows:
+            raise ValueError(f"two rows for {row.op} in the table of {source}")
+        rows[row.op] = row if row.source else replace(row, source=source)
+    return rows

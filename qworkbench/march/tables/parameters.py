@@ -1,0 +1,65 @@
+"""What varies per march or is left open by the public material, with its basis: read by name, listed in reports."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+from qworkbench.march.table import Basis, Parameter
+
+
+def parameters(
+    *,
+    int16: tuple[bool, Basis],
+    tail_lut_int16: tuple[bool, Basis],
+    residual_add: tuple[str, Basis],
+) -> MappingProxyType[str, Parameter]:
+    """Return the parameters of an X3, Ultra or X5 march; the arguments are (value, basis) of those that differ."""
+    values: dict[str, tuple[Any, Basis, str]] = {
+        "input_batch": (1, "documented", "the board model is compiled for this batch; symbolic dims follow it"),
+        "default_dtype": ("int8", "documented", "activations and weights are int8 unless a request says otherwise"),
+        "int16_supported": (*int16, "activations may be int16 where the op's row allows it"),
+        "int16_weight": (False, "documented", "weights may be int16"),
+        "tail_int32": (
+            ("Conv", "Gemm", "MatMul"),
+            "documented",
+            "ops that leave the model as int32 accumulators; Gemm is converted to Conv, the MatMul row lists int32",
+        ),
+        "tail_scope": (
+            "model",
+            "inferred",
+            "the int32 tail is taken at the outputs of the model; whether a conv in front of a CPU op inside the model "
+            "leaves as int32 too is not published",
+        ),
+        "tail_lut_int16": (*tail_lut_int16, "a lookup at the output of the model is int16 (HzLut2Layer)"),
+        "run_on_bpu_passive": (
+            "single-input",
+            "unknown",
+            "passive ops that run_on_bpu can move: those with one data input, since which ones is not published",
+        ),
+        "removed_ops": (("Dropout", "Identity"), "documented", "removed before placement"),
+        "folded_ops": (
+            ("Constant", "ConstantOfShape", "Shape", "Size"),
+            "documented",
+            "they never run on the BPU and disappear by constant folding",
+        ),
+        "conv_fuses_activation": (
+            ("Relu", "Clip"),
+            "documented",
+            "activations that disappear into the convolution before them",
+        ),
+        "residual_add": (
+            *residual_add,
+            "form of an Add of two feature maps: an element-wise op, or an identity convolution with a summed input",
+        ),
+        "gemm_leaves_reshape": (True, "seen in logs", "a Gemm leaves a CPU Reshape behind it"),
+        "group_threshold": (
+            "max",
+            "inferred",
+            "of several active consumers behind one scale group the largest threshold wins; the logs fit the nearest "
+            "consumer equally well",
+        ),
+        "max_outputs": (32, "documented", "a model has at most this many outputs"),
+        "onnx_opsets": ((10, 11), "documented", "opsets that the converter reads"),
+    }
+    return MappingProxyType({name: Parameter(*entry) for name, entry in values.items()})
