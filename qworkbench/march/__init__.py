@@ -7,7 +7,8 @@ that decided. A new march is a file in :mod:`qworkbench.march.tables` and one li
 from __future__ import annotations
 
 from qworkbench.errors import unknown_name
-from qworkbench.march.table import March
+from qworkbench.march.page import march_page
+from qworkbench.march.table import March, OpRow, Parameter, Support
 from qworkbench.march.tables.bayes import BAYES
 from qworkbench.march.tables.bayes_e import BAYES_E
 from qworkbench.march.tables.bernoulli2 import BERNOULLI2
@@ -31,4 +32,4 @@ def get_march(name: str) -> March:
     return _BY_NAME[key]
 
 
-__all__ = ["MARCHES", "March", "get_march"]
+__all__ = ["MARCHES", "March", "OpRow", "Parameter", "Support", "get_march", "march_page"]

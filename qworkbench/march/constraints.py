@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Number = int | float
 Fact = int | float | str | bool | tuple["Fact", ...]
@@ -89,6 +89,14 @@ class MultipleOf:
 
 
 @dataclass(frozen=True, slots=True)
+class EachDivides:
+    """Every element of the tuple `fact` divides `whole`, another fact."""
+
+    fact: str
+    whole: str
+
+
+@dataclass(frozen=True, slots=True)
 class MatchesForm:
     """The shapes in the facts `left` and `right` match one of `forms`.
 
@@ -104,59 +112,71 @@ class MatchesForm:
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """At least one of `clauses` holds."""
+    """At least one of `clauses` (one or more) holds."""
 
-    clauses: tuple[Clause, ...]
+    clauses: tuple[AboutOneFact, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """`clauses` hold wherever `condition` does."""
+    """`clauses` hold wherever `condition` does.
+
+    `split` marks a mere division into cases (2-D and 3-D convolution), which a reason need not repeat.
+    """
 
     condition: Clause
     clauses: tuple[Clause, ...]
+    split: bool = False
 
 
-Clause = (
-    Between
-    | AtMost
-    | AtLeast
-    | NoMoreThan
-    | Equals
-    | OneOf
-    | Within
-    | PowerOfTwo
-    | MultipleOf
-    | MatchesForm
-    | AnyOf
-    | When
-)
+AboutOneFact = Between | AtMost | AtLeast | NoMoreThan | Equals | OneOf | Within | PowerOfTwo | MultipleOf | EachDivides
+Clause = AboutOneFact | MatchesForm | AnyOf | When
 
 
 @dataclass(frozen=True, slots=True)
 class ClauseResult:
-    """What one clause said.
+    """What one clause said; its words are made when somebody asks for them.
 
     Attributes
     ----------
     ok : bool
         True too where the fact is unknown: nothing speaks against the op.
-    text : str
-        ``kernel_h = 9 > 7``, or ``output_dtype is unknown, must be int8``.
-    rule : str
-        The clause in words: ``kernel_h in [1, 7]``.
+    clause : Clause
     fact : str
+        The fact that decided.
     value : Fact or None
         None where unknown.
     known : bool
+    finding : str
+        What is wrong, as the words after ``fact = value``; empty where nothing is.
+    conditions : tuple of Clause
+        The conditions under which the clause was asked.
     """
 
     ok: bool
-    text: str
-    rule: str
+    clause: Clause
     fact: str
     value: Fact | None
     known: bool = True
+    finding: str = ""
+    conditions: tuple[Clause, ...] = ()
+
+    @property
+    def rule(self) -> str:
+        """The clause in words: ``stride_h in {1, 2} when followed_by_add``."""
+        return describe(self.clause) + self._when()
+
+    @property
+    def text(self) -> str:
+        """What was found: ``kernel_h = 9 > 7``, or ``output_dtype is unknown: needs output_dtype == int8``."""
+        if self.value is None:
+            return f"{self.fact} is unknown: needs {self.rule}"
+        if self.ok or not self.conditions:
+            return f"{self.fact} = {show(self.value)}{self.finding}"
+        return f"{self.fact} = {show(self.value)}{self.finding}{self._when()}"
+
+    def _when(self) -> str:
+        return f" when {' and '.join(map(describe, self.conditions))}" if self.conditions else ""
 
 
 def check(clauses: Iterable[Clause], facts: Facts) -> tuple[ClauseResult, ...]:
@@ -174,7 +194,7 @@ def show(value: Fact) -> str:
 
 
 def describe(clause: Clause) -> str:
-    """Return `clause` in words: ``stride_h in {1, 2} when followed_by_add``."""
+    """Return `clause` in words: ``kernel_h in [1, 7]``, ``when followed_by_add: stride_h in {1, 2}``."""
     match clause:
         case Between(fact, low, high):
             return f"{fact} in [{show(low)}, {show(high)}]"
@@ -196,46 +216,46 @@ def describe(clause: Clause) -> str:
             return f"{fact} is a power of two"
         case MultipleOf(fact, divisor):
             return f"{fact} is a multiple of {divisor}"
+        case EachDivides(fact, whole):
+            return f"{fact} each divide {whole}"
         case MatchesForm(left, right, forms):
             return f"{left} and {right} as {' or '.join(form.replace(' ', ' with ') for form in forms)}"
         case AnyOf(alternatives):
             return " or ".join(map(describe, alternatives))
         case When(condition, inner):
-            return f"{' and '.join(map(describe, inner))} when {describe(condition)}"
+            words = (f"({describe(c)})" if isinstance(c, When) else describe(c) for c in inner)
+            return f"when {describe(condition)}: {', '.join(words)}"
 
 
 def _check(clause: Clause, facts: Facts) -> list[ClauseResult]:
-    rule = describe(clause)
     match clause:
-        case When(condition, inner):
-            return _check_when(condition, inner, facts)
-        case AnyOf(alternatives):
-            tried = [check((alternative,), facts) for alternative in alternatives]
-            winner = next((results for results in tried if all(r.ok for r in results)), None)
-            shown = [r for results in ([winner] if winner is not None else tried) for r in results]
-            text = " and ".join(r.text for r in shown if winner is not None or not r.ok)
-            known = winner is None or all(r.known for r in winner)
-            first = shown[0] if shown else None
-            fact, value = (first.fact, first.value) if first else ("", None)
-            return [ClauseResult(winner is not None, text or rule, rule, fact, value, known)]
-        case MatchesForm(left, right, forms, either_order):
-            return [_check_form(left, right, forms, either_order, rule, facts)]
-    needed = [clause.fact]
-    if isinstance(clause, NoMoreThan):
-        needed.append(clause.other)
-    if isinstance(clause, MultipleOf) and isinstance(clause.divisor, str):
-        needed.append(clause.divisor)
-    missing = next((name for name in needed if name not in facts), None)
-    if missing is not None:
-        return [ClauseResult(True, f"{missing} is unknown: needs {rule}", rule, clause.fact, None, known=False)]
+        case When():
+            return _check_when(clause, facts)
+        case AnyOf():
+            return [_check_any(clause, facts)]
+        case MatchesForm():
+            return [_check_form(clause, facts)]
+    for name in _needed(clause):
+        if name not in facts:
+            return [ClauseResult(True, clause, name, None, known=False)]
     value = facts[clause.fact]
-    complaint = _complaint(clause, value, facts)
-    text = f"{clause.fact} = {show(value)}{complaint or ''}"
-    return [ClauseResult(complaint is None, text, rule, clause.fact, value)]
+    finding = _finding(clause, value, facts)
+    return [ClauseResult(not finding, clause, clause.fact, value, finding=finding)]
 
 
-def _complaint(clause: Clause, value: Fact, facts: Facts) -> str | None:
-    """Return what is wrong with `value`, as the words after ``fact = value``; None where nothing is."""
+def _needed(clause: AboutOneFact) -> tuple[str, ...]:
+    match clause:
+        case NoMoreThan(fact, other):
+            return (fact, other)
+        case MultipleOf(fact, str(divisor)):
+            return (fact, divisor)
+        case EachDivides(fact, whole):
+            return (fact, whole)
+    return (clause.fact,)
+
+
+def _finding(clause: AboutOneFact, value: Fact, facts: Facts) -> str:
+    """Return what is wrong with `value`, as the words after ``fact = value``; empty where nothing is."""
     match clause:
         case Between(_, low, high):
             return _outside(value, low, high)
@@ -244,32 +264,35 @@ def _complaint(clause: Clause, value: Fact, facts: Facts) -> str | None:
         case AtLeast(_, low):
             return _outside(value, low, math.inf)
         case NoMoreThan(_, other):
-            limit = facts[other]
-            return f" > {other} = {show(limit)}" if _number(value) > _number(limit) else None
+            limit = _number(facts[other])
+            return f" > {other} = {show(limit)}" if _number(value) > limit else ""
         case Equals(_, wanted):
-            return None if value == wanted else f", must be {show(wanted)}"
+            return "" if value == wanted else f", must be {show(wanted)}"
         case OneOf(_, values):
-            return None if value in values else f", must be one of {', '.join(map(show, values))}"
+            return "" if value in values else f", must be one of {', '.join(map(show, values))}"
         case Within(_, values):
             inside = isinstance(value, tuple) and all(element in values for element in value)
-            return None if inside else f", must lie in {', '.join(map(show, values))}"
+            return "" if inside else f", must lie in {', '.join(map(show, values))}"
         case PowerOfTwo():
             number = _number(value)
-            return None if number > 0 and math.frexp(number)[0] == 0.5 else " is not a power of two"
+            return "" if number > 0 and math.frexp(number)[0] == 0.5 else " is not a power of two"
         case MultipleOf(_, divisor):
             step = _number(facts[divisor]) if isinstance(divisor, str) else divisor
             words = f"{divisor} = {show(step)}" if isinstance(divisor, str) else show(step)
-            return None if step and _number(value) % step == 0 else f" is not a multiple of {words}"
-    raise TypeError(f"{type(clause).__name__} is not a clause about one fact")
+            return "" if _number(value) % step == 0 else f" is not a multiple of {words}"
+        case EachDivides(_, whole):
+            size = _number(facts[whole])
+            divides = isinstance(value, tuple) and all(size % _number(part) == 0 for part in value)
+            return "" if divides else f", must each divide {whole} = {show(size)}"
 
 
-def _outside(value: Fact, low: Number, high: Number) -> str | None:
-    for number in map(_number, value if isinstance(value, tuple) else (value,)):
-        if number > high:
+def _outside(value: Fact, low: Number, high: Number) -> str:
+    for number in value if isinstance(value, tuple) else (value,):
+        if _number(number) > high:
             return f" > {show(high)}"
-        if number < low:
+        if _number(number) < low:
             return f" < {show(low)}"
-    return None
+    return ""
 
 
 def _number(value: Fact) -> Number:
@@ -278,41 +301,39 @@ def _number(value: Fact) -> Number:
     raise TypeError(f"{value!r} is not a number; the clause belongs to another kind of fact")
 
 
-def _check_when(condition: Clause, inner: tuple[Clause, ...], facts: Facts) -> list[ClauseResult]:
-    conditions = check((condition,), facts)
-    if not all(result.ok for result in conditions):
+def _check_when(clause: When, facts: Facts) -> list[ClauseResult]:
+    asked = check((clause.condition,), facts)
+    if not all(result.ok for result in asked):
         return []
-    words = describe(condition)
-    if not all(result.known for result in conditions):
-        first = conditions[0]
-        rules = " and ".join(map(describe, inner))
-        text = f"{first.fact} is unknown: needs {rules} when {words}"
-        return [ClauseResult(True, text, f"{rules} when {words}", first.fact, None, known=False)]
-    return [
-        ClauseResult(
-            r.ok,
-            r.text if r.ok else f"{r.text} when {words}",
-            f"{r.rule} when {words}",
-            r.fact,
-            r.value,
-            r.known,
-        )
-        for r in check(inner, facts)
-    ]
+    missing = next((result.fact for result in asked if not result.known), None)
+    if missing is not None:
+        return [ClauseResult(True, clause, missing, None, known=False)]
+    results = check(clause.clauses, facts)
+    if clause.split:
+        return list(results)
+    return [replace(result, conditions=(*result.conditions, clause.condition)) for result in results]
 
 
-def _check_form(
-    left: str, right: str, forms: tuple[str, ...], either_order: bool, rule: str, facts: Facts
-) -> ClauseResult:
-    a, b = facts.get(left), facts.get(right)
+def _check_any(clause: AnyOf, facts: Facts) -> ClauseResult:
+    tried = [result for alternative in clause.clauses for result in check((alternative,), facts)]
+    best = next((r for r in tried if r.ok and r.known), None) or next((r for r in tried if r.ok), None)
+    if best is not None:
+        return ClauseResult(True, clause, best.fact, best.value, best.known)
+    first, *others = tried
+    finding = first.finding + "".join(f", or {other.text}" for other in others)
+    return ClauseResult(False, clause, first.fact, first.value, finding=finding)
+
+
+def _check_form(clause: MatchesForm, facts: Facts) -> ClauseResult:
+    a, b = facts.get(clause.left), facts.get(clause.right)
     if not isinstance(a, tuple) or not isinstance(b, tuple):
-        return ClauseResult(True, f"{left} or {right} is unknown: needs {rule}", rule, left, None, known=False)
-    orders = ((a, b), (b, a)) if either_order else ((a, b),)
-    ok = any(_fits(form, *order) for form in forms for order in orders)
-    text = f"{left} = {'x'.join(map(show, a))} with {right} = {'x'.join(map(show, b))}"
+        return ClauseResult(True, clause, clause.right if isinstance(a, tuple) else clause.left, None, known=False)
+    orders = ((a, b), (b, a)) if clause.either_order else ((a, b),)
+    ok = any(_fits(form, *order) for form in clause.forms for order in orders)
+    finding = f" with {clause.right} = {show(b)}"
     if not ok:
-        text += f", must be {' or '.join(form.replace(' ', ' with ') for form in forms)}"
-    return ClauseResult(ok, text, rule, left, a)
+        finding += f", must be {' or '.join(form.replace(' ', ' with ') for form in clause.forms)}"
+    return ClauseResult(ok, clause, clause.left, a, finding=finding)
 
 
 def _fits(form: str, a: tuple[Fact, ...], b: tuple[Fact, ...]) -> bool:

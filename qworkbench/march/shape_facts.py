@@ -31,7 +31,7 @@ def shape_facts(
     if node.op == "Concat":
         facts["input_channels"] = tuple(shape[1] for shape in inputs if shape is not None and len(shape) > 1)
     elif node.op == "Split" and attrs.get("split"):
-        facts |= {"split_parts": tuple(attrs["split"]), "equal_parts": len(set(attrs["split"])) == 1}
+        facts |= {"split_parts": tuple(attrs["split"]), "split_dim": x[attrs["axis"]]}
     elif node.op == "Pad" and attrs.get("pads"):
         pads, rank = attrs["pads"], len(x)
         facts["padded_axes"] = tuple(axis for axis in range(rank) if pads[axis] or pads[axis + rank])

@@ -12,6 +12,7 @@ from qworkbench.march.constraints import (
     AtMost,
     Between,
     Clause,
+    EachDivides,
     Equals,
     MultipleOf,
     NoMoreThan,
@@ -26,7 +27,7 @@ from qworkbench.march.tables.shared import COORDINATE_MODES
 GIGA = 2**30
 TAIL_INT8 = ("int8", "int32")
 TAIL_INT16 = ("int8", "int16", "int32")
-SINGLE_AXIS: tuple[Clause, ...] = (Equals("axes_count", 1),)
+SINGLE_AXIS = Equals("axes_count", 1)
 
 
 def _each(facts: str, low: int, high: int) -> tuple[Clause, ...]:
@@ -41,6 +42,7 @@ GENERAL: tuple[Clause, ...] = tuple(
             *_each(f"{side}_c {side}_h {side}_w", 1, 65536),
             AtMost(f"{side}_elements", GIGA),
         ),
+        split=True,
     )
     for side in ("input", "output")
 )
@@ -89,12 +91,11 @@ def conv2d(kernel_volume: int) -> tuple[Clause, ...]:
 
 def convolutions(kernel_volume: int, deconv_limit: Clause) -> tuple[OpRow, ...]:
     """Return Conv, ConvTranspose and Gemm; `deconv_limit` bounds the kernel of a transposed convolution."""
-    flat = conv2d(kernel_volume)
     return (
         active(
             "Conv",
-            *(When(Equals("input_rank", 4), (clause,)) for clause in flat),
-            *(When(Equals("input_rank", 5), (clause,)) for clause in CONV3D),
+            When(Equals("input_rank", 4), conv2d(kernel_volume), split=True),
+            When(Equals("input_rank", 5), CONV3D, split=True),
             ranks=(4, 5),
             dtypes=INT8_16,
             outputs=TAIL_INT16,
@@ -246,7 +247,7 @@ SAME: tuple[OpRow, ...] = (
     active("LSTM", Equals("batch", 1), ranks=None, notes="for more, export batch 1 and set input_batch"),
     active(
         "ReduceMax",
-        *SINGLE_AXIS,
+        SINGLE_AXIS,
         Between("reduced_dims", 1, 8192),
         Equals("keepdims", True),
         ranks=(2, 5),
@@ -255,15 +256,22 @@ SAME: tuple[OpRow, ...] = (
     ),
     active(
         "ReduceMean",
-        AnyOf((*SINGLE_AXIS, Equals("reduces_hw", True))),
+        AnyOf((SINGLE_AXIS, Equals("reduces_hw", True))),
         Equals("keepdims", True),
         ranks=(2, 5),
         dtypes=INT8_16,
         stated=True,
     ),
-    active("ReduceSum", *SINGLE_AXIS, ranks=(2, 5), dtypes=INT8_16, stated=True),
+    active("ReduceSum", SINGLE_AXIS, ranks=(2, 5), dtypes=INT8_16, stated=True),
     passive("Concat", AtLeast("axis", 1), dtypes=INT8_16, stated=True),
-    passive("Split", AtLeast("axis", 1), Equals("equal_parts", True), ranks=None, dtypes=INT8_16),
+    passive(
+        "Split",
+        AtLeast("axis", 1),
+        EachDivides("split_parts", "split_dim"),
+        ranks=None,
+        dtypes=INT8_16,
+        notes="the parts may differ: published tables have 32 + 32 + 64 of 128 on the BPU",
+    ),
     passive("Slice", ranks=None, dtypes=INT8_16, stated=True, supported="yes"),
     passive("Reshape", ranks=(1, 10), dtypes=INT8_16, stated=True),
     passive("Flatten", ranks=(1, 10), dtypes=INT8_16, notes="as Reshape"),
