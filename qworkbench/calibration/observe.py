@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qworkbench.calibration.internals import internals_of
 from qworkbench.calibration.method import Statistics
 from qworkbench.calibration.sketch import Sketch
 from qworkbench.errors import CalibrationError, Cancelled
-from qworkbench.graph.execute import feeds_of, run_float
+from qworkbench.graph.execute import run_float
+from qworkbench.graph.feeds import feeds_of
 from qworkbench.graph.ir import Graph, Node
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def collect(
     import torch
 
     sketches: dict[str, Sketch] = {}
+    inner = internals_of(graph)
     samples = 0
     total = len(batches) if hasattr(batches, "__len__") else None
 
@@ -61,6 +64,8 @@ def collect(
             sketch = sketches.setdefault(name, Sketch())
             array = tensor.detach().to(torch.float32).numpy()
             sketch.update(array, channels=per_channel and array.ndim == 4)
+            for part, function in inner.get(name, ()):
+                sketches.setdefault(part, Sketch()).update(function(tensor.detach()).to(torch.float32).numpy())
 
     def on_node(node: Node, outputs: tuple[torch.Tensor, ...]) -> None:
         if cancelled():
@@ -81,6 +86,10 @@ def collect(
         run_float(graph, feeds, keep=(), on_node=on_node)
         if progress is not None:
             progress(count, total)
+    for name, parts in inner.items():
+        if not graph.is_activation(name):
+            for part, function in parts:
+                sketches.setdefault(part, Sketch()).update(function(graph.tensor(name).detach().float()).numpy())
     if count == 0 or samples == 0:
         raise CalibrationError("the calibration set is empty; give at least one sample (10 to 100 are usual)")
     for name, sketch in sketches.items():

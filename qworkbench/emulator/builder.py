@@ -1,0 +1,297 @@
+"""From a placement and thresholds to an integer plan.
+
+The builder keeps, per canonical value, the key of its float form and of its codes, and adds Quantize, Dequantize and
+Requantize steps where a unit needs the other form. How each operator becomes steps is in the ``lower_*`` modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from qworkbench.emulator.fingerprint import Packed, Uncounted, digest
+from qworkbench.emulator.plan import Plan, Quantity, Step
+from qworkbench.graph.ir import Graph, Node
+from qworkbench.numerics.arithmetic import Arithmetic, Requantize
+from qworkbench.numerics.dtypes import QMAX, QMIN, scale_from_threshold
+from qworkbench.placement.types import Placement, ScaleGroup, Unit
+
+
+class Thresholds(Protocol):
+    """Where the builder reads thresholds: a value name, or ``node.part`` for a tensor inside an op."""
+
+    def threshold(self, name: str) -> float:
+        """Return the per-tensor threshold of `name`."""
+
+    def channel_thresholds(self, name: str) -> np.ndarray | None:
+        """Return per-channel thresholds of `name`, or None where one per tensor is used."""
+
+
+class PlanMemo:
+    """What does not change between two plans of the same model: digests and codes of weights, tables."""
+
+    def __init__(self) -> None:
+        self._held: dict[Any, Any] = {}
+
+    def get(self, key: Any, make: Any) -> Any:
+        """Return the value under `key`, made by `make()` the first time."""
+        if key not in self._held:
+            self._held[key] = make()
+        return self._held[key]
+
+    def tensor_digest(self, tensor: Any) -> bytes:
+        """Return the content digest of a torch tensor, remembered until the tensor changes."""
+        key = ("digest", id(tensor), tensor.data_ptr(), tensor._version, tuple(tensor.shape))
+        # the tensor itself is kept beside its digest, so that its id cannot be reused
+        found: tuple[bytes, Any] = self.get(key, lambda: (digest(tensor), tensor))
+        return found[0]
+
+
+class PlanBuilder:
+    """Collects steps; the ``lower_*`` functions call its methods."""
+
+    def __init__(
+        self, graph: Graph, placement: Placement, thresholds: Thresholds, arithmetic: Arithmetic, memo: PlanMemo
+    ) -> None:
+        self.graph = graph
+        self.placement = placement
+        self.thresholds = thresholds
+        self.arithmetic = arithmetic
+        self.memo = memo
+        self.steps: list[Step] = []
+        self.quantities: dict[str, Quantity] = {}
+        self.weights: dict[str, Quantity] = {}
+        self._floats: dict[str, str] = {name: name for name in graph.inputs}
+        self._codes: dict[str, str] = {}
+        self._group_quantity: dict[int, Quantity] = {}
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+    def add(
+        self, name: str, unit: str, kind: str, inputs: tuple[str, ...], outputs: tuple[str, ...], **params: Any
+    ) -> str:
+        """Append a step and return its first output key."""
+        self.steps.append(Step(name, unit, kind, inputs, outputs, params, digest(kind, params)))
+        return outputs[0]
+
+    # -- scales -------------------------------------------------------------------------------------------------------
+    def quantity(self, value: str) -> Quantity:
+        """Return dtype and scale of canonical `value` by its scale group."""
+        index = self.placement.group_of[value]
+        return self.group_quantity(index)
+
+    def group_quantity(self, index: int) -> Quantity:
+        """Return dtype and scale of a scale group."""
+        if index not in self._group_quantity:
+            self._group_quantity[index] = self._scale(self.placement.groups[index])
+        return self._group_quantity[index]
+
+    def _scale(self, group: ScaleGroup) -> Quantity:
+        if group.fixed_scale is not None:
+            return Quantity(group.dtype, np.asarray([group.fixed_scale], np.float32))
+        denominator = self.arithmetic.scale_denominator
+        if len(group.values) == 1 and group.threshold_from == group.values:
+            channels = self.thresholds.channel_thresholds(group.values[0])
+            if channels is not None and self._channels_allowed(group.values[0]):
+                scales = [scale_from_threshold(float(t), group.dtype, denominator) for t in channels]
+                return Quantity(group.dtype, np.asarray(scales, np.float32))
+        top = max(self.thresholds.threshold(value) for value in group.threshold_from)
+        return Quantity(group.dtype, np.asarray([scale_from_threshold(top, group.dtype, denominator)], np.float32))
+
+    def _channels_allowed(self, value: str) -> bool:
+        """Per-channel scales need convolutions that read them (folded into weights) and one that can write them."""
+        makers = [unit for unit in self.placement.units if value in unit.outputs]
+        readers = [unit for unit in self.placement.units if value in unit.inputs]
+        bpu_readers = [u for u in readers if self.placement[u.anchor].on == "BPU"]
+        channels = self.graph.shape(value)[1] if len(self.graph.shape(value)) == 4 else 0
+        writes = all(u.op == "Conv" or self.placement[u.anchor].on != "BPU" for u in makers)
+        reads = all(
+            u.op == "Conv"
+            and value != u.residual
+            and self.graph.nodes[u.anchor].attrs["group"] in (1, channels)
+            for u in bpu_readers
+        )
+        return channels > 1 and writes and reads and bool(bpu_readers)
+
+    def part_quantity(self, name: str, dtype: str) -> Quantity:
+        """Return the scale of a tensor inside an op that runs as several (``softmax.sum``)."""
+        threshold = self.thresholds.threshold(name)
+        scale = scale_from_threshold(threshold, dtype, self.arithmetic.scale_denominator)
+        return Quantity(dtype, np.asarray([scale], np.float32))
+
+    def requantize_to(
+        self, multiplier: np.ndarray | float, target: Quantity, low: int | None = None, high: int | None = None
+    ) -> Requantize:
+        """Return the rescale by `multiplier` to the dtype of `target`."""
+        return Requantize(
+            multiplier=np.atleast_1d(np.asarray(multiplier, np.float64)),
+            dtype=target.dtype,
+            low=QMIN[target.dtype] if low is None else low,
+            high=QMAX[target.dtype] if high is None else high,
+            rounding=self.arithmetic.rounding,
+            kind=self.arithmetic.multiplier(target.dtype),
+        )
+
+    def ratio(self, source: Quantity, target: Quantity) -> np.ndarray:
+        """Return ``s_source / s_target`` in the arithmetic of the target's multiplier model, as float64."""
+        kind = self.arithmetic.multiplier(target.dtype)
+        if kind == "float32":
+            return np.asarray(source.scale / target.scale, np.float32).astype(np.float64)
+        return source.scale.astype(np.float64) / target.scale.astype(np.float64)
+
+    # -- forms of a value ---------------------------------------------------------------------------------------------
+    def codes(self, value: str) -> tuple[str, Quantity]:
+        """Return key and quantity of the codes of canonical `value`, quantizing it here if it is float so far."""
+        if value in self._codes:
+            key = self._codes[value]
+            return key, self.quantities[key]
+        quantity = self.quantity(value)
+        key = f"{value}@{quantity.dtype}"
+        self.add(
+            f"{value}.quantize",
+            value,
+            "quantize",
+            (self._floats[value],),
+            (key,),
+            scale=quantity.scale,
+            dtype=quantity.dtype,
+            rounding=self.arithmetic.rounding,
+        )
+        return self.set_codes(value, key, quantity)
+
+    def codes_for(self, value: str, unit: Unit) -> tuple[str, Quantity]:
+        """Return the codes of `value` as `unit` needs them: requantized where its scale group differs."""
+        key, quantity = self.codes(value)
+        index = self.placement.requantized.get((value, unit.name))
+        if index is None:
+            return key, quantity
+        target = self.group_quantity(index)
+        if target.dtype == quantity.dtype and np.array_equal(target.scale, quantity.scale):
+            return key, quantity
+        return self.rescaled(f"{value}.requantize", unit.name, key, quantity, target)
+
+    def rescaled(self, name: str, unit: str, key: str, source: Quantity, target: Quantity) -> tuple[str, Quantity]:
+        """Append a requantize from `source` to `target`; shared by everyone who asks for the same one."""
+        out = f"{key}>{target.dtype}:{float(target.single):.9g}"
+        if out not in self.quantities:
+            rescale = self.requantize_to(self.ratio(source, target), target)
+            self.add(name, unit, "requantize", (key,), (out,), requantize=rescale)
+            self.quantities[out] = target
+        return out, self.quantities[out]
+
+    def set_codes(self, value: str, key: str, quantity: Quantity) -> tuple[str, Quantity]:
+        """Declare `key` to hold the codes of canonical `value`."""
+        self._codes[value] = key
+        self.quantities[key] = quantity
+        return key, quantity
+
+    def real(self, value: str) -> str:
+        """Return the key of the float form of canonical `value`, dequantizing it here if it is codes so far."""
+        if value not in self._floats:
+            key = self._codes[value]
+            quantity = self.quantities[key]
+            self._floats[value] = self.add(
+                f"{value}.dequantize", value, "dequantize", (key,), (value,), scale=quantity.scale, axis=quantity.axis
+            )
+        return self._floats[value]
+
+    def set_real(self, value: str, key: str) -> None:
+        """Declare `key` to hold the float (or index) form of canonical `value`."""
+        self._floats[value] = key
+
+    # -- constants ----------------------------------------------------------------------------------------------------
+    def constant_codes(self, name: str, unit: Unit, dtype: str, target: Quantity | None = None) -> tuple[str, Quantity]:
+        """Return the codes of a constant operand: at its own max scale, or at `target`'s."""
+        tensor = self.graph.tensor(name)
+        array = tensor.detach().numpy().astype(np.float32)
+        if target is None:
+            top = float(np.abs(array).max()) if array.size else 0.0
+            scale = scale_from_threshold(top, dtype, self.arithmetic.scale_denominator)
+            target = Quantity(dtype, np.asarray([scale], np.float32))
+        limit = (QMIN[target.dtype], QMAX[target.dtype])
+        codes = np.clip(np.rint(array / target.single), *limit).astype(target.dtype)
+        key = f"{name}@{unit.name}"
+        self.add(f"{unit.name}.constant", unit.name, "constant", (), (key,), codes=codes)
+        self.quantities[key] = target
+        return key, target
+
+    def torch_step(
+        self, name: str, unit: str, node: Node, inputs: Mapping[int, str], outputs: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Append a step that runs `node` by its torch kernel; `inputs` maps slots to keys, the rest are constants."""
+        from qworkbench.emulator.steps import WIRED
+
+        operands: list[Any] = []
+        digests: list[bytes] = []
+        for slot, value in enumerate(node.inputs):
+            if slot in inputs or value is None:
+                operands.append(WIRED if slot in inputs else None)
+            else:
+                tensor = self.graph.tensor(value)
+                operands.append(tensor.detach())
+                digests.append(self.memo.tensor_digest(tensor))
+        content = digest(node.op, node.attrs, node.call, [o is None for o in operands], digests)
+        self.add(
+            name,
+            unit,
+            "torch",
+            tuple(inputs[slot] for slot in sorted(inputs)),
+            outputs,
+            content=content,
+            graph=Uncounted(self.graph),
+            node=Uncounted(node),
+            operands=Uncounted(operands),
+        )
+        return outputs
+
+    # -- the whole ----------------------------------------------------------------------------------------------------
+    def build(self) -> Plan:
+        """Lower every unit in order, then bring the model's outputs to float."""
+        from qworkbench.emulator.lower import lower_cpu, lower_unit
+
+        results: dict[str, str] = {}
+        for unit in self.placement.units:
+            if self.placement[unit.anchor].on == "BPU":
+                lower_unit(self, unit)
+            else:
+                lower_cpu(self, unit)
+            value = unit.outputs[0]
+            results[unit.tail] = self._codes.get(value) or self._floats[value]
+        for node in self.graph.nodes:
+            if self.placement[node.name].on == "NONE":
+                source = self.placement.canonical[node.output]
+                results[node.name] = self._codes.get(source) or self._floats[source]
+        outputs = tuple(self.real(self.placement.canonical[value]) for value in self.graph.outputs)
+        return Plan(tuple(self.steps), self.quantities, results, outputs, self.weights)
+
+
+def build_plan(
+    graph: Graph,
+    placement: Placement,
+    thresholds: Thresholds,
+    arithmetic: Arithmetic | None = None,
+    memo: PlanMemo | None = None,
+) -> Plan:
+    """Return the integer plan of `graph` under `placement`.
+
+    Parameters
+    ----------
+    graph, placement
+        A placement of exactly this graph.
+    thresholds : Thresholds
+        Answers for every value that a scale group names, and for the inner tensors of ops that run as several.
+    arithmetic : Arithmetic, optional
+        Rounding, multiplier model and scale denominator.
+    memo : PlanMemo, optional
+        Kept between plans of one model to save the quantization of weights.
+
+    Raises
+    ------
+    CalibrationError
+        When a threshold is not known.
+    """
+    return PlanBuilder(graph, placement, thresholds, arithmetic or Arithmetic(), memo or PlanMemo()).build()
+
+
+__all__ = ["Packed", "PlanBuilder", "PlanMemo", "Thresholds", "build_plan"]

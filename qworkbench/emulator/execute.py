@@ -1,0 +1,163 @@
+"""Run a plan: compute only what no earlier run has computed, free what nobody needs any more.
+
+Results are looked up by fingerprint first, so after an edit only the steps that it reaches run. Correctness rests on
+fingerprints alone; there is no notion of "dirty".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+
+import numpy as np
+
+from qworkbench.emulator.cache import ResultCache, StepResult
+from qworkbench.emulator.fingerprint import digest
+from qworkbench.emulator.plan import Plan, Step
+from qworkbench.emulator.steps import run_step
+from qworkbench.errors import Cancelled
+
+
+@dataclass
+class Execution:
+    """What a run gave.
+
+    Attributes
+    ----------
+    arrays : dict of str to numpy.ndarray
+        The wanted keys.
+    computed : tuple of str
+        Names of the steps that ran, in order; all others came from the cache.
+    overflow : dict of str to int
+        Units whose int32 accumulator overflowed, with the number of elements.
+    """
+
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    computed: tuple[str, ...] = ()
+    overflow: dict[str, int] = field(default_factory=dict)
+
+
+def fingerprints(plan: Plan, feeds: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    """Return the fingerprint of every key of `plan` on these `feeds`."""
+    found = {name: digest("feed", array) for name, array in feeds.items()}
+    for step in plan.steps:
+        whole = digest(step.digest, *(found[key] for key in step.inputs))
+        for slot, key in enumerate(step.outputs):
+            found[key] = whole if slot == 0 else digest(whole, slot)
+    return found
+
+
+def execute(
+    plan: Plan,
+    feeds: Mapping[str, np.ndarray],
+    wanted: Collection[str],
+    cache: ResultCache,
+    *,
+    prints: Mapping[str, bytes] | None = None,
+    on_result: Callable[[str, np.ndarray], None] | None = None,
+    on_step: Callable[[Step, int, int], None] | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+    backend: ModuleType | None = None,
+) -> Execution:
+    """Compute the `wanted` keys of `plan`.
+
+    Parameters
+    ----------
+    plan : Plan
+    feeds : Mapping of str to numpy.ndarray
+        Model inputs by name; the first axis of the first one is the batch.
+    wanted : collection of str
+    cache : ResultCache
+        Read and filled.
+    prints : Mapping, optional
+        As :func:`fingerprints` returns them, where the caller has them already.
+    on_result : callable, optional
+        Receives (key, array) for each wanted key as soon as it is there; the arrays are then not collected in
+        ``Execution.arrays``, so that memory stays flat.
+    on_step : callable, optional
+        Called after each computed step with (step, done, total).
+    cancelled : callable
+        Asked between steps.
+    backend : module, optional
+        Who computes: :mod:`qworkbench.emulator.kernels` (default) or :mod:`qworkbench.numerics.reference`.
+
+    Raises
+    ------
+    Cancelled
+    """
+    prints = fingerprints(plan, feeds) if prints is None else prints
+    if backend is None:
+        import qworkbench.emulator.kernels as ops
+    else:
+        ops = backend
+    batch = next(iter(feeds.values())).shape[0] if feeds else 1
+    result = Execution()
+    wanted_left = set(wanted)
+    todo, held = _schedule(plan, wanted_left, prints, cache)
+    live: dict[str, np.ndarray] = dict(feeds)
+    readers = Counter(key for step in todo for key in set(step.inputs))
+
+    def deliver(step: Step, outcome: StepResult) -> None:
+        if outcome.overflow:
+            result.overflow[step.unit] = outcome.overflow
+        for key, array in zip(step.outputs, outcome.outputs, strict=True):
+            if readers[key]:
+                live[key] = array
+            if key in wanted_left:
+                wanted_left.discard(key)
+                if on_result is not None:
+                    on_result(key, array)
+                else:
+                    result.arrays[key] = array
+
+    for key in sorted(wanted_left & set(feeds)):
+        wanted_left.discard(key)
+        if on_result is not None:
+            on_result(key, feeds[key])
+        else:
+            result.arrays[key] = feeds[key]
+    computed = []
+    running = {id(step) for step in todo}
+    done = 0
+    for step in plan.steps:
+        if id(step) in held:
+            deliver(step, held[id(step)])
+            continue
+        if id(step) not in running:
+            continue
+        if cancelled():
+            raise Cancelled("the run was cancelled; results are those of the last finished run")
+        outcome = run_step(step, [live[key] for key in step.inputs], batch, ops)
+        cache.put(prints[step.outputs[0]], outcome)
+        deliver(step, outcome)
+        computed.append(step.name)
+        done += 1
+        for key in set(step.inputs):
+            readers[key] -= 1
+            if not readers[key]:
+                live.pop(key, None)
+        if on_step is not None:
+            on_step(step, done, len(todo))
+    result.computed = tuple(computed)
+    return result
+
+
+def _schedule(
+    plan: Plan, wanted: Collection[str], prints: Mapping[str, bytes], cache: ResultCache
+) -> tuple[list[Step], dict[int, StepResult]]:
+    """Walk backwards from the wanted keys: which steps must run, and which results come from the cache."""
+    needed = set(wanted)
+    todo: list[Step] = []
+    held: dict[int, StepResult] = {}
+    for step in reversed(plan.steps):
+        if not needed.intersection(step.outputs):
+            continue
+        found = cache.get(prints[step.outputs[0]])
+        if found is not None:
+            held[id(step)] = found
+        else:
+            todo.append(step)
+            needed.update(step.inputs)
+    return todo[::-1], held

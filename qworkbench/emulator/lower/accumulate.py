@@ -1,0 +1,233 @@
+"""Multiply-accumulate units: weights to codes, bias into the accumulator, fused Add and activation in the rescale.
+
+``acc = sum(q_x * q_w) + q_b`` in int32, ``q_b = round(b / (s_x * s_w[c]))``, output ``clamp(round(acc * m[c]))`` with
+``m[c] = s_x * s_w[c] / s_y``; a tail unit hands out ``acc`` itself with scale ``s_x * s_w[c]``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qworkbench.emulator.fingerprint import Packed, digest
+from qworkbench.emulator.plan import Quantity
+from qworkbench.graph.folding import folded_weight_bias
+from qworkbench.graph.fusion import FusedGroup
+from qworkbench.graph.ir import Node
+from qworkbench.numerics.arithmetic import ConvGeometry, Requantize
+from qworkbench.numerics.dtypes import QMAX, QMIN
+from qworkbench.numerics.weights import conv_multiplier, quantize_bias, quantize_weight
+
+if TYPE_CHECKING:
+    from qworkbench.emulator.builder import PlanBuilder
+    from qworkbench.placement.types import Unit
+
+
+def convolution(builder: PlanBuilder, unit: Unit) -> None:
+    """Lower Conv and ConvTranspose over H and W."""
+    node = builder.graph.nodes[unit.anchor]
+    transposed = unit.op == "ConvTranspose"
+    x, source = builder.codes_for(unit.inputs[0], unit)
+    weight, s_w, bias = _weights(builder, unit, node, source)
+    attrs = node.attrs
+    geometry = ConvGeometry(
+        kernel=tuple(attrs["kernel_shape"]),
+        strides=tuple(attrs["strides"]),
+        pads=tuple(attrs["pads"]),
+        dilations=tuple(attrs["dilations"]),
+        group=attrs["group"],
+        output_padding=tuple(attrs.get("output_padding", (0, 0))),
+    )
+    _accumulate(builder, unit, "conv", x, source, s_w, weight, bias, {"geometry": geometry, "transposed": transposed})
+
+
+def gemm(builder: PlanBuilder, unit: Unit) -> None:
+    """Lower a linear layer over the last axis."""
+    node = builder.graph.nodes[unit.anchor]
+    x, source = builder.codes_for(unit.inputs[0], unit)
+    weight, s_w, bias = _weights(builder, unit, node, source)
+    axis = len(builder.graph.values[unit.outputs[0]].shape) - 1
+    _accumulate(builder, unit, "gemm", x, source, s_w, weight, bias, {}, axis=axis)
+
+
+def batch_norm(builder: PlanBuilder, unit: Unit) -> None:
+    """Lower a BatchNormalization that no convolution absorbed: a depthwise 1x1 convolution."""
+    node = builder.graph.nodes[unit.anchor]
+    x, source = builder.codes_for(unit.inputs[0], unit)
+    scale, shift, mean, var = (
+        None if name is None else builder.graph.tensor(name).detach().numpy().astype(np.float64)
+        for name in node.inputs[1:5]
+    )
+    assert mean is not None and var is not None
+    gain = (1.0 if scale is None else scale) / np.sqrt(var + node.attrs["epsilon"])
+    offset = (0.0 if shift is None else shift) - mean * gain
+    weight = gain.astype(np.float32).reshape(-1, 1, 1, 1)
+    codes, s_w = quantize_weight(weight, 0, builder.placement[unit.anchor].weight_dtype or "int8")
+    bias, _ = quantize_bias(offset.astype(np.float32), float(source.single), s_w)
+    geometry = ConvGeometry(kernel=(1, 1), group=weight.shape[0])
+    builder.weights[unit.name] = Quantity("int8", s_w, 0)
+    packed = Packed(codes, digest(codes))
+    _accumulate(builder, unit, "conv", x, source, s_w, packed, bias, {"geometry": geometry, "transposed": False})
+
+
+def matmul(builder: PlanBuilder, unit: Unit) -> None:
+    """Lower a product of two activations (or of one and a constant)."""
+    node = builder.graph.nodes[unit.anchor]
+    keys, scales = [], []
+    for value in node.inputs:
+        assert value is not None
+        if builder.graph.is_activation(value):
+            key, quantity = builder.codes_for(builder.placement.canonical[value], unit)
+        else:
+            key, quantity = builder.constant_codes(value, unit, "int8")
+        keys.append(key)
+        scales.append(quantity)
+    product = np.asarray(scales[0].single) * np.asarray(scales[1].single)
+    value = unit.outputs[0]
+    if builder.placement[unit.anchor].dtype == "int32":
+        target, rescale = Quantity("int32", product.reshape(1).astype(np.float32)), None
+    else:
+        target = builder.quantity(value)
+        multiplier = conv_multiplier(
+            float(scales[0].single), scales[1].scale, float(target.single), builder.arithmetic.multiplier(target.dtype)
+        )
+        rescale = builder.requantize_to(multiplier, target)
+    key = builder.add(
+        unit.name, unit.name, "matmul", tuple(keys), (f"{value}@{target.dtype}",), requantize=rescale
+    )
+    builder.set_codes(value, key, target)
+
+
+def _weights(
+    builder: PlanBuilder, unit: Unit, node: Node, source: Quantity
+) -> tuple[Packed, np.ndarray, np.ndarray | None]:
+    """Return packed weight codes, their scales per output channel, and the int32 bias."""
+    graph, memo = builder.graph, builder.memo
+    members = [node] + ([graph.nodes[unit.bn]] if unit.bn is not None else [])
+    tensors = [graph.tensor(v) for m in members for v in m.inputs if v is not None and not graph.is_activation(v)]
+    content = digest(
+        [memo.tensor_digest(t) for t in tensors], [dict(m.attrs) for m in members], [m.op for m in members]
+    )
+    dtype = builder.placement[unit.anchor].weight_dtype or "int8"
+    channels = source.scale if source.per_channel else None
+    key = ("weight", content, dtype, None if channels is None else channels.tobytes())
+    made: tuple[Packed, np.ndarray, np.ndarray | None] = memo.get(
+        key, lambda: _quantize(graph, unit, node, dtype, channels)
+    )
+    packed, s_w, real_bias = made
+    builder.weights[unit.name] = Quantity(dtype, s_w, 0)
+    if real_bias is None:
+        return packed, s_w, None
+    bias, _ = quantize_bias(real_bias, _scale_in(source), s_w)
+    return packed, s_w, bias
+
+
+def _quantize(
+    graph: Any, unit: Unit, node: Node, dtype: str, channels: np.ndarray | None
+) -> tuple[Packed, np.ndarray, np.ndarray | None]:
+    group = FusedGroup(
+        name=unit.name,
+        anchor=unit.anchor,
+        bn=unit.bn,
+        add=None,
+        residual=None,
+        activation=None,
+        members=tuple(m for m in (unit.anchor, unit.bn) if m is not None),
+        tail=unit.bn or unit.anchor,
+    )
+    weight, bias = folded_weight_bias(graph, group)
+    if channels is not None:
+        # scales per feature-map channel are folded into the weight, so the codes' own scale is 1 from here on
+        shape = (-1, 1, 1, 1) if node.attrs["group"] == len(channels) > 1 else (1, -1, 1, 1)
+        weight = (weight * channels.reshape(shape)).astype(np.float32)
+    if unit.op == "ConvTranspose":
+        codes, s_w = _quantize_transposed(weight, node.attrs["group"], dtype)
+    else:
+        codes, s_w = quantize_weight(weight, 0, dtype)
+    return Packed(codes, digest(codes)), s_w, bias
+
+
+def _quantize_transposed(weight: np.ndarray, group: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Quantize a (in, out/group, kh, kw) weight per output channel, group by group."""
+    parts = [quantize_weight(part, 1, dtype) for part in np.split(weight, group, axis=0)]
+    return np.ascontiguousarray(np.concatenate([p[0] for p in parts])), np.concatenate([p[1] for p in parts])
+
+
+def _scale_in(source: Quantity) -> float:
+    return 1.0 if source.per_channel else float(source.single)
+
+
+def _accumulate(
+    builder: PlanBuilder,
+    unit: Unit,
+    kind: str,
+    x: str,
+    source: Quantity,
+    s_w: np.ndarray,
+    weight: Packed,
+    bias: np.ndarray | None,
+    params: dict[str, Any],
+    *,
+    axis: int = 1,
+) -> None:
+    s_x = _scale_in(source)
+    inputs: tuple[str, ...] = (x,)
+    residual = None
+    if unit.residual is not None:
+        key, other = builder.codes_for(unit.residual, unit)
+        inputs = (x, key)
+        residual = other.scale.astype(np.float64) / (float(s_x) * s_w.astype(np.float64))
+    value = unit.outputs[0]
+    if builder.placement[unit.anchor].dtype == "int32":
+        target = Quantity("int32", np.asarray(np.float32(s_x) * s_w, np.float32), axis)
+        rescale = None
+    else:
+        target = builder.quantity(value)
+        rescale = _rescale(builder, unit, s_x, s_w, target)
+    key = builder.add(
+        unit.name,
+        unit.name,
+        kind,
+        inputs,
+        (f"{value}@{target.dtype}",),
+        weight=weight,
+        bias=bias,
+        requantize=rescale,
+        residual=residual,
+        **params,
+    )
+    builder.set_codes(value, key, target)
+
+
+def _rescale(builder: PlanBuilder, unit: Unit, s_x: float, s_w: np.ndarray, target: Quantity) -> Requantize:
+    kind = builder.arithmetic.multiplier(target.dtype)
+    if target.per_channel:
+        multiplier = np.concatenate(
+            [conv_multiplier(s_x, s_w[c : c + 1], float(s), kind) for c, s in enumerate(target.scale)]
+        )
+    else:
+        multiplier = conv_multiplier(s_x, s_w, float(target.single), kind)
+    low, high = (None, None)
+    if unit.activation is not None:
+        low, high = activation_range(builder.graph.nodes[unit.activation], target)
+    return builder.requantize_to(multiplier, target, low, high)
+
+
+def activation_range(node: Node, target: Quantity) -> tuple[int, int]:
+    """Return the clamp range, in codes of `target`, of a Relu or Clip.
+
+    With scales per channel the bounds other than zero differ per channel; the widest one is kept, since saturation of
+    the dtype then bounds each channel at its own threshold.
+    """
+    floor, ceiling = QMIN[target.dtype], QMAX[target.dtype]
+    if node.op == "Relu":
+        return 0, ceiling
+    low, high = node.attrs.get("min"), node.attrs.get("max")
+    scale = float(target.scale.min())
+    bound = [
+        default if limit is None or not math.isfinite(limit) else int(np.clip(np.rint(limit / scale), floor, ceiling))
+        for limit, default in ((low, floor), (high, ceiling))
+    ]
+    return bound[0], bound[1]

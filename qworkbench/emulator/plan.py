@@ -1,0 +1,90 @@
+"""The integer plan: what is computed step by step, on codes or in float, with every parameter in place.
+
+A plan is data: the builder makes it from a placement and scales, the executor runs it. Keys name tensors: ``conv1`` is
+the float tensor of that value, ``conv1@int8`` its codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantity:
+    """How codes stand for numbers: ``value = code * scale`` with one scale, or one per entry of `axis`."""
+
+    dtype: str
+    scale: np.ndarray
+    axis: int = 1
+
+    @property
+    def single(self) -> np.float32:
+        """The scale of a per-tensor quantity."""
+        return np.float32(self.scale.reshape(-1)[0])
+
+    @property
+    def per_channel(self) -> bool:
+        """Tell whether there is more than one scale."""
+        return self.scale.size > 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One operation of the plan.
+
+    Attributes
+    ----------
+    name : str
+        Node or unit name, with a suffix where a unit needs several steps: ``softmax.exp``.
+    unit : str
+        Unit that it belongs to; boundaries carry the value's name.
+    kind : str
+        Key of :data:`qworkbench.emulator.steps.STEPS`.
+    inputs, outputs : tuple of str
+        Tensor keys.
+    params : Mapping
+    digest : bytes
+        Of `kind` and `params`.
+    """
+
+    name: str
+    unit: str
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    params: Mapping[str, Any]
+    digest: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Steps in execution order.
+
+    Attributes
+    ----------
+    steps : tuple of Step
+    quantities : Mapping of str to Quantity
+        For every key that holds codes.
+    results : Mapping of str to str
+        Node name -> key of its output: codes where the node runs on the BPU, else float. Members that vanish inside a
+        fused unit, and nodes with no float or integer feature output, are absent.
+    outputs : tuple of str
+        Float (or index) keys of the model's outputs.
+    weights : Mapping of str to Quantity
+        Unit -> dtype and per-channel scale of its weight.
+    """
+
+    steps: tuple[Step, ...]
+    quantities: Mapping[str, Quantity]
+    results: Mapping[str, str]
+    outputs: tuple[str, ...]
+    weights: Mapping[str, Quantity] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("quantities", "results", "weights"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
