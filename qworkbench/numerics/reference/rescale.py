@@ -111,10 +111,8 @@ def _scaled_sum(
     checks.ratio(owner, ratio_a, ratio_b)
     if rq.kind in ("float32", "float64"):
         real: Any = np.float32 if rq.kind == "float32" else np.float64
-        with np.errstate(over="ignore", invalid="ignore"):
-            left, right = a.astype(real) * real(ratio_a), b.astype(real) * real(ratio_b)
-            total = left + right if sign > 0 else left - right
-        total = np.clip(np.where(np.isnan(total), real(0), total), real(rq.low), real(rq.high))
+        left, right = a.astype(real) * real(ratio_a), b.astype(real) * real(ratio_b)
+        total = np.clip(left + right if sign > 0 else left - right, real(rq.low), real(rq.high))
         return round_float(total, rq.rounding).astype(NUMPY[rq.dtype])
     mantissa_a, mantissa_b, shift = common_shift(ratio_a, ratio_b, rq.kind)
     exact = a.astype(object) * mantissa_a + b.astype(object) * (sign * mantissa_b)

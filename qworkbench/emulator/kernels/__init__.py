@@ -1,0 +1,45 @@
+"""The integer operators of the emulator as numba functions: arrays in, arrays out, no graph, no state.
+
+Same functions, same signatures, same codes, bit for bit, as :mod:`qworkbench.numerics.reference`. Kernels are module
+level and cached on disk; each compiles once per combination of dtypes, when it is first used, releases the GIL and
+runs on one thread. Each file holds the whole of its kernels, since numba's cache looks at one file only.
+"""
+
+from __future__ import annotations
+
+from qworkbench.emulator.kernels.convolution import conv2d, conv_transpose2d
+from qworkbench.emulator.kernels.linear import gemm, matmul
+from qworkbench.emulator.kernels.lookup import lut, lut16, maximum, minimum
+from qworkbench.emulator.kernels.pool import average_pool2d, global_average_pool, global_max_pool, max_pool2d
+from qworkbench.emulator.kernels.reduce import argmax, argmin, reduce_max, reduce_mean, reduce_min, reduce_sum
+from qworkbench.emulator.kernels.rescale import add, dequantize, mul, quantize, requantize, sub
+from qworkbench.emulator.kernels.resize import resize_bilinear, resize_nearest
+
+__all__ = [
+    "add",
+    "argmax",
+    "argmin",
+    "average_pool2d",
+    "conv2d",
+    "conv_transpose2d",
+    "dequantize",
+    "gemm",
+    "global_average_pool",
+    "global_max_pool",
+    "lut",
+    "lut16",
+    "matmul",
+    "max_pool2d",
+    "maximum",
+    "minimum",
+    "mul",
+    "quantize",
+    "reduce_max",
+    "reduce_mean",
+    "reduce_min",
+    "reduce_sum",
+    "requantize",
+    "resize_bilinear",
+    "resize_nearest",
+    "sub",
+]
