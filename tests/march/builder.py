@@ -49,10 +49,13 @@ class Build:
         pad, output_padding = pad or (0,) * count, output_padding or (0,) * count
         if op == "Conv":
             weight = self.weight(cout, cin // group, *kernel)
-            out = [(d + 2 * p - e * (k - 1) - 1) // s + 1 for d, p, e, k, s in zip(size, pad, dilation, kernel, stride)]
+            out = [
+                (d + 2 * p - e * (k - 1) - 1) // s + 1
+                for d, p, e, k, s in zip(size, pad, dilation, kernel, stride, strict=True)
+            ]
         else:
             weight = self.weight(cin, cout // group, *kernel)
-            grown = zip(size, pad, kernel, stride, output_padding)
+            grown = zip(size, pad, kernel, stride, output_padding, strict=True)
             out = [(d - 1) * s - 2 * p + k + extra for d, p, k, s, extra in grown]
         attrs = {"kernel_shape": kernel, "strides": stride, "pads": pad * 2, "dilations": dilation, "group": group}
         if op == "ConvTranspose":

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from qworkbench.march.broadcast import broadcast_sides, matmul_pairing, merged_rank, merged_rank_plain_only
 
 Shape = tuple[int, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from qworkbench.march import get_march
 from tests.march.builder import Build, one, one_conv, reasons, support
 
