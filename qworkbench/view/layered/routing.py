@@ -20,15 +20,16 @@ PORT_MARGIN = 12.0
 def ports(x: float, width: float, wishes: Sequence[float]) -> list[float]:
     """Return where lines that come from `wishes` enter the top side of a box at `x`.
 
-    One line enters at the centre; several enter below where they come from, in the same order, as far apart as the
-    width allows, and a line from straight above stays straight.
+    One line enters at the centre; several enter below where they come from, in the same order, each side drawn
+    together as far as the width asks, so that a line from straight above stays straight.
     """
     if len(wishes) == 1:
         return [x]
     reach = max(width / 2 - PORT_MARGIN, 0.0)
     order = sorted(range(len(wishes)), key=lambda i: (wishes[i], i))
     step = min(PORT_GAP, 2 * reach / (len(wishes) - 1))
-    placed = [min(max(wishes[i], x - reach), x + reach) for i in order]
+    farthest = {side: max([reach, *(side * (wish - x) for wish in wishes)]) for side in (-1, 1)}
+    placed = [x + (wishes[i] - x) * _ratio(reach, farthest[1 if wishes[i] > x else -1]) for i in order]
     for i in range(1, len(placed)):
         placed[i] = max(placed[i], placed[i - 1] + step)
     overshoot = x + reach
@@ -39,6 +40,10 @@ def ports(x: float, width: float, wishes: Sequence[float]) -> list[float]:
     for i, value in zip(order, placed, strict=True):
         found[i] = value
     return found
+
+
+def _ratio(reach: float, farthest: float) -> float:
+    return reach / farthest if farthest else 1.0
 
 
 def gap_height(sideways: float) -> float:
