@@ -64,6 +64,9 @@ class Value:
         Dotted path of a parameter or buffer in ``Graph.root``.
     data : torch.Tensor or None
         Content of a constant.
+    rows : tuple of (int, int) or None
+        The part of `ref` along its first axis, first row and one past the last (``in_proj_weight`` of an attention
+        holds three weights); None for the whole tensor.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Value:
     producer: str | None = None
     ref: str | None = None
     data: torch.Tensor | None = None
+    rows: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -257,7 +261,7 @@ class Graph:
         for part in entry.ref.split("."):
             found = getattr(found, part)
         tensor: torch.Tensor = found
-        return tensor
+        return tensor if entry.rows is None else tensor[entry.rows[0] : entry.rows[1]]
 
     @cached_property
     def nx(self) -> nx.DiGraph:

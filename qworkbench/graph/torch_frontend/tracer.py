@@ -1,0 +1,354 @@
+"""The tracer: a torch function mode plus patched module calls that write down what ``forward`` does.
+
+It sees every torch function, tensor method, operator and module call as it happens on real or fake tensors. It knows
+names, views and in-place writes, but nothing of operators: that is :mod:`convert`'s work. What it cannot see (a tensor
+of unknown origin) or must not follow (Python that needs a tensor's content) is an error with the user's line.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.overrides import TorchFunctionMode
+
+from qworkbench.graph.replay import ModuleCall
+from qworkbench.graph.structure import Slot, leaves, map_leaves
+from qworkbench.graph.torch_frontend.functions import (
+    ESCAPES,
+    IGNORED,
+    LIKE,
+    RANDOM,
+    TENSOR_PROPERTIES,
+    OutOfPlace,
+    Swapped,
+    plain,
+    same,
+    source_name,
+    spelled,
+)
+from qworkbench.graph.torch_frontend.leaves import is_leaf, operator_class
+from qworkbench.graph.torch_frontend.ledger import Ledger
+from qworkbench.graph.torch_frontend.location import data_dependent, hidden, user_location
+from qworkbench.graph.torch_frontend.naming import Namer
+from qworkbench.graph.torch_frontend.taint import Taint
+from qworkbench.graph.torch_frontend.trace import Call, Trace, TracedValue
+
+
+def tensors_in(tree: Any) -> list[Tensor]:
+    """Return the tensors at the leaves of `tree`."""
+    return [leaf for _, leaf in leaves(tree) if isinstance(leaf, Tensor)]
+
+
+class Tracer(TorchFunctionMode):
+    """Writes one run of a model's ``forward`` into a :class:`Trace`.
+
+    Parameters
+    ----------
+    root : nn.Module
+    taint : Taint or None
+        Dispatcher-level shadow of what depends on the inputs, for runs on real tensors.
+    observe : callable, optional
+        Called with the name of each call and its result, for comparisons.
+    """
+
+    def __init__(
+        self, root: nn.Module, taint: Taint | None = None, observe: Callable[[str, Any], None] | None = None
+    ) -> None:
+        super().__init__()
+        self.trace = Trace()
+        self._root, self._taint, self._observe = root, taint, observe
+        self._ledger = Ledger(self._emit_view)
+        self._namer = Namer()
+        self._scopes = [""]
+        self._silent = 0
+        self._inside_wrapped: list[str] | None = None
+        self._calls: Counter[str] = Counter()
+        self._method_of: tuple[nn.Module, str] | None = None
+        self._weights: dict[int, tuple[str, Tensor]] = {}
+        for name, tensor in [*root.named_parameters(remove_duplicate=False), *root.named_buffers(remove_duplicate=False)]:
+            self._weights.setdefault(id(tensor), (name, tensor))
+        self._paths: dict[nn.Module, str] = {}
+        for path, module in root.named_modules(remove_duplicate=False):
+            self._paths.setdefault(module, path)
+
+    # -- values -----------------------------------------------------------------------------------------------------
+    def _value(self, value: TracedValue) -> int:
+        self.trace.values.append(value)
+        return len(self.trace.values) - 1
+
+    def add_input(self, name: str, tensor: Tensor) -> int:
+        """Declare `tensor` as the model input `name`."""
+        slot = self._value(TracedValue("input", tuple(tensor.shape), tensor.dtype, name, depends=True))
+        self._ledger.add(tensor, slot)
+        self.trace.inputs.append(slot)
+        return slot
+
+    def slot_of(self, tensor: Tensor) -> int:
+        """Return the value that `tensor` holds; parameters, buffers and constants are declared on first use."""
+        known = self._ledger.find(tensor)
+        if known is not None:
+            return known
+        shape = tuple(tensor.shape)
+        if id(tensor) in self._weights:
+            name, _ = self._weights[id(tensor)]
+            kind = "parameter" if isinstance(tensor, nn.Parameter) else "buffer"
+            slot = self._value(TracedValue(kind, shape, tensor.dtype, name, tensor))  # type: ignore[arg-type]
+        elif isinstance(tensor, FakeTensor) or (self._taint is not None and self._taint.holds(tensor)):
+            raise hidden(shape, user_location(), self._scopes[-1])
+        else:
+            slot = self._value(TracedValue("constant", shape, tensor.dtype, tensor=tensor.detach()))
+        self._ledger.add(tensor, slot)
+        return slot
+
+    def template(self, tree: Any) -> Any:
+        """Return `tree` with tensors replaced by slots of their values."""
+        return map_leaves(lambda leaf: Slot(self.slot_of(leaf)) if isinstance(leaf, Tensor) else leaf, tree)
+
+    def _depends(self, tree: Any) -> bool:
+        return any(self.trace.values[self.slot_of(t)].depends for t in tensors_in(tree))
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Suspend writing."""
+        self._silent += 1
+        try:
+            yield
+        finally:
+            self._silent -= 1
+
+    # -- calls ------------------------------------------------------------------------------------------------------
+    def _note(self, call: Call) -> None:
+        used = [leaf.index for _, leaf in leaves((call.args, call.kwargs)) if isinstance(leaf, Slot)]
+        call.depends = any(self.trace.values[i].depends for i in used) or call.fn in RANDOM
+        self.trace.calls.append(call)
+
+    def _emit_view(self, call: Call, shaped_like: Tensor) -> int:
+        call.name = self._namer.unique(call.name)
+        self._note(call)
+        slot = self._value(TracedValue("activation", tuple(shaped_like.shape), shaped_like.dtype, depends=call.depends))
+        call.result = Slot(slot)
+        return slot
+
+    def _made(self, call: Call, result: Any, sources: list[Tensor]) -> Any:
+        """Write `call` down with its `result`; returned-unchanged inputs become views of their own."""
+        self._note(call)
+        given = {id(t) for t in sources}
+
+        def own(leaf: Any) -> Any:
+            known = isinstance(leaf, Tensor) and (id(leaf) in given or self._ledger.find(leaf) is not None)
+            return same(leaf) if known else leaf
+
+        if any(id(t) in given or self._ledger.find(t) is not None for t in tensors_in(result)):
+            result = map_leaves(own, result)
+        items = list(result) if isinstance(result, (tuple, list)) else [result]
+        for tensor in tensors_in(result):
+            slot = self._value(TracedValue("activation", tuple(tensor.shape), tensor.dtype, depends=call.depends))
+            self._ledger.add(tensor, slot)
+        for i, item in enumerate(items):
+            if isinstance(item, Tensor):
+                self._ledger.link(item, sources, call, i if isinstance(result, (tuple, list)) else None)
+        call.result = self.template(result)
+        if self._observe is not None:
+            self._observe(call.name, result)
+        return result
+
+    def _written(self, call: Call, target: Tensor) -> None:
+        """Write down the in-place `call` that changed `target`."""
+        self.slot_of(target)
+        self._note(call)
+        slot = self._value(TracedValue("activation", tuple(target.shape), target.dtype, depends=call.depends))
+        call.result = Slot(slot)
+        self._ledger.write(target, slot, call.name)
+        if self._observe is not None:
+            self._observe(call.name, target)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        return func(*args, **kwargs) if self._silent else self._function(func, args, kwargs)
+
+    def _function(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        name = spelled(func)
+        getter = getattr(func, "__name__", "") == "__get__"
+        if (getter and name not in TENSOR_PROPERTIES) or name in ("__set__", "_make_subclass"):
+            return func(*args, **kwargs)
+        if name in IGNORED:
+            return None
+        if name == "__iter__":
+            return iter(self._function(torch.unbind, (args[0], 0), {}))
+        if name in ESCAPES:
+            return self._escape(func, name, args, kwargs)
+        if name in LIKE:
+            func, args, kwargs = _plain_factory(name, args, kwargs)
+        sources = tensors_in((args, kwargs))
+        versions = [(t, t._version) for t in sources if not t.is_inference()]
+        given = self.template((args, kwargs))
+        result = func(*args, **kwargs)
+        fn, swapped, in_place = plain(func)
+        changed = next((t for t, version in versions if t._version != version), None)
+        if changed is None and in_place and args and isinstance(args[0], Tensor):
+            changed = args[0]
+        if changed is None and not tensors_in(result):
+            return result
+        out = kwargs.get("out")
+        run: Callable[..., Any] = func
+        if isinstance(out, Tensor):
+            given[1].pop("out")
+        elif changed is not None:
+            run = OutOfPlace(func)
+        elif swapped:
+            run, given = Swapped(func), (given[0][::-1], given[1])
+        call = self._function_call(run, fn, source_name(func, fn), given)
+        if changed is not None:
+            self._written(call, changed)
+            if isinstance(result, Tensor) and result is not changed:
+                self._ledger.add(result, self.slot_of(changed))
+            return result
+        return self._made(call, result, sources)
+
+    def _function_call(self, run: Callable[..., Any], fn: str, source: str, given: tuple[Any, Any]) -> Call:
+        scope = self._scopes[-1]
+        call = Call("", fn, source, run, given[0], given[1], scope=scope, location=user_location())
+        if self._method_of is not None:
+            module, path = self._method_of
+            index = self._calls[path] - 1
+            first = not self.trace.calls or self.trace.calls[-1].module_path != path
+            first = first or self.trace.calls[-1].call_index != index
+            name = self._namer.module(path, index) if first else self._namer.unique(f"{path}.{fn}")
+            call.name = name
+            call.module_path, call.call_index, call.source_op = path, index, f"{type(module).__name__}.{fn}"
+        else:
+            call.name = self._namer.function(scope, fn)
+        return call
+
+    def _escape(self, func: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
+        if self._depends((args, kwargs)):
+            raise data_dependent(f"{name.strip('_')}()", user_location(), self._scopes[-1])
+        from qworkbench.graph.torch_frontend.constants import Constants
+
+        known = Constants(self.trace)
+        with torch.utils._python_dispatch._disable_current_modes():
+            real = map_leaves(
+                lambda leaf: known.tensor(self.slot_of(leaf)) if isinstance(leaf, Tensor) else leaf, (args, kwargs)
+            )
+            return func(*real[0], **real[1])
+
+    # -- modules ----------------------------------------------------------------------------------------------------
+    def module_call(self, original: Callable[..., Any], module: nn.Module, args: Any, kwargs: Any) -> Any:
+        """Stand in for ``nn.Module.__call__``: a leaf becomes one call, anything else is entered."""
+        path = self._paths.get(module)
+        if self._silent:
+            if self._inside_wrapped is not None and path is not None:
+                self._inside_wrapped.append(path)
+                self._calls[path] += 1
+            return original(module, *args, **kwargs)
+        if path is None or path == "":
+            return original(module, *args, **kwargs)
+        if self._method_of is not None:
+            return args[0] if len(args) == 1 and not kwargs else original(module, *args, **kwargs)
+        if is_leaf(module):
+            with self.quiet():
+                return self._leaf_call(original, module, path, args, kwargs)
+        self._calls[path] += 1
+        self._scopes.append(path)
+        start = len(self.trace.calls)
+        try:
+            return original(module, *args, **kwargs)
+        finally:
+            self._scopes.pop()
+            self._adopt(module, path, start)
+
+    def _leaf_call(self, original: Callable[..., Any], module: nn.Module, path: str, args: Any, kwargs: Any) -> Any:
+        sources = tensors_in((args, kwargs))
+        given = self.template((args, kwargs))
+        index = self._calls[path]
+        self._calls[path] += 1
+        cls = operator_class(module)
+        assert cls is not None
+        call = Call(
+            self._namer.module(path, index),
+            cls.__name__,
+            f"nn.{cls.__name__}",
+            ModuleCall(module),
+            given[0],
+            given[1],
+            scope=path.rpartition(".")[0],
+            location=user_location(),
+            module=module,
+            module_path=path,
+            call_index=index,
+        )
+        versions = [(t, t._version) for t in sources if not t.is_inference()]
+        result = original(module, *args, **kwargs)
+        changed = next((t for t, version in versions if t._version != version), None)
+        if changed is not None:
+            self._written(call, changed)
+            return result
+        return self._made(call, result, sources)
+
+    def _adopt(self, module: nn.Module, path: str, start: int) -> None:
+        """Give the only call of the base operator inside a subclass of it the module's own name."""
+        cls = operator_class(module)
+        if cls is None:
+            return
+        wanted = cls.__name__.lower()
+        own = [c for c in self.trace.calls[start:] if c.scope == path and c.module is None]
+        kind = [c for c in own if c.fn.replace("_", "") in (wanted, wanted.rstrip("123d"))]
+        if len(kind) == 1:
+            kind[0].name = self._namer.rename(kind[0].name, path if self._calls[path] == 1 else f"{path}#{self._calls[path] - 1}")
+            kind[0].module_path, kind[0].call_index = path, self._calls[path] - 1
+
+    @contextmanager
+    def method_of(self, module: nn.Module) -> Iterator[None]:
+        """While a method of a FloatFunctional runs, its functions carry the module's path."""
+        path = self._paths[module]
+        self._calls[path] += 1
+        before, self._method_of = self._method_of, (module, path)
+        try:
+            yield
+        finally:
+            self._method_of = before
+
+    def wrapped(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a ``@wrap``-ped function and write it down as one opaque call (:class:`qworkbench.graph.wrap.Recorder`)."""
+        if self._silent:
+            return func(*args, **kwargs)
+        with self.quiet():
+            sources = tensors_in((args, kwargs))
+            given = self.template((args, kwargs))
+            scope, name = self._scopes[-1], getattr(func, "__name__", "wrapped")
+            call = Call(self._namer.function(scope, name), name, f"wrap({name})", func, *given, scope=scope)
+            call.location, call.opaque = user_location(), True
+            self._inside_wrapped = []
+            try:
+                result = func(*args, **kwargs)
+            finally:
+                call.inner_modules, self._inside_wrapped = tuple(self._inside_wrapped), None
+            return self._made(call, result, sources)
+
+    def finish(self, result: Any) -> Trace:
+        """Close the trace with what the model returned."""
+        self.trace.result = self.template(result)
+        self.trace.module_calls = dict(self._calls)
+        return self.trace
+
+
+def _plain_factory(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """Turn ``zeros_like(x)`` and its kin into factories that know only the shape, so that they do not read `x`."""
+    func = getattr(torch, LIKE[name])
+    kwargs = {k: v for k, v in kwargs.items() if k not in ("memory_format", "out")}
+    if name == "empty":
+        return func, args, kwargs
+    like, rest = args[0], args[1:]
+    kwargs.setdefault("dtype", like.dtype)
+    kwargs.setdefault("device", like.device)
+    if kwargs["dtype"] is None:
+        kwargs["dtype"] = like.dtype
+    if name.endswith("_like"):
+        rest = (tuple(like.shape), *rest)
+    return func, rest, kwargs
