@@ -4,7 +4,7 @@
  * Coordinates are in drawing units (1 unit = 1 CSS pixel at zoom 1), computed once in Python. Nothing here knows Jupyter.
  */
 
-/** Where a node runs; NONE stands for nodes that vanish on the device (Dropout, Identity) and for graph inputs and outputs. */
+/** Where a node runs; NONE stands for nodes that are removed at inference (Dropout, Identity) and for model inputs and outputs. */
 export type Place = 'BPU' | 'CPU' | 'NONE';
 export type NodeKind = 'op' | 'input' | 'output' | 'module';
 export type QuantClass = 'active' | 'passive' | 'manual' | 'none';
@@ -48,6 +48,15 @@ export interface ViewEdge {
   elements: number;
 }
 
+/** An open module whose boxes stand together: centre and size. */
+export interface ViewFrame {
+  module: string;
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+}
+
 export interface GraphView {
   schema: number;
   title: string;
@@ -57,12 +66,27 @@ export interface GraphView {
   direction: string;
   nodes: ViewNode[];
   edges: ViewEdge[];
+  frames?: ViewFrame[];
   collapsed: string[];
   /** Paths that can be collapsed. */
   modules: string[];
 }
 
 export const SCHEMA = 1;
+
+/** What is shown before there is anything to show. */
+export const EMPTY_VIEW: GraphView = {
+  schema: SCHEMA,
+  title: '',
+  sentence: '',
+  width: 1,
+  height: 1,
+  direction: 'TB',
+  nodes: [],
+  edges: [],
+  collapsed: [],
+  modules: []
+};
 export const VIEW_MIME = 'application/vnd.qworkbench.view+json';
 
 /** Return `data` as a view, or null when it is not one that this code can draw. */

@@ -1,0 +1,52 @@
+/** Makes HTML and SVG elements from names, attributes and text. Text goes in as text nodes only: nothing is parsed. */
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+type Value = string | number | boolean | null | undefined;
+export type Attributes = Record<string, Value>;
+export type Child = Node | string | number | null | undefined | false;
+
+/** Set `attributes` on `element`: true sets an empty one, null, undefined and false remove it. */
+export function setAttributes(element: Element, attributes: Attributes): void {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) {
+      element.removeAttribute(name);
+    } else {
+      element.setAttribute(name, value === true ? '' : String(value));
+    }
+  }
+}
+
+function fill<E extends Element>(element: E, attributes: Attributes, children: Child[]): E {
+  setAttributes(element, attributes);
+  for (const child of children) {
+    if (child !== null && child !== undefined && child !== false) {
+      element.append(child instanceof Node ? child : String(child));
+    }
+  }
+  return element;
+}
+
+/** Make an HTML element. */
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+/** Make an SVG element. */
+export function s<K extends keyof SVGElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: Child[]
+): SVGElementTagNameMap[K] {
+  return fill(document.createElementNS(SVG, tag), attributes, children);
+}
+
+/** The element that has the focus in the tree that holds `inside` (document or shadow root). */
+export function focused(inside: Node): Element | null {
+  const root = inside.getRootNode();
+  return root instanceof Document || root instanceof ShadowRoot ? root.activeElement : null;
+}

@@ -1,0 +1,234 @@
+/** The panel beside the graph: what the selected node is, where it runs and why, what would change that, and its numbers. */
+import { formatCosine, formatNumber, nodeText } from '../core/describe';
+import { focused, h, type Child } from '../core/dom';
+import type { GraphView, ViewNode } from '../core/types';
+import { controls, placementControl } from './controls';
+import { icon } from './icons';
+import { button, pairs, section } from './parts';
+import type { Edit, Message, NodeDetails, TensorInfo } from './state';
+
+type Details = Partial<NodeDetails>;
+
+const METRICS: [keyof NonNullable<NodeDetails['metrics']>, string][] = [
+  ['cosine', 'cosine'],
+  ['l1', 'L1'],
+  ['mse', 'MSE'],
+  ['atol', 'max error'],
+  ['sqnr', 'SQNR (dB)']
+];
+
+export class Inspector {
+  readonly element = h('aside', { class: 'qwb-inspector', 'aria-label': 'Selected node' });
+  private shown = '';
+
+  constructor(private readonly send: (message: Message) => void) {}
+
+  /** Show node `selected` of `view`; `panel` is what the kernel says of it, and may still be that of another node. */
+  update(view: GraphView, selected: string, panel: Details): void {
+    const state = JSON.stringify([
+      selected,
+      panel,
+      view.modules,
+      view.nodes.find(node => node.id === selected)
+    ]);
+    if (state !== this.shown) {
+      this.shown = state;
+      this.replace(this.content(view, selected, panel));
+    }
+  }
+
+  /** Draw again even if nothing changed: a control that the kernel refused goes back to what holds. */
+  reset(): void {
+    this.shown = '';
+  }
+
+  private content(view: GraphView, selected: string, panel: Details): Child[] {
+    const node = view.nodes.find(candidate => candidate.id === selected);
+    if (panel.name !== undefined && panel.name === selected) {
+      return this.details(view, panel, node);
+    }
+    if (node && node.kind !== 'op') {
+      return this.box(node);
+    }
+    return selected ? [h('p', { class: 'qwb-empty' }, `Reading ${selected} \u2026`)] : this.empty(view);
+  }
+
+  private empty(view: GraphView): Child[] {
+    return [
+      h(
+        'div',
+        { class: 'qwb-empty' },
+        icon('pointer'),
+        h('strong', {}, 'Click a node'),
+        h('p', {}, 'to see where it runs and why, and to change it.'),
+        view.sentence && h('p', { class: 'qwb-sentence' }, view.sentence),
+        h(
+          'p',
+          { class: 'qwb-keys' },
+          ...[
+            ['\u2190 \u2191 \u2193 \u2192', 'follow the edges'],
+            ['Enter', 'select'],
+            ['/', 'search'],
+            ['0', 'show all']
+          ].flatMap(([key, text]) => [h('kbd', {}, key), h('span', {}, text)])
+        )
+      )
+    ];
+  }
+
+  /** A graph input, a graph output or a collapsed module: known to the view, not to the workbench. */
+  private box(node: ViewNode): Child[] {
+    return [
+      h(
+        'header',
+        { class: 'qwb-node-head' },
+        h('h3', {}, node.id || node.label),
+        h('p', { class: 'qwb-meta' }, nodeText(node))
+      ),
+      node.reason && h('p', { class: 'qwb-reason' }, node.reason),
+      node.kind === 'module' &&
+        button({ icon: 'expand', text: 'Open this module', class: 'qwb-way', key: 'expand' }, () =>
+          this.send({ type: 'collapse', module: node.id, collapsed: false })
+        )
+    ];
+  }
+
+  private details(view: GraphView, panel: Details, node: ViewNode | undefined): Child[] {
+    const edit = (...edits: Edit[]) => this.send({ type: 'edit', edits });
+    const on = panel.on ?? 'NONE';
+    return [
+      h(
+        'header',
+        { class: 'qwb-node-head' },
+        h('h3', {}, panel.name),
+        h(
+          'div',
+          { class: 'qwb-badges' },
+          h(
+            'span',
+            { class: `qwb-badge-on qwb-tone-${on.toLowerCase()}` },
+            on === 'NONE' ? 'not on the device' : on
+          ),
+          panel.op && h('span', { class: 'qwb-tagged' }, panel.op),
+          panel.quant_class &&
+            panel.quant_class !== 'none' &&
+            h('span', { class: 'qwb-tagged' }, panel.quant_class),
+          typeof panel.subgraph === 'number' &&
+            h('span', { class: 'qwb-tagged' }, `subgraph ${panel.subgraph}`),
+          node?.edited &&
+            h('span', { class: 'qwb-tagged qwb-is-edited' }, node.inserted ? 'inserted' : 'edited')
+        ),
+        panel.source && h('p', { class: 'qwb-meta' }, h('code', {}, panel.source)),
+        panel.unit &&
+          panel.unit !== panel.name &&
+          h('p', { class: 'qwb-meta' }, 'fused into ', h('code', {}, panel.unit))
+      ),
+      placementControl(panel, edit),
+      panel.reason &&
+        h('p', { class: `qwb-reason qwb-tone-${on.toLowerCase()}`, 'data-code': panel.code }, panel.reason),
+      (panel.facts?.length ?? 0) > 0 &&
+        h('ul', { class: 'qwb-facts' }, ...(panel.facts ?? []).map(fact => h('li', {}, fact))),
+      this.ways(panel, edit),
+      controls(panel, edit),
+      this.metrics(panel),
+      this.tensors(panel),
+      this.modules(view, panel.module ?? '')
+    ];
+  }
+
+  private ways(panel: Details, edit: (...edits: Edit[]) => void): Child {
+    const ways = panel.ways ?? [];
+    return (
+      ways.length > 0 &&
+      section(
+        'Ways to change this',
+        ...ways.map((way, index) =>
+          way.edits.length > 0
+            ? button(
+                {
+                  icon: 'apply',
+                  text: way.text,
+                  class: 'qwb-way',
+                  title: 'Apply and run',
+                  key: `way ${index}`
+                },
+                () => edit(...way.edits)
+              )
+            : h('p', { class: 'qwb-hint' }, way.text)
+        )
+      )
+    );
+  }
+
+  private metrics(panel: Details): Child {
+    const rows = METRICS.flatMap(([key, name]): [string, Child][] => {
+      const value = panel.metrics?.[key];
+      return value === undefined || value === null
+        ? []
+        : [[name, key === 'cosine' ? formatCosine(value) : formatNumber(value)]];
+    });
+    return rows.length > 0 && section('Against float', pairs(rows));
+  }
+
+  private tensors(panel: Details): Child {
+    const row = (way: string) => (tensor: TensorInfo) =>
+      h(
+        'tr',
+        {},
+        h('th', { scope: 'row', title: tensor.value }, `${way} ${tensor.value}`),
+        h('td', {}, Array.isArray(tensor.shape) ? tensor.shape.join('\u00d7') : String(tensor.shape)),
+        h('td', {}, tensor.dtype),
+        h('td', {}, scaleText(tensor.scale))
+      );
+    const rows = [...(panel.inputs ?? []).map(row('in')), ...(panel.outputs ?? []).map(row('out'))];
+    const head = ['value', 'shape', 'dtype', 'scale'].map(name => h('th', { scope: 'col' }, name));
+    return (
+      rows.length > 0 &&
+      section(
+        'Tensors',
+        h(
+          'div',
+          { class: 'qwb-scroll' },
+          h('table', { class: 'qwb-tensors' }, h('thead', {}, h('tr', {}, ...head)), h('tbody', {}, ...rows))
+        )
+      )
+    );
+  }
+
+  /** The modules around a node, outermost first, each of which can be collapsed. */
+  private modules(view: GraphView, module: string): Child {
+    const parts = module.split('.');
+    const paths = parts
+      .map((_, i) => parts.slice(0, i + 1).join('.'))
+      .filter(path => view.modules.includes(path));
+    const close = (path: string) =>
+      button(
+        { icon: 'collapse', text: path, title: `Collapse module ${path}`, key: `collapse ${path}` },
+        () => this.send({ type: 'collapse', module: path, collapsed: true })
+      );
+    return paths.length > 0 && section('Collapse', h('div', { class: 'qwb-row' }, ...paths.map(close)));
+  }
+
+  /** Put in `children`; the focus goes to the control with the same key, the scroll position stays. */
+  private replace(children: Child[]): void {
+    const active = focused(this.element);
+    const key = active && this.element.contains(active) ? active.getAttribute('data-key') : null;
+    const top = this.element.scrollTop;
+    this.element.replaceChildren();
+    this.element.append(...children.filter((child): child is Node => child instanceof Node));
+    this.element.scrollTop = top;
+    if (key !== null) {
+      const next = [...this.element.querySelectorAll<HTMLElement>('[data-key]')].find(
+        item => item.dataset.key === key
+      );
+      next?.focus({ preventScroll: true });
+    }
+  }
+}
+
+function scaleText(scale: TensorInfo['scale']): string {
+  if (Array.isArray(scale)) {
+    return scale.length === 1 ? formatNumber(scale[0]) : `${scale.length} scales`;
+  }
+  return typeof scale === 'string' ? scale : formatNumber(scale);
+}
