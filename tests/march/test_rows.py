@@ -240,3 +240,17 @@ def test_the_board_model_has_batch_one_whatever_the_example_has() -> None:
     assert support(X3, build).ok
     assert [r.text for r in support(X3, build, batch=2).failed] == ["input_n = 2, must be 1"]
     assert "batch = 129 > 128" in [r.text for r in support(X3, build, batch=129).failed]
+
+
+@pytest.mark.parametrize(("march", "limit"), [(X3, 1024), (ULTRA, 256), (X5, 256)])
+def test_global_max_pool_has_a_limit_on_each_side(march: str, limit: int) -> None:
+    assert support(march, one("GlobalMaxPool", (1, 8, limit, limit), out=(1, 8, 1, 1))).ok
+    build = one("GlobalMaxPool", (1, 8, limit + 1, limit + 1), out=(1, 8, 1, 1))
+    assert reasons(march, build) == [f"input_h = {limit + 1} > {limit}", f"input_w = {limit + 1} > {limit}"]
+
+
+def test_global_average_pool_on_x3_takes_8192_pixels() -> None:
+    assert support(X3, one("GlobalAveragePool", (1, 8, 64, 128), out=(1, 8, 1, 1))).ok
+    large = one("GlobalAveragePool", (1, 8, 64, 129), out=(1, 8, 1, 1))
+    assert reasons(X3, large) == ["input_hw = 8256 > 8192"]
+    assert support(X5, large).ok
