@@ -1,0 +1,125 @@
+"""Which nodes the hardware computes as one: convolution, batch normalisation, residual add, activation.
+
+An overlay: the graph is not rewritten, a group only names its members. The value of a group is the output of its last
+member; what lies inside never reaches memory, hence every inner value has exactly one user and is no model output.
+Folding of weights is :mod:`qworkbench.graph.folding`; whether a group may run on a march is placement's question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qworkbench.graph.ir import Graph, Node
+
+ANCHORS = ("Conv", "ConvTranspose", "Gemm")
+_TRANSPARENT = ("Identity", "Dropout")
+
+
+@dataclass(frozen=True, slots=True)
+class FusedGroup:
+    """One fused unit.
+
+    Attributes
+    ----------
+    name : str
+        The Add's name if the group has one, else the anchor's.
+    anchor : str
+        The Conv, ConvTranspose or Gemm.
+    bn, add, activation : str or None
+        The members behind it, if any.
+    residual : str or None
+        Value name of the Add's other operand.
+    members : tuple of str
+        All nodes of the group in topological order, looked-through Identity and Dropout included.
+    tail : str
+        The node whose output is the value of the group.
+    """
+
+    name: str
+    anchor: str
+    bn: str | None
+    add: str | None
+    residual: str | None
+    activation: str | None
+    members: tuple[str, ...]
+    tail: str
+
+
+def find_fusions(graph: Graph) -> tuple[FusedGroup, ...]:
+    """Return every group of two or more nodes, by anchor in topological order.
+
+    Where both operands of an Add could own it, the first anchor in topological order does; a module called several
+    times fuses at each of its calls.
+    """
+    taken: set[str] = set()
+    position = {node.name: i for i, node in enumerate(graph.nodes)}
+    groups = []
+    for anchor in graph.nodes:
+        if anchor.op in ANCHORS and anchor.name not in taken:
+            group = _grow(graph, anchor, taken, position)
+            if group is not None:
+                taken.update(group.members)
+                groups.append(group)
+    return tuple(groups)
+
+
+def _grow(graph: Graph, anchor: Node, taken: set[str], position: dict[str, int]) -> FusedGroup | None:
+    members, tail = [anchor.name], anchor
+    bn = add = activation = residual = None
+    found = _next(graph, tail, taken)
+    if found and found[-1].op == "BatchNormalization" and found[-1].inputs[0] == _last_value(tail, found):
+        tail = _extend(members, found)
+        bn = tail.name
+        found = _next(graph, tail, taken)
+    if found and found[-1].op == "Add" and _strides_allow_add(anchor):
+        other = _residual(graph, found[-1], _last_value(tail, found))
+        if other is not None:
+            tail = _extend(members, found)
+            add, residual = tail.name, other
+            found = _next(graph, tail, taken)
+    if found and found[-1].op in ("Relu", "Clip"):
+        tail = _extend(members, found)
+        activation = tail.name
+    if len(members) == 1 or (bn is None and add is None and activation is None):
+        return None
+    ordered = tuple(sorted(members, key=position.__getitem__))
+    return FusedGroup(add or anchor.name, anchor.name, bn, add, residual, activation, ordered, tail.name)
+
+
+def _extend(members: list[str], found: list[Node]) -> Node:
+    members += [node.name for node in found]
+    return found[-1]
+
+
+def _last_value(tail: Node, found: list[Node]) -> str:
+    return found[-2].output if len(found) > 1 else tail.output
+
+
+def _next(graph: Graph, node: Node, taken: set[str]) -> list[Node]:
+    """Return the only user of `node` behind transparent nodes, with those before it; empty if there is no such user."""
+    chain: list[Node] = []
+    while True:
+        users = graph.users(node.output)
+        if len(node.outputs) != 1 or len(users) != 1 or node.output in graph.outputs:
+            return []
+        node = users[0][0]
+        if node.name in taken:
+            return []
+        chain.append(node)
+        if node.op not in _TRANSPARENT:
+            return chain
+
+
+def _residual(graph: Graph, add: Node, mine: str) -> str | None:
+    """Return the other operand of `add` if both are activations of equal shape."""
+    first, second = add.inputs
+    other = second if first == mine else first
+    if other is None or other == mine or not graph.is_activation(other):
+        return None
+    same = graph.values[other].shape == graph.values[mine].shape
+    return other if same else None
+
+
+def _strides_allow_add(anchor: Node) -> bool:
+    """Tell whether a residual may enter the accumulator: a Conv must have strides of 1 or 2."""
+    return anchor.op != "Conv" or all(stride in (1, 2) for stride in anchor.attrs["strides"])
