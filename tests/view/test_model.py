@@ -68,7 +68,7 @@ def test_nodes_carry_placement_figures_and_marks() -> None:
         True,
     )
     assert softmax["cosine"] == pytest.approx(0.9931)
-    assert nodes["mix._generated_cat_0.unit_conv"]["inserted"]
+    assert nodes["mix._unitconv_0"]["inserted"]
     assert nodes["head.dropout"]["on"] == "NONE"
     assert nodes["stem.conv"]["group"] == nodes["stem.relu"]["group"] == "stem.conv"
     assert nodes["pool"]["group"] == ""
