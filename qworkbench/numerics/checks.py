@@ -37,7 +37,7 @@ def scale(owner: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     if array.size != 1 and (len(shape) < 2 or array.size != shape[1]):
         raise EmulationError(f"{owner}: {array.size} scales for shape {shape}; give one, or one per channel (axis 1)")
     if not (np.isfinite(array) & (array > 0)).all():
-        raise EmulationError(f"{owner}: scales must be finite and > 0, got {array[~(array > 0)][:1] or array.max()}")
+        raise EmulationError(f"{owner}: scales must be finite and > 0, got {array.min()} .. {array.max()}")
     return array
 
 

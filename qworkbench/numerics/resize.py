@@ -15,8 +15,8 @@ from qworkbench.errors import EmulationError
 COORDINATE_MODES = ("asymmetric", "half_pixel", "pytorch_half_pixel", "align_corners")
 
 
-def _coordinates(length_in: int, length_out: int, mode: str, scale: float | None) -> np.ndarray:
-    """Return the float32 source coordinate of each output position."""
+def _coordinates(length_in: int, length_out: int, mode: str, scale: float | None, offset: float = 0.0) -> np.ndarray:
+    """Return the float32 source coordinate of each output position, plus `offset` (0 or 0.5)."""
     if mode not in COORDINATE_MODES:
         raise EmulationError(f"resize: coordinate mode must be one of {', '.join(COORDINATE_MODES)}, got {mode!r}")
     if length_in < 1 or length_out < 1 or (scale is not None and not scale > 0):
@@ -24,14 +24,15 @@ def _coordinates(length_in: int, length_out: int, mode: str, scale: float | None
     position = np.arange(length_out, dtype=np.float32)
     if mode == "align_corners":
         step = np.float32(length_in - 1) / np.float32(length_out - 1) if length_out > 1 else np.float32(0)
-        return np.asarray(position * step)
+        return np.asarray(position * step + np.float32(offset))
     step = np.float32(1.0 / scale) if scale is not None else np.float32(length_in) / np.float32(length_out)
     if mode == "asymmetric":
         return np.asarray(position * step)
     if mode == "pytorch_half_pixel" and length_out == 1:
-        return np.zeros(1, dtype=np.float32)
-    half = np.float32(0.5)
-    return np.asarray((position + half) * step - half)
+        return np.full(1, offset, dtype=np.float32)
+    # product and difference rounded once, as the fused multiply-add in torch's kernels
+    centre = (position.astype(np.float64) + 0.5) * np.float64(step) - 0.5
+    return np.asarray(centre.astype(np.float32) + np.float32(offset))
 
 
 def nearest_index(length_in: int, length_out: int, mode: str = "asymmetric", scale: float | None = None) -> np.ndarray:
@@ -41,9 +42,7 @@ def nearest_index(length_in: int, length_out: int, mode: str = "asymmetric", sca
     ``half_pixel`` is torch ``nearest-exact``. `scale` is the factor output / input where the user gave one; None takes
     it from the lengths.
     """
-    coordinate = _coordinates(length_in, length_out, mode, scale)
-    if mode != "asymmetric":
-        coordinate = coordinate + np.float32(0.5)
+    coordinate = _coordinates(length_in, length_out, mode, scale, offset=0.0 if mode == "asymmetric" else 0.5)
     return np.asarray(np.clip(np.floor(coordinate), 0, length_in - 1).astype(np.int64))
 
 
@@ -53,8 +52,11 @@ def linear_index(
     """Return ``(i0, i1, weight)`` of each output position: int64 neighbours and the int32 weight of the second.
 
     ``weight = round_half_even(lambda * 2**bits)`` in 0 .. 2**bits, lambda the float32 fraction of the coordinate
-    (coordinates left of the first pixel are moved onto it). `scale` as in :func:`nearest_index`.
+    (coordinates left of the first pixel are moved onto it). `scale` as in :func:`nearest_index`; equal lengths copy
+    whatever it says, as in torch.
     """
+    if length_in == length_out:
+        scale = None
     coordinate = np.maximum(_coordinates(length_in, length_out, mode, scale), np.float32(0))
     first = np.minimum(np.floor(coordinate).astype(np.int64), length_in - 1)
     fraction = np.clip(coordinate - first.astype(np.float32), np.float32(0), np.float32(1))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from qworkbench.emulator.kernels.rescale import owned, requantize, rows_of
+from qworkbench.emulator.kernels.rescale import requantize
+from qworkbench.emulator.kernels.views import owned, rows_of
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import Requantize, Residual
 from qworkbench.numerics.reference.accumulate import RESIDUAL_LIMIT

@@ -11,7 +11,7 @@ import numpy as np
 
 from qworkbench.emulator.kernels.accumulator import Accumulator, finish
 from qworkbench.emulator.kernels.dots import INT32_LIMIT, accumulate, depth_of, largest_code, padded_rows, row_sums
-from qworkbench.emulator.kernels.rescale import owned
+from qworkbench.emulator.kernels.views import owned
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
 

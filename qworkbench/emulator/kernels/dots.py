@@ -10,7 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from qworkbench.emulator.kernels.rescale import owned
+from qworkbench.emulator.kernels.views import owned
 
 INT32_LIMIT = 2**31
 DEPTH_MULTIPLE = 32

@@ -7,7 +7,7 @@ import numpy as np
 from qworkbench.emulator.kernels.accumulator import Accumulator, finish
 from qworkbench.emulator.kernels.convolution import shifted
 from qworkbench.emulator.kernels.dots import INT32_LIMIT, accumulate, largest_code, padded_rows, row_sums
-from qworkbench.emulator.kernels.rescale import owned
+from qworkbench.emulator.kernels.views import owned
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import Requantize, Residual

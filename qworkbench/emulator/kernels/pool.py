@@ -9,7 +9,8 @@ import numba
 import numpy as np
 
 from qworkbench.emulator.kernels.reduce import reduce_max, reduce_mean
-from qworkbench.emulator.kernels.rescale import owned, requantize
+from qworkbench.emulator.kernels.rescale import requantize
+from qworkbench.emulator.kernels.views import owned
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize

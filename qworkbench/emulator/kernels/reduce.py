@@ -7,7 +7,8 @@ from dataclasses import replace
 import numba
 import numpy as np
 
-from qworkbench.emulator.kernels.rescale import owned, requantize
+from qworkbench.emulator.kernels.rescale import requantize
+from qworkbench.emulator.kernels.views import owned
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import Requantize
 

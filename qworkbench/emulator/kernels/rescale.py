@@ -13,6 +13,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.views import owned, paired, rows_of
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ROUNDING_CODES, Requantize, Rounding
@@ -166,23 +167,10 @@ def _add_fixed(
         out[i] = _shifted(total, shift, low, high, rounding)
 
 
-def rows_of(shape: tuple[int, ...], count: int, axis: int) -> tuple[tuple[int, int], bool]:
-    """Return the 2-D view of `shape` whose rows have one of `count` multipliers each, and whether they lie inside rows.
-
-    Multipliers along the last axis lie inside the rows; one multiplier for all is one long row.
-    """
-    size = int(np.prod(shape))
-    if count == 1:
-        return (1, size), False
-    axis %= len(shape)
-    inner = int(np.prod(shape[axis + 1 :]))
-    return ((size // count, count), True) if inner == 1 else ((size // max(inner, 1), inner), False)
-
-
 def requantize(q: np.ndarray, rq: Requantize, axis: int = 1) -> np.ndarray:
     """Return ``clamp(round(q * m), low, high)``; see :func:`qworkbench.numerics.reference.requantize`."""
     checks.codes("requantize", q, allowed=("int8", "int16", "int32", "int64"))
-    multiplier = checks.requantize("requantize", rq, q.shape[axis] if q.ndim else 1)
+    multiplier = checks.requantize("requantize", rq, q.shape[axis] if -q.ndim <= axis < q.ndim else 1)
     out = np.empty(q.shape, dtype=NUMPY[rq.dtype])
     view, per_element = rows_of(q.shape, multiplier.size, axis)
     rounding = ROUNDING_CODES[rq.rounding]
@@ -227,19 +215,6 @@ def dequantize(q: np.ndarray, scale: np.ndarray | np.float32 | float) -> np.ndar
         view = (q.size, 1)
     _dequantize(owned(q).reshape(view), owned(scales), out.reshape(view))
     return out
-
-
-def owned(array: np.ndarray) -> np.ndarray:
-    """Return `array` C-contiguous and writable, so that every call meets the same compiled kernel."""
-    array = np.ascontiguousarray(array)
-    return array if array.flags.writeable else array.copy()
-
-
-def paired(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both operands broadcast to their common shape and :func:`owned`."""
-    if a.shape != b.shape:
-        a, b = np.broadcast_arrays(a, b)
-    return owned(a), owned(b)
 
 
 def _scaled_sum(

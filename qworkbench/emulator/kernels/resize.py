@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from qworkbench.emulator.kernels.rescale import owned
+from qworkbench.emulator.kernels.views import owned
 from qworkbench.numerics import checks
 
 

@@ -47,7 +47,7 @@ def requantize(q: np.ndarray, rq: Requantize, axis: int = 1) -> np.ndarray:
         Codes of ``rq.dtype``, the shape of `q`.
     """
     checks.codes("requantize", q, allowed=("int8", "int16", "int32", "int64"))
-    multiplier = checks.requantize("requantize", rq, q.shape[axis] if q.ndim else 1)
+    multiplier = checks.requantize("requantize", rq, q.shape[axis] if -q.ndim <= axis < q.ndim else 1)
     if rq.kind in ("float32", "float64"):
         real: Any = np.float32 if rq.kind == "float32" else np.float64
         with np.errstate(over="ignore"):
