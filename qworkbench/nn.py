@@ -75,8 +75,8 @@ class IdentityUnitConv(nn.Module):
             error = float((self(data.to(self.identity_conv.weight)) - data.to(self.identity_conv.weight)).abs().max())
         if error > 0:
             raise QWorkbenchError(
-                f"the unit convolution changes its input by up to {error:.3g}; its weights must all be 1, so freeze them "
-                "or initialise them again with torch.nn.init.dirac_"
+                f"the unit convolution changes its input by up to {error:.3g}; its weights must all be 1, so freeze "
+                "them or initialise them again with torch.nn.init.dirac_"
             )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -71,7 +71,9 @@ def _channels(graph: Graph, value: str) -> int:
         raise EditError(f"{value!r} holds {entry.dtype}, a unit convolution needs float32; choose another node")
     channels = entry.shape[1]
     if isinstance(channels, Sym):
-        raise EditError(f"the channel axis of {value!r} follows the batch; a unit convolution needs a fixed channel count")
+        raise EditError(
+            f"the channel axis of {value!r} follows the batch; a unit convolution needs a fixed channel count"
+        )
     return channels
 
 
@@ -118,7 +120,9 @@ def _before(graph: Graph, node: Node, name: str, input_slot: int | None) -> Grap
             raise EditError(f"{node.name!r} has {len(data)} data inputs ({listed}); name one by its slot")
         input_slot = data[0]
     if input_slot not in data:
-        raise EditError(f"{node.name!r} has no data input {input_slot}; data inputs are {', '.join(map(str, data)) or 'none'}")
+        raise EditError(
+            f"{node.name!r} has no data input {input_slot}; data inputs are {', '.join(map(str, data)) or 'none'}"
+        )
     value = node.inputs[input_slot]
     assert value is not None
     unit, values = _unit(graph, value, name, node)

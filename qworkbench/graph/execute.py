@@ -51,6 +51,7 @@ def run_node(graph: Graph, node: Node, tensors: Sequence[Tensor | None], batch: 
     QWorkbenchError
         If the operator has neither a kernel nor a call.
     """
+    del graph
     with torch.no_grad():
         if isinstance(node.call, Replay):
             return node.call.at(batch, [t for t in tensors if t is not None])
@@ -104,7 +105,9 @@ def run_float(
             raise unknown_name("value", name, graph.values)
     chosen = [n for n in graph.nodes if only is None or n.name in only]
     batch = batch_of(graph, known)
-    left: Counter[str] = Counter(v for n in chosen for v in n.inputs if v is not None) if keep is not None else Counter()
+    left: Counter[str] = (
+        Counter(v for n in chosen for v in n.inputs if v is not None) if keep is not None else Counter()
+    )
     with torch.no_grad():
         for node in chosen:
             made = run_node(graph, node, [_operand(graph, node, v, known) for v in node.inputs], batch)

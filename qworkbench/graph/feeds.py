@@ -103,8 +103,9 @@ def _checked(value: Value, given: Any) -> Tensor:
             )
     dtype = str(tensor.dtype).removeprefix("torch.")
     if dtype != value.dtype:
-        raise CalibrationError(f"input {value.name!r} must be {value.dtype}, got {dtype}; convert it, for example "
-                               f"x.{ {'float32': 'float()', 'int64': 'long()'}.get(value.dtype, f'to(torch.{value.dtype})') }")
+        raise CalibrationError(
+            f"input {value.name!r} must be {value.dtype}, got {dtype}; use x.to(torch.{value.dtype})"
+        )
     return tensor
 
 

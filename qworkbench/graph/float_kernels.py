@@ -89,11 +89,11 @@ def _reduction(fn: Callable[..., Tensor]) -> Kernel:
 
 
 def _unary(fn: Callable[[Tensor], Tensor]) -> Kernel:
-    return lambda attrs, x: fn(x)
+    return lambda _, x: fn(x)
 
 
 def _binary(fn: Callable[[Tensor, Tensor], Tensor]) -> Kernel:
-    return lambda attrs, x, y: fn(x, y)
+    return lambda _, x, y: fn(x, y)
 
 
 KERNELS: dict[str, Kernel] = {

@@ -34,7 +34,10 @@ def slice_(attrs: Attrs, x: Tensor) -> Tensor:
 
 def gather(attrs: Attrs, x: Tensor, indices: Tensor) -> Tensor:
     """Return the entries of `x` at `indices` along ``axis``; 0-d indices drop the axis."""
-    index: tuple[Any, ...] = (slice(None),) * attrs["axis"] + (indices.long(),)
+    axis: int = attrs["axis"]
+    if indices.dim() == 0:
+        return x.index_select(axis, indices.reshape(1).long() % x.shape[axis]).squeeze(axis)
+    index: tuple[Any, ...] = (slice(None),) * axis + (indices.long(),)
     return x[index]
 
 

@@ -18,7 +18,7 @@ Float64 = NDArray[np.float64]
 
 
 def folded_weight_bias(graph: Graph, group_or_node: FusedGroup | Node | str) -> tuple[Float32, Float32 | None]:
-    """Return weight and bias of a Conv, ConvTranspose or Gemm with the group's batch normalisation absorbed.
+    r"""Return weight and bias of a Conv, ConvTranspose or Gemm with the group's batch normalisation absorbed.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def folded_weight_bias(graph: Graph, group_or_node: FusedGroup | Node | str) -> 
     Returns
     -------
     weight : float32 array
-        Conv (out, in/group, \\*kernel); ConvTranspose (in, out/group, \\*kernel); Gemm (out, in), transposed if the
+        Conv (out, in/group, \*kernel); ConvTranspose (in, out/group, \*kernel); Gemm (out, in), transposed if the
         node keeps it the other way round.
     bias : float32 array of shape (out,) or None
         None if the node has no bias and nothing was absorbed.
@@ -56,9 +56,7 @@ def folded_weight_bias(graph: Graph, group_or_node: FusedGroup | Node | str) -> 
     return weight.astype(np.float32), None if bias is None else bias.reshape(-1).astype(np.float32)
 
 
-def _absorb(
-    graph: Graph, node: Node, bn: Node, weight: Float64, bias: Float64 | None
-) -> tuple[Float64, Float64]:
+def _absorb(graph: Graph, node: Node, bn: Node, weight: Float64, bias: Float64 | None) -> tuple[Float64, Float64]:
     _, scale_name, beta_name, mean_name, var_name = bn.inputs
     mean, var = _array(graph, bn, mean_name), _array(graph, bn, var_name)
     factor = 1.0 / np.sqrt(var + float(bn.attrs["epsilon"]))

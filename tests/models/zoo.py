@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 
@@ -22,7 +22,7 @@ class ConvBnRelu(nn.Sequential):
         )
 
 
-# -- residual ------------------------------------------------------------------------------------------------------------
+# -- residual ----
 class BasicBlock(nn.Module):
     def __init__(self, cin: int, cout: int, stride: int) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class MobileNetV2(nn.Module):
         return self.classifier(torch.flatten(x, 1))
 
 
-# -- encoder, decoder ----------------------------------------------------------------------------------------------------
+# -- encoder, decoder ----
 class UNet(nn.Module):
     """Two levels, transposed convolution upward, skip connections, one pooling module used twice."""
 
@@ -146,7 +146,7 @@ class SegmentationHead(nn.Module):
         return {"out": self.shuffle(self.classes(y)), "aux": aux.softmax(1)}
 
 
-# -- detection -----------------------------------------------------------------------------------------------------------
+# -- detection ----
 class Bottleneck(nn.Module):
     def __init__(self, c: int) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ class Detector(nn.Module):
         return torch.cat(boxes, 1), raw
 
 
-# -- attention and recurrence --------------------------------------------------------------------------------------------
+# -- attention and recurrence ----
 class EncoderBlock(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -263,7 +263,7 @@ class Recurrent(nn.Module):
         return self.fc(y[:, -1])
 
 
-# -- branches ------------------------------------------------------------------------------------------------------------
+# -- branches ----
 class InceptionBlock(nn.Module):
     def __init__(self, c: int) -> None:
         super().__init__()

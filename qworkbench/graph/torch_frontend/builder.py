@@ -21,11 +21,11 @@ from qworkbench.graph.torch_frontend.batch import FIRST, SECOND
 from qworkbench.graph.torch_frontend.constants import Constants
 from qworkbench.graph.torch_frontend.trace import Call, Trace
 
-Operand = Slot | float | int | bool | None
+Operand = Slot | Sym | float | int | bool | None
 
 
 class UnsupportedError(Exception):
-    """This form of the call has no operator of the vocabulary; it is carried through as it is."""
+    """The given form of the call has no operator of the vocabulary; it is carried through as it is."""
 
 
 @dataclass(slots=True)
@@ -186,16 +186,17 @@ class Builder:
         if operand is None:
             return None
         if not isinstance(operand, Slot):
-            number = torch.tensor(operand) if not isinstance(operand, Sym) else None
-            if number is None:
+            if isinstance(operand, Sym):
                 raise UnsupportedError("a number that follows the batch")
-            return self._value_name(self.constant(number, "scalar"))
+            return self._value_name(self.constant(torch.tensor(operand), "scalar"))
         index = self._root(operand)
         if index in self._made:
             return self._made[index].name
         entry = self.trace.values[index]
         if entry.kind in ("parameter", "buffer"):
-            return self._declare(index, Value(entry.name, entry.kind, entry.shape, dtype_name(entry.dtype), ref=entry.name))
+            return self._declare(
+                index, Value(entry.name, entry.kind, entry.shape, dtype_name(entry.dtype), ref=entry.name)
+            )
         if not self.constants.is_constant(index):
             raise AssertionError(f"value {index} is read before its call was converted")
         tensor = self.constants.tensor(index)
@@ -324,7 +325,7 @@ class Builder:
                 continue
             entry = self.trace.values[traced.index]
             if not isinstance(got, Slot):
-                raise AssertionError(f"{self.call.name}: the handler returned {got!r} for a tensor")
+                raise TypeError(f"{self.call.name}: the handler returned {got!r} for a tensor")
             index = self._root(got)
             if index in self._made and self._made[index].shape is None:
                 self._bind(Slot(index), entry.shape, entry.dtype)

@@ -39,14 +39,15 @@ def _convert_call(builder: Builder, call: Call) -> None:
         why = "wrapped" if call.opaque else f"no operator for {call.source_op}"
         builder.bind(_opaque(builder, call, why))
         return
+    kwargs = {key: value for key, value in call.kwargs.items() if key not in ("out", "inplace")}
     args: tuple[Any, ...] = call.args if call.module is None else (call.module, *call.args)
     mark = builder.mark()
     try:
         try:
-            inspect.signature(handler).bind(builder, *args, **call.kwargs)
+            inspect.signature(handler).bind(builder, *args, **kwargs)
         except TypeError as error:
             raise UnsupportedError(f"arguments: {error}") from error
-        builder.bind(handler(builder, *args, **call.kwargs))
+        builder.bind(handler(builder, *args, **kwargs))
     except UnsupportedError as reason:
         builder.rewind(mark)
         builder.bind(_opaque(builder, call, str(reason)))

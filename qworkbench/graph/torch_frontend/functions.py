@@ -48,7 +48,7 @@ def spelled(func: Callable[..., Any]) -> str:
     name = getattr(func, "__name__", type(func).__name__)
     if name == "__get__":
         return str(getattr(getattr(func, "__self__", None), "__name__", name))
-    return str(name)
+    return str(name).partition(".")[0]  # torch.ops.aten.mul.Scalar
 
 
 def plain(func: Callable[..., Any]) -> tuple[str, bool, bool]:
@@ -88,6 +88,7 @@ class OutOfPlace:
         self.__name__ = spelled(func)
 
     def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the changed copy of `x`."""
         y = x.clone()
         self._func(y, *args, **kwargs)
         return y
@@ -101,6 +102,7 @@ class Swapped:
         self.__name__ = spelled(func)
 
     def __call__(self, x: Any, y: Any) -> Any:
+        """Return ``func(y, x)``."""
         return self._func(y, x)
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from types import TracebackType
+from pathlib import Path
+from types import FrameType, TracebackType
 
 import torch
 
 from qworkbench.errors import CaptureError
 from qworkbench.graph.torch_frontend.trace import Location
 
-_TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
-_OWN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
+_TORCH = str(Path(torch.__file__).resolve().parent) + os.sep
+_OWN = str(Path(__file__).resolve().parents[2]) + os.sep
 _FENCE = "run_forward"
 
 WAYS_OUT = "wrap that code with @qworkbench.wrap, or export the model to ONNX and load the file"
@@ -24,14 +25,12 @@ def _is_user(filename: str) -> bool:
 
 def user_location() -> Location | None:
     """Return file and line of the innermost frame of the user's model; None if only torch's own code runs."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == _FENCE and frame.f_code.co_filename.startswith(_OWN):
             return None
         if _is_user(frame.f_code.co_filename):
             return frame.f_code.co_filename, frame.f_lineno
-        if frame.f_back is None:
-            return None
         frame = frame.f_back
     return None
 

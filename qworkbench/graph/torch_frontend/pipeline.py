@@ -19,14 +19,16 @@ from qworkbench.graph.signature import InputSpec, arguments, labelled, positiona
 from qworkbench.graph.structure import Slot, map_leaves
 from qworkbench.graph.torch_frontend.batch import FIRST, SECOND, merged
 from qworkbench.graph.torch_frontend.convert import converted
-from qworkbench.graph.torch_frontend.location import WAYS_OUT
+from qworkbench.graph.torch_frontend.location import WAYS_OUT, at, error_location
 from qworkbench.graph.torch_frontend.running import Example, reference, trace
 from qworkbench.graph.torch_frontend.selfcheck import TOLERANCE, disagreement, worst
 from qworkbench.graph.torch_frontend.state import preserved, unwrapped
 from qworkbench.graph.torch_frontend.trace import Trace
 
 
-def capture(model: nn.Module, example: Tensor | tuple[Any, ...] | Mapping[str, Any], *, name: str | None = None) -> Graph:
+def capture(
+    model: nn.Module, example: Tensor | tuple[Any, ...] | Mapping[str, Any], *, name: str | None = None
+) -> Graph:
     """Capture a torch model as a graph of named operators.
 
     The model is run in evaluation mode and left as it was. The batch (axis 0 of the first input) stays symbolic where
@@ -49,14 +51,16 @@ def capture(model: nn.Module, example: Tensor | tuple[Any, ...] | Mapping[str, A
     Raises
     ------
     CaptureError
-        If `model` is no module, the example holds no tensor or makes the model fail, Python code depends on the content
-        of tensors, or the graph does not agree; the text names the user's file and line and the ways out.
+        If `model` is no module, the example holds no tensor or makes the model fail, Python code depends on the
+        content of tensors, or the graph does not agree; the text names the user's file and line and the ways out.
     """
     if not isinstance(model, nn.Module):
-        raise CaptureError(f"the model must be a torch.nn.Module, got {type(model).__name__}; wrap the function in a Module")
+        raise CaptureError(
+            f"the model must be a torch.nn.Module, got {type(model).__name__}; wrap the function in a Module"
+        )
     root = unwrapped(model)
     if isinstance(root, torch.jit.ScriptModule):
-        raise CaptureError("a TorchScript module hides its operations; pass the Module it was made from, or an ONNX file")
+        raise CaptureError("a TorchScript module hides its operations; pass the Module that it was made from")
     shown, spec = _read(root, example)
     title = name or type(root).__name__
     with preserved(root):
@@ -71,20 +75,21 @@ def capture(model: nn.Module, example: Tensor | tuple[Any, ...] | Mapping[str, A
                     found = worst(graph, shown, want)
                 except CaptureError:
                     raise
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
                     failure = failure or error
                     continue
                 if found <= TOLERANCE:
                     return graph
-                failure = _Disagrees(graph, found)
-        if isinstance(failure, _Disagrees):
+                failure = _DisagreementError(graph, found)
+        if isinstance(failure, _DisagreementError):
             raise disagreement(failure.graph, root, shown, want, failure.found)
         assert failure is not None
         first = (str(failure).strip().splitlines() or [""])[0]
-        raise CaptureError(f"the model runs but cannot be traced: {type(failure).__name__}: {first}; {WAYS_OUT}") from failure
+        what = f"{type(failure).__name__}: {first}{at(error_location(failure.__traceback__))}"
+        raise CaptureError(f"the model runs but cannot be traced: {what}; {WAYS_OUT}") from failure
 
 
-class _Disagrees(Exception):
+class _DisagreementError(Exception):
     def __init__(self, graph: Graph, found: float) -> None:
         super().__init__(found)
         self.graph, self.found = graph, found
@@ -100,8 +105,8 @@ def _read(model: nn.Module, example: Any) -> tuple[Example, InputSpec]:
     places = [(place, leaf) for place, leaf in labelled(parameters, args, kwargs) if isinstance(leaf, Tensor)]
     if not places:
         raise CaptureError(
-            f"the example holds no tensor (got {type(example).__name__}); pass a tensor, a tuple of positional arguments "
-            "or a dict of keyword arguments"
+            f"the example holds no tensor (got {type(example).__name__}); pass a tensor, a tuple of positional "
+            "arguments or a dict of keyword arguments"
         )
     taken = {path for path, _ in model.named_modules(remove_duplicate=False)}
     names = {place: f"{place}_input" if place in taken else place for place, _ in places}
@@ -121,5 +126,3 @@ def _attempt(model: nn.Module, example: Example, spec: InputSpec, name: str, *, 
     else:
         found = trace(model, example, batch=None, fake=fake)
     return converted(found, model, example.batch, spec, name)
-
-

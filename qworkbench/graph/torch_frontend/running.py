@@ -109,8 +109,9 @@ def reference(model: nn.Module, example: Example) -> tuple[Any, bool]:
         raise
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
+        where = at(error_location(error.__traceback__))
         raise CaptureError(
-            f"the model fails on the example with {type(error).__name__}: {first}{at(error_location(error.__traceback__))}; "
+            f"the model fails on the example with {type(error).__name__}: {first}{where}; "
             "call model(example) to see it whole, then capture with an example that works"
         ) from error
     finally:

@@ -32,7 +32,7 @@ def difference(got: Tensor, want: Tensor) -> float:
     if not want.is_floating_point():
         return float("inf") if want.dtype == torch.bool else float((got.double() - want.double()).abs().max())
     finite = torch.isfinite(want)
-    if not torch.equal(finite, torch.isfinite(got)) or not torch.equal(got[~finite].nan_to_num(), want[~finite].nan_to_num()):
+    if not torch.allclose(got[~finite], want[~finite], equal_nan=True) or not bool(torch.isfinite(got[finite]).all()):
         return float("inf")
     scale = float(want[finite].abs().max()) if bool(finite.any()) else 1.0
     return float((got[finite] - want[finite]).abs().max()) / (scale or 1.0) if bool(finite.any()) else 0.0
@@ -50,13 +50,13 @@ def worst(graph: Graph, example: Example, want: Any) -> float:
 
 
 def disagreement(graph: Graph, model: nn.Module, example: Example, want: Any, found: float) -> CaptureError:
-    """Build the error for a graph that is wrong by `found`: the first node that differs, or that the model is random."""
+    """Build the error for a graph that is wrong by `found`: the first node that differs, or a random model."""
     again, _ = reference(model, example)
     for first, second in zip(tensors_in(want), tensors_in(again), strict=True):
         if difference(first, second) > TOLERANCE:
             return CaptureError(
-                "the model returns different results for the same input in evaluation mode (random numbers or state that "
-                "it changes); make it repeatable, or wrap that code with @qworkbench.wrap"
+                "the model returns different results for the same input in evaluation mode (random numbers or state "
+                "that it changes); make it repeatable, or wrap that code with @qworkbench.wrap"
             )
     seen: dict[str, Tensor] = {}
 

@@ -28,9 +28,7 @@ def preserved(root: nn.Module) -> Iterator[None]:
     lazy = any(isinstance(m, nn.modules.lazy.LazyModuleMixin) for m in root.modules())
     modules = list(root.modules())
     attributes = [_attributes(m) for m in modules]
-    containers = [
-        {k: v.copy() for k, v in kept.items() if type(v) in (list, dict, set)} for kept in attributes
-    ]
+    containers = [{k: v.copy() for k, v in kept.items() if type(v) in (list, dict, set)} for kept in attributes]
     registries = [{name: dict(vars(m)[name]) for name in _REGISTRIES} for m in modules]
     contents = [
         [(b, b.detach().clone()) for b in m._buffers.values() if b is not None and not _uninitialized(b)]
@@ -60,7 +58,7 @@ def preserved(root: nn.Module) -> Iterator[None]:
 
 
 def _uninitialized(tensor: Any) -> bool:
-    return isinstance(tensor, nn.parameter.UninitializedTensorMixin)
+    return isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer))
 
 
 def _differ(registry: dict[str, Any], entries: dict[str, Any]) -> bool:

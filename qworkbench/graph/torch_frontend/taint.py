@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from qworkbench.graph.structure import leaves
 
 
-class Taint(TorchDispatchMode):
+class Taint(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows the inputs' content through the dispatcher.
 
     Parameters
@@ -24,7 +24,7 @@ class Taint(TorchDispatchMode):
     """
 
     def __init__(self, inputs: list[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._storages: dict[int, torch.UntypedStorage] = {}
         for tensor in inputs:
             self._add(tensor)

@@ -71,7 +71,10 @@ class Tracer(TorchFunctionMode):
         self._calls: Counter[str] = Counter()
         self._method_of: tuple[nn.Module, str] | None = None
         self._weights: dict[int, tuple[str, Tensor]] = {}
-        for name, tensor in [*root.named_parameters(remove_duplicate=False), *root.named_buffers(remove_duplicate=False)]:
+        for name, tensor in [
+            *root.named_parameters(remove_duplicate=False),
+            *root.named_buffers(remove_duplicate=False),
+        ]:
             self._weights.setdefault(id(tensor), (name, tensor))
         self._paths: dict[nn.Module, str] = {}
         for path, module in root.named_modules(remove_duplicate=False):
@@ -300,8 +303,9 @@ class Tracer(TorchFunctionMode):
         own = [c for c in self.trace.calls[start:] if c.scope == path and c.module is None]
         kind = [c for c in own if c.fn.replace("_", "") in (wanted, wanted.rstrip("123d"))]
         if len(kind) == 1:
-            kind[0].name = self._namer.rename(kind[0].name, path if self._calls[path] == 1 else f"{path}#{self._calls[path] - 1}")
-            kind[0].module_path, kind[0].call_index = path, self._calls[path] - 1
+            index = self._calls[path] - 1
+            kind[0].name = self._namer.rename(kind[0].name, path if index == 0 else f"{path}#{index}")
+            kind[0].module_path, kind[0].call_index = path, index
 
     @contextmanager
     def method_of(self, module: nn.Module) -> Iterator[None]:
@@ -315,15 +319,15 @@ class Tracer(TorchFunctionMode):
             self._method_of = before
 
     def wrapped(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a ``@wrap``-ped function and write it down as one opaque call (:class:`qworkbench.graph.wrap.Recorder`)."""
+        """Run a wrapped function and write it down as one opaque call."""
         if self._silent:
             return func(*args, **kwargs)
         with self.quiet():
             sources = tensors_in((args, kwargs))
             given = self.template((args, kwargs))
             scope, name = self._scopes[-1], getattr(func, "__name__", "wrapped")
-            call = Call(self._namer.function(scope, name), name, f"wrap({name})", func, *given, scope=scope)
-            call.location, call.opaque = user_location(), True
+            call = Call(self._namer.function(scope, name), name, f"wrap({name})", func, given[0], given[1])
+            call.scope, call.location, call.opaque = scope, user_location(), True
             self._inside_wrapped = []
             try:
                 result = func(*args, **kwargs)
@@ -338,7 +342,9 @@ class Tracer(TorchFunctionMode):
         return self.trace
 
 
-def _plain_factory(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+def _plain_factory(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     """Turn ``zeros_like(x)`` and its kin into factories that know only the shape, so that they do not read `x`."""
     func = getattr(torch, LIKE[name])
     kwargs = {k: v for k, v in kwargs.items() if k not in ("memory_format", "out")}

@@ -59,21 +59,17 @@ def scaled_dot_product_attention(
 
 
 def _projection(b: Builder, m: Any, x: Slot, part: int, name: str) -> Slot:
-    if m._qkv_same_embed_dim:
-        rows = (part * m.embed_dim, (part + 1) * m.embed_dim)
-        weight = b.weight("in_proj_weight", rows=rows)
-    else:
-        rows = (part * m.embed_dim, (part + 1) * m.embed_dim)
-        weight = b.weight(f"{name}_proj_weight")
+    rows = (part * m.embed_dim, (part + 1) * m.embed_dim)
+    weight = b.weight("in_proj_weight", rows=rows) if m._qkv_same_embed_dim else b.weight(f"{name}_proj_weight")
     bias = b.weight("in_proj_bias", rows=rows)
     projected = b.emit("Gemm", [x, weight, bias], {"transB": True}, sub=f"{name}_proj")
     batch, length = b.shape(x)[:2]
     heads = (batch, length, m.num_heads, m.head_dim)
     return b.emit(
         "Transpose",
-        [b.emit("Reshape", [projected], {"shape": heads}, sub=f"{name}_heads")],
+        [b.emit("Reshape", [projected], {"shape": heads}, sub=f"{name}_split")],
         {"perm": (0, 2, 1, 3)},
-        sub=f"{name}_transpose",
+        sub=f"{name}_heads",
     )
 
 
@@ -101,7 +97,9 @@ def multihead_attention(
         given = [turned[s] for s in given]
     q, k, v = (_projection(b, m, x, i, n) for i, (x, n) in enumerate(zip(given, "qkv", strict=True)))
     weights = _weights(b, q, k, attn_mask, 1 / math.sqrt(m.head_dim), keep_where_true=False)
-    mixed = b.emit("Transpose", [b.emit("MatMul", [weights, v], sub="av")], {"perm": (0, 2, 1, 3)}, sub="merge_transpose")
+    mixed = b.emit(
+        "Transpose", [b.emit("MatMul", [weights, v], sub="av")], {"perm": (0, 2, 1, 3)}, sub="merge_transpose"
+    )
     merged = b.emit("Reshape", [mixed], {"shape": (*b.shape(given[0])[:2], m.embed_dim)}, sub="merge")
     last = None if m.batch_first else "out_proj"
     parts = [merged, b.weight("out_proj.weight"), b.weight("out_proj.bias")]

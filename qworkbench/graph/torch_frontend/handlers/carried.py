@@ -1,4 +1,4 @@
-"""Operators that ONNX names but the vocabulary does not: repeated by torch as they were called, under their ONNX name."""
+"""Operators that ONNX names but the vocabulary does not: repeated by torch as called, under their ONNX name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _carry(op: str) -> Callable[..., Any]:
 
 def _grid_sample(
     b: Builder,
-    input: Slot,  # noqa: A002
+    input: Slot,
     grid: Slot,
     mode: str = "bilinear",
     padding_mode: str = "zeros",
@@ -43,18 +43,18 @@ def _grid_sample(
     return b.replay("GridSample", {"mode": mode, "padding_mode": padding_mode, "align_corners": bool(align_corners)})
 
 
-def _topk(b: Builder, input: Slot, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:  # noqa: A002
+def _topk(b: Builder, input: Slot, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     return b.replay("TopK", {"k": k, "axis": b.axis(input, dim), "largest": largest, "sorted": sorted})
 
 
-def _cast(b: Builder, input: Slot, *args: Any, **kwargs: Any) -> Any:  # noqa: A002
+def _cast(b: Builder, input: Slot, *args: Any, **kwargs: Any) -> Any:
     """Return the tensor itself if nothing changes but the device or layout."""
-    made = next(iter([b.call.result.index])) if isinstance(b.call.result, Slot) else None
+    made = b.call.result.index if isinstance(b.call.result, Slot) else None
     to = b.trace.values[made].dtype if made is not None else torch.float32
     return input if to == b.dtype(input) else b.replay("Cast", {"to": dtype_name(to)})
 
 
-def _copy(b: Builder, input: Slot, src: Slot, non_blocking: bool = False) -> Any:  # noqa: A002
+def _copy(b: Builder, input: Slot, src: Slot, non_blocking: bool = False) -> Any:
     """Return what was copied over the tensor, broadcast to it."""
     if b.dtype(src) != b.dtype(input):
         return b.replay("Cast", {"to": dtype_name(b.dtype(input))})
@@ -65,6 +65,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{fn: _carry(op) for fn, op in _NAMES.items()},
     "grid_sample": _grid_sample,
     "topk": _topk,
-    **dict.fromkeys(("to", "type", "float", "half", "bfloat16", "double", "int", "long", "short", "bool", "type_as"), _cast),
+    **dict.fromkeys(
+        ("to", "type", "float", "half", "bfloat16", "double", "int", "long", "short", "bool", "type_as"), _cast
+    ),
     "copy": _copy,
 }

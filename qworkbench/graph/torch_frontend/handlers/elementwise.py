@@ -10,14 +10,14 @@ from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
 
 
 def _binary(op: str) -> Callable[..., Any]:
-    def handler(b: Builder, input: Any, other: Any, *, out: None = None) -> Slot:  # noqa: A002
+    def handler(b: Builder, input: Any, other: Any) -> Slot:
         return b.emit(op, [input, other])
 
     return handler
 
 
 def _with_alpha(op: str) -> Callable[..., Any]:
-    def handler(b: Builder, input: Any, other: Any, alpha: float = 1, *, out: None = None) -> Slot:  # noqa: A002
+    def handler(b: Builder, input: Any, other: Any, alpha: float = 1) -> Slot:
         if alpha != 1:
             other = b.emit("Mul", [other, alpha], sub="alpha") if isinstance(other, Slot) else other * alpha
         return b.emit(op, [input, other])
@@ -25,23 +25,23 @@ def _with_alpha(op: str) -> Callable[..., Any]:
     return handler
 
 
-def _rsub(b: Builder, input: Any, other: Any, alpha: float = 1) -> Slot:  # noqa: A002
+def _rsub(b: Builder, input: Any, other: Any, alpha: float = 1) -> Slot:
     if alpha != 1:
         raise UnsupportedError("rsub with alpha")
     return b.emit("Sub", [other, input])
 
 
-def _div(b: Builder, input: Any, other: Any, *, rounding_mode: str | None = None, out: None = None) -> Slot:  # noqa: A002
+def _div(b: Builder, input: Any, other: Any, *, rounding_mode: str | None = None) -> Slot:
     if rounding_mode is not None:
         raise UnsupportedError(f"division with rounding_mode {rounding_mode!r}")
     return b.emit("Div", [input, other])
 
 
-def _square(b: Builder, input: Slot) -> Slot:  # noqa: A002
+def _square(b: Builder, input: Slot) -> Slot:
     return b.emit("Pow", [input, 2.0])
 
 
-def matmul(b: Builder, input: Slot, other: Slot, *, out: None = None) -> Slot:  # noqa: A002
+def matmul(b: Builder, input: Slot, other: Slot) -> Slot:
     """Return the product; with a two-dimensional weight on the right it is a Gemm over the last axis."""
     ranks = b.rank(input), b.rank(other)
     if min(ranks) < 2:
@@ -51,14 +51,14 @@ def matmul(b: Builder, input: Slot, other: Slot, *, out: None = None) -> Slot:  
     return b.emit("MatMul", [input, other])
 
 
-def linear(b: Builder, input: Slot, weight: Slot, bias: Slot | None = None) -> Slot:  # noqa: A002
+def linear(b: Builder, input: Slot, weight: Slot, bias: Slot | None = None) -> Slot:
     """Return ``input @ weight.T + bias``."""
     if b.rank(weight) != 2:
         raise UnsupportedError(f"linear with a weight of rank {b.rank(weight)}")
     return b.emit("Gemm", [input, weight, bias], {"transB": True})
 
 
-def _addmm(b: Builder, input: Slot, mat1: Slot, mat2: Slot, *, beta: float = 1, alpha: float = 1) -> Slot:  # noqa: A002
+def _addmm(b: Builder, input: Slot, mat1: Slot, mat2: Slot, *, beta: float = 1, alpha: float = 1) -> Slot:
     if beta != 1 or alpha != 1 or not b.is_weight(mat2) or not b.is_weight(input):
         raise UnsupportedError("addmm of activations or with factors")
     return b.emit("Gemm", [mat1, mat2, input], {"transB": False})

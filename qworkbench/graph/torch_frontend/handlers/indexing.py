@@ -41,10 +41,12 @@ def _select(b: Builder, x: Slot, axis: int, position: int, sub: str | None) -> S
     return b.emit("Gather", [x, _index(b, position)], {"axis": axis}, sub=sub)
 
 
-def _getitem(b: Builder, input: Slot, index: Any) -> Slot:  # noqa: A002
+def _getitem(b: Builder, input: Slot, index: Any) -> Slot:
     """Return basic indexing as Slice, then Gather per integer, then Unsqueeze; one integer tensor as Gather."""
     parts = list(index) if isinstance(index, tuple) else [index]
-    if any(isinstance(p, (bool, list, Sym)) or not isinstance(p, (int, slice, Slot, type(None), type(...))) for p in parts):
+    if any(
+        isinstance(p, (bool, list, Sym)) or not isinstance(p, (int, slice, Slot, type(None), type(...))) for p in parts
+    ):
         raise UnsupportedError("indexing by a list, a truth value or the batch size")
     if sum(isinstance(p, Slot) for p in parts) > 1 or any(
         isinstance(p, Slot) and b.dtype(p) in (torch.bool, torch.uint8) for p in parts
@@ -61,7 +63,9 @@ def _getitem(b: Builder, input: Slot, index: Any) -> Slot:  # noqa: A002
     if any(isinstance(p, Slot) for p in axes) and any(isinstance(p, int) or p is None for p in parts):
         raise UnsupportedError("indexing by a tensor together with integers or new axes")
     steps: list[Callable[[Slot, str | None], Slot]] = []
-    cuts = [(axis, *found) for axis, p in enumerate(axes) if isinstance(p, slice) and (found := _bounds(p, shape[axis]))]
+    cuts = [
+        (axis, *found) for axis, p in enumerate(axes) if isinstance(p, slice) and (found := _bounds(p, shape[axis]))
+    ]
     if cuts:
         names = ("axes", "starts", "ends", "steps")
         attrs = {name: tuple(cut[i] for cut in cuts) for i, name in enumerate(names)}
@@ -77,23 +81,23 @@ def _getitem(b: Builder, input: Slot, index: Any) -> Slot:  # noqa: A002
     if new:
         steps.append(lambda x, sub: b.emit("Unsqueeze", [x], {"axes": new}, sub=sub and "unsqueeze"))
     for i, step in enumerate(steps):
-        input = step(input, None if i == len(steps) - 1 else "helper")  # noqa: A001
+        input = step(input, None if i == len(steps) - 1 else "helper")
     return input
 
 
-def _select_function(b: Builder, input: Slot, dim: int, index: int) -> Slot:  # noqa: A002
+def _select_function(b: Builder, input: Slot, dim: int, index: int) -> Slot:
     if not isinstance(index, int):
         raise UnsupportedError("a position that is not a number")
     return _select(b, input, b.axis(input, dim), index, None)
 
 
-def _unbind(b: Builder, input: Slot, dim: int = 0) -> tuple[Slot, ...]:  # noqa: A002
+def _unbind(b: Builder, input: Slot, dim: int = 0) -> tuple[Slot, ...]:
     axis = b.axis(input, dim)
     count = b.static(b.shape(input)[axis], "the axis that is taken apart")
     return tuple(_select(b, input, axis, i, str(i)) for i in range(count))
 
 
-def _narrow(b: Builder, input: Slot, dim: int, start: int, length: int) -> Slot:  # noqa: A002
+def _narrow(b: Builder, input: Slot, dim: int, start: int, length: int) -> Slot:
     axis = b.axis(input, dim)
     bounds = _bounds(slice(start, start + length), b.shape(input)[axis])
     if bounds is None:
@@ -102,13 +106,13 @@ def _narrow(b: Builder, input: Slot, dim: int, start: int, length: int) -> Slot:
     return b.emit("Slice", [input], {"axes": (axis,), **{n: (v,) for n, v in zip(names, bounds, strict=True)}})
 
 
-def _index_select(b: Builder, input: Slot, dim: int, index: Slot) -> Slot:  # noqa: A002
+def _index_select(b: Builder, input: Slot, dim: int, index: Slot) -> Slot:
     return b.emit("Gather", [input, index], {"axis": b.axis(input, dim)})
 
 
 def embedding(
     b: Builder,
-    input: Slot,  # noqa: A002
+    input: Slot,
     weight: Slot,
     padding_idx: int | None = None,
     max_norm: float | None = None,
@@ -122,7 +126,7 @@ def embedding(
     return b.emit("Gather", [weight, input], {"axis": 0})
 
 
-def _roll(b: Builder, input: Slot, shifts: Any, dims: Any = None) -> Slot:  # noqa: A002
+def _roll(b: Builder, input: Slot, shifts: Any, dims: Any = None) -> Slot:
     """Return a cyclic shift: two slices and a Concat per axis."""
     if dims is None or dims == ():
         raise UnsupportedError("a roll over the flattened tensor")
@@ -139,7 +143,7 @@ def _roll(b: Builder, input: Slot, shifts: Any, dims: Any = None) -> Slot:  # no
         back = b.emit("Slice", [input], {**cut, "starts": (size - shift,), "ends": (size,)}, sub=f"back{i}")
         front = b.emit("Slice", [input], {**cut, "starts": (0,), "ends": (size - shift,)}, sub=f"front{i}")
         last = i == len(moves) - 1
-        input = b.emit("Concat", [back, front], {"axis": axis}, sub=None if last else f"concat{i}")  # noqa: A001
+        input = b.emit("Concat", [back, front], {"axis": axis}, sub=None if last else f"concat{i}")
     return input
 
 

@@ -22,11 +22,11 @@ Module = Any
 _A, _S = activations.FUNCTIONS, shapes.FUNCTIONS
 
 
-def _conv(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _conv(b: Builder, m: Module, input: Slot) -> Slot:
     padding = m.padding
     if m.padding_mode != "zeros":
         pads = m._reversed_padding_repeated_twice
-        input, padding = _pad_first(b, input, pads, m.padding_mode), 0  # noqa: A001
+        input, padding = _pad_first(b, input, pads, m.padding_mode), 0
     return windows.conv(b, input, _need(b, "weight"), b.weight("bias"), m.stride, padding, m.dilation, m.groups)
 
 
@@ -46,51 +46,49 @@ def _need(b: Builder, name: str) -> Slot:
     return found
 
 
-def _conv_transpose(b: Builder, m: Module, input: Slot, output_size: Any = None) -> Slot:  # noqa: A002
+def _conv_transpose(b: Builder, m: Module, input: Slot, output_size: Any = None) -> Slot:
     if output_size is not None:
         raise UnsupportedError("a transposed convolution told its output size")
     weight, bias = _need(b, "weight"), b.weight("bias")
-    return windows.conv_transpose(
-        b, input, weight, bias, m.stride, m.padding, m.output_padding, m.groups, m.dilation
-    )
+    return windows.conv_transpose(b, input, weight, bias, m.stride, m.padding, m.output_padding, m.groups, m.dilation)
 
 
-def _linear(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _linear(b: Builder, m: Module, input: Slot) -> Slot:
     return elementwise.linear(b, input, _need(b, "weight"), b.weight("bias"))
 
 
-def _batch_norm(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _batch_norm(b: Builder, m: Module, input: Slot) -> Slot:
     mean, var = b.weight("running_mean"), b.weight("running_var")
     return norms.batch_norm(b, input, mean, var, b.weight("weight"), b.weight("bias"), False, 0.1, m.eps)
 
 
-def _instance_norm(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _instance_norm(b: Builder, m: Module, input: Slot) -> Slot:
     mean, var = b.weight("running_mean"), b.weight("running_var")
     return norms.instance_norm(b, input, mean, var, b.weight("weight"), b.weight("bias"), mean is None, 0.1, m.eps)
 
 
-def _layer_norm(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _layer_norm(b: Builder, m: Module, input: Slot) -> Slot:
     return norms.layer_norm(b, input, m.normalized_shape, b.weight("weight"), b.weight("bias"), m.eps)
 
 
-def _group_norm(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _group_norm(b: Builder, m: Module, input: Slot) -> Slot:
     return norms.group_norm(b, input, m.num_groups, b.weight("weight"), b.weight("bias"), m.eps)
 
 
-def _embedding(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _embedding(b: Builder, m: Module, input: Slot) -> Slot:
     return indexing.embedding(b, input, _need(b, "weight"), max_norm=m.max_norm)
 
 
-def _prelu(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _prelu(b: Builder, m: Module, input: Slot) -> Slot:
     return b.emit("PRelu", [input, _need(b, "weight")])
 
 
-def _dropout(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _dropout(b: Builder, m: Module, input: Slot) -> Slot:
     return b.emit("Dropout", [input], {"ratio": float(m.p)})
 
 
 def _stub(op: str) -> Callable[..., Any]:
-    def handler(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+    def handler(b: Builder, m: Module, input: Slot) -> Slot:
         return b.emit(op, [input])
 
     return handler
@@ -99,38 +97,38 @@ def _stub(op: str) -> Callable[..., Any]:
 def _fn(function: Callable[..., Any], *attributes: str) -> Callable[..., Any]:
     """Return a handler that calls `function` with the module's `attributes` after the input."""
 
-    def handler(b: Builder, m: Module, input: Slot) -> Any:  # noqa: A002
+    def handler(b: Builder, m: Module, input: Slot) -> Any:
         return function(b, input, *(getattr(m, name) for name in attributes))
 
     return handler
 
 
-def _gelu(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _gelu(b: Builder, m: Module, input: Slot) -> Slot:
     return b.emit("Gelu", [input], {"approximate": m.approximate})
 
 
-def _flatten(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _flatten(b: Builder, m: Module, input: Slot) -> Slot:
     result: Slot = _S["flatten"](b, input, m.start_dim, m.end_dim)
     return result
 
 
-def _unflatten(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _unflatten(b: Builder, m: Module, input: Slot) -> Slot:
     return b.emit("Reshape", [input], {"shape": b.result()})
 
 
-def _upsample(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _upsample(b: Builder, m: Module, input: Slot) -> Slot:
     recompute = getattr(m, "recompute_scale_factor", None)
     return resampling.interpolate(b, input, m.size, m.scale_factor, m.mode, m.align_corners, recompute)
 
 
 def _pad(mode: str) -> Callable[..., Any]:
-    def handler(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+    def handler(b: Builder, m: Module, input: Slot) -> Slot:
         return resampling.pad(b, input, m.padding, mode, getattr(m, "value", 0.0))
 
     return handler
 
 
-def _softmax2d(b: Builder, m: Module, input: Slot) -> Slot:  # noqa: A002
+def _softmax2d(b: Builder, m: Module, input: Slot) -> Slot:
     return b.emit("Softmax", [input], {"axis": b.axis(input, -3)})
 
 
@@ -179,13 +177,19 @@ MODULES: dict[str, Callable[..., Any]] = {
         for n in (2, 3)
     },
     **{f"AdaptiveAvgPool{n}d": _fn(windows.adaptive_avg_pool(n), "output_size") for n in (1, 2, 3)},
-    **{
-        f"AdaptiveMaxPool{n}d": _fn(windows.adaptive_max_pool(n), "output_size", "return_indices") for n in (1, 2, 3)
-    },
+    **{f"AdaptiveMaxPool{n}d": _fn(windows.adaptive_max_pool(n), "output_size", "return_indices") for n in (1, 2, 3)},
     **dict.fromkeys(("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d"), _upsample),
-    **{f"{kind}Pad{n}d": _pad(mode) for n in (1, 2, 3) for kind, mode in
-       (("Zero", "constant"), ("Constant", "constant"), ("Reflection", "reflect"), ("Replication", "replicate"),
-        ("Circular", "circular"))},
+    **{
+        f"{kind}Pad{n}d": _pad(mode)
+        for n in (1, 2, 3)
+        for kind, mode in (
+            ("Zero", "constant"),
+            ("Constant", "constant"),
+            ("Reflection", "reflect"),
+            ("Replication", "replicate"),
+            ("Circular", "circular"),
+        )
+    },
     "PixelShuffle": _fn(resampling.pixel_shuffle, "upscale_factor"),
     "PixelUnshuffle": _fn(resampling.pixel_unshuffle, "downscale_factor"),
     "ChannelShuffle": _fn(resampling.channel_shuffle, "groups"),

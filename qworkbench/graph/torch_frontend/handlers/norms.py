@@ -11,7 +11,7 @@ from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
 
 def batch_norm(
     b: Builder,
-    input: Slot,  # noqa: A002
+    input: Slot,
     running_mean: Slot | None,
     running_var: Slot | None,
     weight: Slot | None = None,
@@ -28,7 +28,7 @@ def batch_norm(
 
 def layer_norm(
     b: Builder,
-    input: Slot,  # noqa: A002
+    input: Slot,
     normalized_shape: Any,
     weight: Slot | None = None,
     bias: Slot | None = None,
@@ -42,7 +42,7 @@ def layer_norm(
 
 def group_norm(
     b: Builder,
-    input: Slot,  # noqa: A002
+    input: Slot,
     num_groups: int,
     weight: Slot | None = None,
     bias: Slot | None = None,
@@ -54,7 +54,7 @@ def group_norm(
 
 def instance_norm(
     b: Builder,
-    input: Slot,  # noqa: A002
+    input: Slot,
     running_mean: Slot | None = None,
     running_var: Slot | None = None,
     weight: Slot | None = None,

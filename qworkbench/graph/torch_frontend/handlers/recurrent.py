@@ -10,7 +10,7 @@ from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
 
 
 def _layer(op: str) -> Callable[..., Any]:
-    def handler(b: Builder, m: Any, input: Slot, hx: Any = None) -> Any:  # noqa: A002
+    def handler(b: Builder, m: Any, input: Slot, hx: Any = None) -> Any:
         attrs = {
             "hidden_size": m.hidden_size,
             "num_layers": m.num_layers,
@@ -22,7 +22,7 @@ def _layer(op: str) -> Callable[..., Any]:
     return handler
 
 
-def _lstm_cell(b: Builder, m: Any, input: Slot, hx: Any = None) -> tuple[Slot, Slot]:  # noqa: A002
+def _lstm_cell(b: Builder, m: Any, input: Slot, hx: Any = None) -> tuple[Slot, Slot]:
     if hx is None:
         raise UnsupportedError("an LSTM cell that starts from an implied zero state")
     if b.rank(input) != 2:

@@ -16,7 +16,7 @@ from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
 def _reduce(op: str) -> Callable[..., Any]:
     def handler(
         b: Builder,
-        input: Slot,  # noqa: A002
+        input: Slot,
         dim: Any = None,
         keepdim: bool = False,
         *,
@@ -31,7 +31,7 @@ def _reduce(op: str) -> Callable[..., Any]:
 
 
 def _extreme(op: str, pair_op: str, arg_op: str) -> Callable[..., Any]:
-    def handler(b: Builder, input: Slot, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:  # noqa: A002
+    def handler(b: Builder, input: Slot, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
         second = dim if isinstance(dim, Slot) else other
         if isinstance(second, Slot):
             return b.emit(pair_op, [input, second])
@@ -45,7 +45,7 @@ def _extreme(op: str, pair_op: str, arg_op: str) -> Callable[..., Any]:
 
 
 def _arg(op: str) -> Callable[..., Any]:
-    def handler(b: Builder, input: Slot, dim: int | None = None, keepdim: bool = False) -> Slot:  # noqa: A002
+    def handler(b: Builder, input: Slot, dim: int | None = None, keepdim: bool = False) -> Slot:
         if dim is None:
             raise UnsupportedError(f"{op} over all axes at once")
         return b.emit(op, [input], {"axis": b.axis(input, dim), "keepdims": bool(keepdim)})
@@ -54,7 +54,8 @@ def _arg(op: str) -> Callable[..., Any]:
 
 
 def _vector_norm(x: Tensor, order: float, axes: tuple[int, ...], keepdims: bool) -> Tensor:
-    return torch.linalg.vector_norm(x, order, axes, keepdims)
+    length: Tensor = torch.linalg.vector_norm(x, order, axes, keepdims)
+    return length
 
 
 def _norm_node(b: Builder, x: Slot, order: float, dim: Any, keepdim: bool, sub: str | None) -> Slot:
@@ -66,16 +67,16 @@ def _norm_node(b: Builder, x: Slot, order: float, dim: Any, keepdim: bool, sub: 
     return b.emit("ReduceL2" if order == 2 else "ReduceL1", [x], attrs, sub=sub, replay=run)
 
 
-def _norm(b: Builder, input: Slot, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Slot:  # noqa: A002
+def _norm(b: Builder, input: Slot, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Slot:
     order = 2 if p in ("fro", None) else p
     return _norm_node(b, input, order, dim, keepdim, None)
 
 
-def _linalg_norm(b: Builder, x: Slot, ord: float = 2, dim: Any = None, keepdim: bool = False) -> Slot:  # noqa: A002
+def _linalg_norm(b: Builder, x: Slot, ord: float = 2, dim: Any = None, keepdim: bool = False) -> Slot:
     return _norm_node(b, x, ord, dim, keepdim, None)
 
 
-def _normalize(b: Builder, input: Slot, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Slot:  # noqa: A002
+def _normalize(b: Builder, input: Slot, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Slot:
     length = _norm_node(b, input, p, dim, True, "norm")
     length = b.emit("Clip", [length], {"min": eps, "max": None}, sub="clip")
     return b.emit("Div", [input, length])

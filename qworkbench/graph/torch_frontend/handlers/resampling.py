@@ -16,7 +16,7 @@ _PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge",
 
 def interpolate(
     b: Builder,
-    input: Slot,  # noqa: A002
+    input: Slot,
     size: Any = None,
     scale_factor: Any = None,
     mode: str = "nearest",
@@ -44,7 +44,7 @@ def interpolate(
     return b.emit("Resize", [input], attrs)
 
 
-def pad(b: Builder, input: Slot, pad: Any, mode: str = "constant", value: float | None = None) -> Slot:  # noqa: A002
+def pad(b: Builder, input: Slot, pad: Any, mode: str = "constant", value: float | None = None) -> Slot:
     """Return a Pad over all axes; torch counts pairs from the last axis."""
     rank, given = b.rank(input), tuple(pad)
     if any(not isinstance(p, int) or p < 0 for p in given) or mode not in _PAD_MODES:
@@ -56,21 +56,21 @@ def pad(b: Builder, input: Slot, pad: Any, mode: str = "constant", value: float 
     return b.emit("Pad", [input], attrs)
 
 
-def pixel_shuffle(b: Builder, input: Slot, upscale_factor: int) -> Slot:  # noqa: A002
+def pixel_shuffle(b: Builder, input: Slot, upscale_factor: int) -> Slot:
     """Return channels spread over space, column-row-depth order."""
     if b.rank(input) != 4:
         raise UnsupportedError(f"pixel shuffle of a tensor of rank {b.rank(input)}")
     return b.emit("DepthToSpace", [input], {"blocksize": upscale_factor, "mode": "CRD"})
 
 
-def pixel_unshuffle(b: Builder, input: Slot, downscale_factor: int) -> Slot:  # noqa: A002
+def pixel_unshuffle(b: Builder, input: Slot, downscale_factor: int) -> Slot:
     """Return space folded into channels: the inverse of :func:`pixel_shuffle`."""
     if b.rank(input) != 4:
         raise UnsupportedError(f"pixel unshuffle of a tensor of rank {b.rank(input)}")
     return b.emit("SpaceToDepth", [input], {"blocksize": downscale_factor, "mode": "CRD"})
 
 
-def channel_shuffle(b: Builder, input: Slot, groups: int) -> Slot:  # noqa: A002
+def channel_shuffle(b: Builder, input: Slot, groups: int) -> Slot:
     """Return channels interleaved over `groups`: reshape, swap, reshape."""
     batch, channels, *space = b.shape(input)
     each = b.static(channels, "the channel axis") // groups

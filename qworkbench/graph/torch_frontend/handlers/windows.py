@@ -29,7 +29,7 @@ def _pads(padding: Any, kernel: tuple[int, ...], dilations: tuple[int, ...]) -> 
 
 def conv(
     b: Builder,
-    input: Slot,  # noqa: A002
+    input: Slot,
     weight: Slot,
     bias: Slot | None = None,
     stride: Any = 1,
@@ -53,7 +53,7 @@ def conv(
 
 def conv_transpose(
     b: Builder,
-    input: Slot,  # noqa: A002
+    input: Slot,
     weight: Slot,
     bias: Slot | None = None,
     stride: Any = 1,
@@ -82,7 +82,7 @@ def max_pool(count: int) -> Callable[..., Any]:
 
     def handler(
         b: Builder,
-        input: Slot,  # noqa: A002
+        input: Slot,
         kernel_size: Any,
         stride: Any = None,
         padding: Any = 0,
@@ -111,7 +111,7 @@ def avg_pool(count: int) -> Callable[..., Any]:
 
     def handler(
         b: Builder,
-        input: Slot,  # noqa: A002
+        input: Slot,
         kernel_size: Any,
         stride: Any = None,
         padding: Any = 0,
@@ -138,7 +138,7 @@ def avg_pool(count: int) -> Callable[..., Any]:
 def adaptive_avg_pool(count: int) -> Callable[..., Any]:
     """Return the handler of adaptive averaging: global if the output is one cell, plain windows if sizes divide."""
 
-    def handler(b: Builder, input: Slot, output_size: Any) -> Slot:  # noqa: A002
+    def handler(b: Builder, input: Slot, output_size: Any) -> Slot:
         _spatial(b, input, count)
         dims = [b.static(d, "a pooled axis") for d in b.shape(input)[2:]]
         wanted = (output_size,) * count if isinstance(output_size, int) else tuple(output_size)
@@ -159,7 +159,7 @@ def adaptive_avg_pool(count: int) -> Callable[..., Any]:
 def adaptive_max_pool(count: int) -> Callable[..., Any]:
     """Return the handler of adaptive maximum pooling: global, or windows where sizes divide."""
 
-    def handler(b: Builder, input: Slot, output_size: Any, return_indices: bool = False) -> Slot:  # noqa: A002
+    def handler(b: Builder, input: Slot, output_size: Any, return_indices: bool = False) -> Slot:
         if return_indices:
             raise UnsupportedError("maximum pooling that returns indices")
         _spatial(b, input, count)
