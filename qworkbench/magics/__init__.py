@@ -1,0 +1,39 @@
+"""``%qwb``: loading and unloading of the magic and its completion.
+
+Imports neither torch, numba nor widgets; ``%load_ext qworkbench`` must not wait.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_MATCHER = "qworkbench.qwb"
+
+
+def load(shell: Any) -> None:
+    """Register ``%qwb``, ``%%qwb`` and their completion; a second call does nothing."""
+    from qworkbench.magics.completion import make_matcher
+    from qworkbench.magics.magic import QWorkbenchMagics
+
+    if "QWorkbenchMagics" in shell.magics_manager.registry:
+        return
+    magics = QWorkbenchMagics(shell)
+    shell.register_magics(magics)
+    completer = getattr(shell, "Completer", None)
+    if completer is not None:
+        completer.custom_matchers.append(make_matcher(magics.state))
+
+
+def unload(shell: Any) -> None:
+    """Remove what :func:`load` added, and nothing else."""
+    manager = shell.magics_manager
+    magics = manager.registry.pop("QWorkbenchMagics", None)
+    for kind in ("line", "cell"):
+        found = manager.magics[kind].get("qwb")
+        if found is not None and getattr(found, "__self__", None) is magics:
+            del manager.magics[kind]["qwb"]
+    completer = getattr(shell, "Completer", None)
+    if completer is not None:
+        completer.custom_matchers[:] = [
+            m for m in completer.custom_matchers if getattr(m, "matcher_identifier", None) != _MATCHER
+        ]

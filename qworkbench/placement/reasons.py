@@ -189,7 +189,7 @@ def _behind(context: Context, unit: Unit) -> tuple[Fact, ...]:
 def _checked(context: Context, unit: Unit) -> tuple[Fact, ...]:
     """Return what the march could not decide, so that nothing is assumed silently."""
     results = context.supports[unit.anchor].results
-    return tuple(Fact(f"not known, assumed fine: {r.rule}") for r in results if r.ok and r.unknown)
+    return tuple(Fact(f"not known, assumed fine: {r.rule}") for r in results if not r.known)
 
 
 def _to_cpu(unit: Unit) -> Way:

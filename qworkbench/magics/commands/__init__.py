@@ -1,0 +1,14 @@
+"""The one table of subcommands, in the order of the guide."""
+
+from __future__ import annotations
+
+from qworkbench.magics.commands.editing import EDITING
+from qworkbench.magics.commands.files import FILES
+from qworkbench.magics.commands.history import HISTORY
+from qworkbench.magics.commands.loading import LOADING
+from qworkbench.magics.commands.looking import LOOKING
+from qworkbench.magics.registry import Command
+
+COMMANDS: dict[str, Command] = {
+    command.name: command for command in (*LOADING, *LOOKING, *EDITING, *HISTORY, *FILES)
+}

@@ -1,0 +1,116 @@
+"""Edits, one subcommand each; all of them are the workbench's own edit objects."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any
+
+from qworkbench.magics.registry import Argument, Command, MagicUsageError
+from qworkbench.magics.results import Step
+from qworkbench.magics.state import State
+from qworkbench.placement.compare import placement_changes
+
+NODES = Argument("nodes", "node names", "node", many=True)
+NODE = Argument("node", "node name", "node")
+
+
+def apply(state: State, *edits: Any) -> Step:
+    """Make `edits` one step and tell what changed."""
+    workbench = state.workbench
+    before = workbench.placement
+    after = workbench.edit(*edits)
+    return Step(workbench.journal[-1], placement_changes(before, after))
+
+
+def _place(on: str) -> Callable[[State, Namespace], Any]:
+    def run(state: State, given: Namespace) -> Any:
+        from qworkbench.workbench.edits import SetPlacement
+
+        return apply(state, *(SetPlacement(node, on) for node in given.nodes))
+
+    return run
+
+
+def unitconv(state: State, given: Namespace) -> Any:
+    """Insert a unit conv, or take one out."""
+    from qworkbench.workbench.edits import InsertUnitConv, RemoveUnitConv
+
+    if given.before and given.after:
+        raise MagicUsageError("%qwb unitconv takes --before or --after, not both")
+    kind = RemoveUnitConv if given.remove else InsertUnitConv
+    return apply(state, kind(given.node, "before" if given.before else "after", given.slot))
+
+
+def scale(state: State, given: Namespace) -> Any:
+    """Pin the output scale of a node, or clear it."""
+    from qworkbench.workbench.edits import ClearScale, FixScale
+
+    if given.clear:
+        return apply(state, ClearScale(given.node))
+    if given.scale is None:
+        raise MagicUsageError("%qwb scale NODE SCALE pins a scale, %qwb scale NODE --clear lets calibration decide")
+    return apply(state, FixScale(given.node, given.scale))
+
+
+def dtype(state: State, given: Namespace) -> Any:
+    """Ask for a dtype of the output (default), the input or the weight."""
+    from qworkbench.workbench.edits import SetDtype
+
+    parts = [part for part in ("input", "weight", "output") if getattr(given, part)] or ["output"]
+    return apply(state, SetDtype(given.node, **dict.fromkeys(parts, given.dtype)))
+
+
+def march(state: State, given: Namespace) -> Any:
+    """Place and emulate for another march."""
+    from qworkbench.workbench.edits import SetMarch
+
+    return apply(state, SetMarch(given.march))
+
+
+EDITING = (
+    Command("bpu", "run_on_bpu for nodes", _place("bpu"), (NODES,), "%qwb bpu softmax", "edit"),
+    Command("cpu", "run_on_cpu for nodes", _place("cpu"), (NODES,), "%qwb cpu softmax", "edit"),
+    Command("auto", "let the rules place nodes again", _place("auto"), (NODES,), "%qwb auto softmax", "edit"),
+    Command(
+        "unitconv",
+        "insert an identity convolution, so that a passive op finds a threshold",
+        unitconv,
+        (
+            NODE,
+            Argument("--after", "behind the node (default)", "flag"),
+            Argument("--before", "in front of the node", "flag"),
+            Argument("--slot", "which input, where there are several", "integer"),
+            Argument("--remove", "take it out again", "flag"),
+        ),
+        "%qwb unitconv concat --after",
+        "edit",
+    ),
+    Command(
+        "scale",
+        "pin the output scale of a node or input",
+        scale,
+        (
+            NODE,
+            Argument("scale", "|threshold| / 127 for int8", "number", optional=True),
+            Argument("--clear", "let calibration decide again", "flag"),
+        ),
+        "%qwb scale quant 0.0078125",
+        "edit",
+    ),
+    Command(
+        "dtype",
+        "int8 or int16 for one node (auto clears)",
+        dtype,
+        (
+            NODE,
+            Argument("dtype", "int8, int16 or auto", "choice", ("int8", "int16", "auto", "qint8", "qint16")),
+            Argument("--output", "of the output (default)", "flag"),
+            Argument("--input", "of the inputs", "flag"),
+            Argument("--weight", "of the weight", "flag"),
+        ),
+        "%qwb dtype layer1.0.conv1 int16",
+        "edit",
+    ),
+    Command("march", "another BPU architecture", march, (Argument("march", "its name", "march"),), "%qwb march bayes", "edit"),
+)

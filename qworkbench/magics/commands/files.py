@@ -1,0 +1,70 @@
+"""Files: save and open the state, write a report or a picture."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from qworkbench.errors import FileFormatError
+from qworkbench.magics.registry import Argument, Command, MagicUsageError
+from qworkbench.magics.results import Lines, Picture, Step
+from qworkbench.magics.state import State
+
+FILE = Argument("file", "path", "file")
+
+
+def save(state: State, given: Namespace) -> Any:
+    """Write edits and thresholds."""
+    return Lines([f"saved to {state.workbench.save(given.file)}"])
+
+
+def open_file(state: State, given: Namespace) -> Any:
+    """Rebuild a workbench from a file and its model."""
+    from qworkbench.workbench.session import Workbench
+
+    name = given.model or state.current
+    if name is None:
+        raise MagicUsageError("which model is it for? %qwb open FILE --model MODEL")
+    model = state.variable(name) if given.model else state.workbench.base_graph.root
+    example = state.variable(given.example) if given.example else None
+    workbench = Workbench.open(given.file, model, example)
+    state.add(name, workbench)
+    return Step(f"opened {given.file} as {name}", list(workbench.journal))
+
+
+def report(state: State, given: Namespace) -> Any:
+    """Write one self-contained HTML file."""
+    return Lines([f"wrote {state.workbench.report(given.file)}"])
+
+
+def export(state: State, given: Namespace) -> Any:
+    """Write the picture as SVG or PNG."""
+    path = Path(given.file)
+    picture = Picture(state.workbench.view())
+    if path.suffix not in (".svg", ".png"):
+        raise MagicUsageError(f"{given.file!r} must end in .svg or .png")
+    try:
+        path.write_bytes(picture.svg.encode("utf-8") if path.suffix == ".svg" else picture.png)
+    except OSError as error:
+        raise FileFormatError(f"cannot write {given.file!r}: {error.strerror or error}") from None
+    return Lines([f"wrote {path}"])
+
+
+FILES = (
+    Command("save", "write edits and thresholds to a .qwb.json file", save, (FILE,), "%qwb save state.qwb.json", "files"),
+    Command(
+        "open",
+        "rebuild the state of a file",
+        open_file,
+        (
+            FILE,
+            Argument("--model", "variable of the model (default: the current one)", "variable"),
+            Argument("--example", "variable with an example, where the file holds none", "variable"),
+        ),
+        "%qwb open state.qwb.json --model model",
+        "files",
+    ),
+    Command("report", "one self-contained HTML file", report, (FILE,), "%qwb report report.html", "files"),
+    Command("picture", "the graph as .svg or .png", export, (FILE,), "%qwb picture graph.svg", "files"),
+)

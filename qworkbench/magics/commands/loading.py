@@ -1,0 +1,106 @@
+"""Loading a model, calibrating it, choosing among several workbenches."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from qworkbench.magics.progress import reporter
+from qworkbench.magics.registry import Argument, Command, MagicUsageError
+from qworkbench.magics.results import Lines, Step
+from qworkbench.magics.state import State
+
+
+def load(state: State, given: Namespace) -> Any:
+    """Capture a model, place it, calibrate it if data is given."""
+    from qworkbench.workbench.session import Workbench
+
+    model, example = state.variable(given.model), state.variable(given.example)
+    workbench = Workbench(model, example, march=given.march, name=given.name)
+    if given.calibration is not None:
+        _calibrate(workbench, state.variable(given.calibration), given)
+    name = given.name or given.model
+    state.add(name, workbench)
+    placed = workbench.placement
+    text = (
+        f"{workbench.title}: {len(placed)} nodes, {placed.count('BPU')} on the BPU in {placed.subgraphs} subgraphs, "
+        f"{placed.count('CPU')} on the CPU"
+    )
+    changes = [f"{n.name} ({workbench.graph.nodes[n.name].op}) on the CPU: {n.reason.sentence}" for n in placed.values() if n.on == "CPU"]
+    hint = "%qwb run compares with float" if workbench.statistics else "%qwb calibrate DATA comes next"
+    return Step(text, changes[:8] + ([f"... and {len(changes) - 8} more"] if len(changes) > 8 else []), hint)
+
+
+def calibrate(state: State, given: Namespace) -> Any:
+    """Calibrate with data, or switch the method on the data seen before."""
+    workbench = state.workbench
+    data = None if given.data is None else state.variable(given.data)
+    _calibrate(workbench, data, given)
+    seen = workbench.statistics.samples if workbench.statistics is not None else 0
+    return Step(f"calibrated on {seen} samples, {workbench.config.calibration.describe()}", [])
+
+
+def _calibrate(workbench: Any, data: Any, given: Namespace) -> None:
+    with reporter("calibrating") as report:
+        workbench.calibrate(
+            data,
+            method=given.method,
+            percentile=given.percentile,
+            per_channel=given.per_channel,
+            progress=lambda done, total: report("batch", done, total or 0),
+        )
+
+
+def use(state: State, given: Namespace) -> Any:
+    """Make another workbench current; without a name, return the current one."""
+    return state.workbench if given.workbench is None else state.use(given.workbench)
+
+
+def listing(state: State, _: Namespace) -> Any:
+    """List the workbenches of this notebook."""
+    lines = [f"{'*' if name == state.current else ' '} {name}: {wb!r}" for name, wb in state.workbenches.items()]
+    if not lines:
+        raise MagicUsageError("no model is loaded; %qwb load MODEL --example X --calibration IMAGES")
+    return Lines(lines)
+
+
+METHOD = (
+    Argument("--method", "how thresholds are read", "choice", ("max", "max-percentile"), "max"),
+    Argument("--percentile", "fraction for max-percentile (default 0.99995)", "number", default=0.99995),
+    Argument("--per-channel", "one threshold per feature-map channel where possible", "flag"),
+)
+
+LOADING = (
+    Command(
+        "load",
+        "capture a model, place it and calibrate it",
+        load,
+        (
+            Argument("model", "notebook variable of the model", "variable"),
+            Argument("--example", "variable with one sample as the model takes it", "variable", default="x"),
+            Argument("--calibration", "variable with calibration samples", "variable"),
+            Argument("--march", "BPU architecture", "march", default="bayes-e"),
+            Argument("--name", "name of the workbench (default: the variable's)", "text"),
+            *METHOD,
+        ),
+        "%qwb load model --example x --calibration images --march bayes-e",
+        "load",
+    ),
+    Command(
+        "calibrate",
+        "calibrate with data, or only switch the method",
+        calibrate,
+        (Argument("data", "variable with calibration samples", "variable", optional=True), *METHOD),
+        "%qwb calibrate images --method max-percentile",
+        "load",
+    ),
+    Command(
+        "use",
+        "make another workbench current, or return the current one",
+        use,
+        (Argument("workbench", "its name, or a variable that holds one", "variable", optional=True),),
+        "wb = %qwb use",
+        "load",
+    ),
+    Command("list", "list the workbenches of this notebook", listing, (), "%qwb list", "load"),
+)

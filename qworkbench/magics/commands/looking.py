@@ -1,0 +1,96 @@
+"""Looking: the picture, reasons, a run's tables, the live widget."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from qworkbench.magics.progress import reporter
+from qworkbench.magics.registry import Argument, Command
+from qworkbench.magics.results import Lines, Picture
+from qworkbench.magics.state import State
+
+
+def graph(state: State, _: Namespace) -> Any:
+    """Draw the graph, coloured by placement."""
+    return Picture(state.workbench.view())
+
+
+def why(state: State, given: Namespace) -> Any:
+    """Explain where a node runs."""
+    return state.workbench.why(given.node)
+
+
+def run(state: State, given: Namespace) -> Any:
+    """Emulate what the edits reach and compare with float."""
+    inputs = None if given.inputs is None else state.variable(given.inputs)
+    with reporter("running") as report:
+        return state.workbench.run(inputs, progress=report)
+
+
+def layers(state: State, given: Namespace) -> Any:
+    """Return the table of nodes of the newest run, running first where edits are newer."""
+    workbench = state.workbench
+    newest = workbench.last_run
+    frame = (workbench.run() if newest is None or workbench.stale else newest).layers
+    if given.on is not None:
+        frame = frame[frame["on"] == given.on.upper()]
+    return frame.sort_values(given.sort, kind="stable") if given.sort else frame
+
+
+def widget(state: State, _: Namespace) -> Any:
+    """Open the live widget."""
+    from qworkbench.widgets import WorkbenchWidget
+
+    return WorkbenchWidget(state.workbench)
+
+
+def info(state: State, _: Namespace) -> Any:
+    """Tell inputs, outputs, assumptions."""
+    workbench = state.workbench
+    graph = workbench.graph
+    lines = [repr(workbench).strip("<>")]
+    for name in graph.inputs:
+        lines.append(f"  input  {name}: {'x'.join(str(d) for d in graph.values[name].shape or ())}")
+    for name, value in zip(graph.output_names, graph.outputs, strict=True):
+        lines.append(f"  output {name}: {'x'.join(str(d) for d in graph.values[value].shape or ())}")
+    lines.append(f"  calibration: {workbench.config.calibration.describe()}")
+    lines.append("  assumptions where the public material is silent:")
+    lines += [f"    {name} = {value} ({basis}): {text}" for name, value, basis, text in workbench.placement.assumptions]
+    arithmetic = workbench.config.as_dict()["arithmetic"]
+    lines += [f"    {name} = {value} (assumed)" for name, value in arithmetic.items()]
+    return Lines(lines)
+
+
+LOOKING = (
+    Command("graph", "the picture, coloured by placement", graph, (), "%qwb graph", "look"),
+    Command(
+        "why",
+        "the reason, the rule, the facts, and the cheapest ways to change it",
+        why,
+        (Argument("node", "node name", "node"),),
+        "%qwb why concat",
+        "look",
+    ),
+    Command(
+        "run",
+        "emulate what the edits reach, compare with float: before -> after",
+        run,
+        (Argument("--inputs", "variable with other inputs than the example", "variable"),),
+        "%qwb run",
+        "look",
+    ),
+    Command(
+        "layers",
+        "every node: op, on, subgraph, dtype, threshold, scale, cosine, L1 ...",
+        layers,
+        (
+            Argument("--sort", "column to sort by", "choice", ("cosine", "l1", "mse", "atol", "sqnr", "on", "op")),
+            Argument("--on", "only nodes that run there", "choice", ("bpu", "cpu")),
+        ),
+        "t = %qwb layers --sort cosine",
+        "look",
+    ),
+    Command("workbench", "the live widget", widget, (), "%qwb workbench", "look"),
+    Command("info", "inputs, outputs, calibration and every assumption", info, (), "%qwb info", "look"),
+)

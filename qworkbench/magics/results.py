@@ -1,0 +1,71 @@
+"""What a subcommand hands back where it is not a table: a picture, or a step of the history.
+
+Each knows how to show itself; the magics only return it.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+
+class Picture:
+    """A graph as it is now, in four still forms: our own JSON, PNG, SVG and one sentence."""
+
+    def __init__(self, view: Mapping[str, Any]) -> None:
+        self.view = view
+
+    @property
+    def svg(self) -> str:
+        """The picture as SVG text."""
+        from qworkbench.view.svg import to_svg
+
+        return to_svg(dict(self.view))
+
+    @property
+    def png(self) -> bytes:
+        """The picture as PNG."""
+        from qworkbench.view.png import to_png
+
+        return to_png(dict(self.view))
+
+    def __repr__(self) -> str:
+        return str(self.view["sentence"])
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        from qworkbench.widgets.mime import still_forms
+
+        return still_forms(dict(self.view))
+
+
+class Step:
+    """A step of the history: what was done, and what it changed in the placement."""
+
+    def __init__(self, text: str, changes: list[str], hint: str = "%qwb run shows the numbers") -> None:
+        self.text, self.changes, self.hint = text, changes, hint
+
+    def __repr__(self) -> str:
+        lines = [self.text, *(f"  {line}" for line in self.changes)]
+        return "\n".join([*lines, f"  ({self.hint})"] if self.hint else lines)
+
+    def _repr_html_(self) -> str:
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in self.changes)
+        hint = f"<small>{html.escape(self.hint)}</small>" if self.hint else ""
+        return f"<div class='qwb-step'><b>{html.escape(self.text)}</b><ul>{items}</ul>{hint}</div>"
+
+
+class Lines:
+    """Plain lines of text: a diff, a journal, a guide."""
+
+    def __init__(self, lines: list[str], empty: str = "") -> None:
+        self.lines = lines or ([empty] if empty else [])
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines)
+
+    def __iter__(self) -> Any:
+        return iter(self.lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)

@@ -1,0 +1,78 @@
+"""What the magics remember: the notebook's workbenches by name, and which one is current."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from qworkbench.errors import UnknownNameError, unknown_name
+from qworkbench.magics.registry import MagicUsageError
+
+if TYPE_CHECKING:
+    from qworkbench.workbench.session import Workbench
+
+_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+class State:
+    """Workbenches of one notebook.
+
+    Parameters
+    ----------
+    namespace : Mapping
+        The user's variables, live.
+    """
+
+    def __init__(self, namespace: Mapping[str, Any]) -> None:
+        self.namespace = namespace
+        self.workbenches: dict[str, Workbench] = {}
+        self.current: str | None = None
+
+    @property
+    def workbench(self) -> Workbench:
+        """The current workbench."""
+        if self.current is None:
+            raise MagicUsageError("no model is loaded; %qwb load MODEL --example X --calibration IMAGES")
+        return self.workbenches[self.current]
+
+    def add(self, name: str, workbench: Workbench) -> None:
+        """Keep `workbench` as `name` and make it the current one."""
+        self.workbenches[name] = workbench
+        self.current = name
+
+    def use(self, name: str) -> Workbench:
+        """Make the workbench `name` current: a loaded one, or a notebook variable that holds one."""
+        from qworkbench.workbench.session import Workbench
+
+        if name not in self.workbenches:
+            found = self.namespace.get(name)
+            if not isinstance(found, Workbench):
+                held = [k for k, v in self.namespace.items() if isinstance(v, Workbench) and not k.startswith("_")]
+                raise unknown_name("workbench", name, [*self.workbenches, *held])
+            self.workbenches[name] = found
+        self.current = name
+        return self.workbenches[name]
+
+    def variable(self, path: str) -> Any:
+        """Return the notebook variable `path` (``images``, ``data.images``); nothing is evaluated."""
+        if not _PATH.fullmatch(path):
+            raise MagicUsageError(f"{path!r} is not the name of a notebook variable; assign it to one first")
+        first, *rest = path.split(".")
+        if first not in self.namespace:
+            names = [name for name in self.namespace if not name.startswith("_")]
+            raise _variable_error(first, names)
+        found = self.namespace[first]
+        for part in rest:
+            if not hasattr(found, part):
+                raise MagicUsageError(f"{first!r} has no attribute {part!r}")
+            found = getattr(found, part)
+        return found
+
+
+def _variable_error(name: str, known: list[str]) -> UnknownNameError:
+    from qworkbench.errors import nearest
+
+    hints = nearest(name, known)
+    hint = f"did you mean {hints[0]!r}?" if hints else "run the cell that defines it first"
+    return UnknownNameError(f"no notebook variable {name!r}; {hint}")

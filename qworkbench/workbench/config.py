@@ -1,0 +1,106 @@
+"""The immutable configuration: everything that a user decided, and nothing that was computed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from qworkbench.calibration.method import CalibrationMethod
+from qworkbench.numerics.arithmetic import Arithmetic
+from qworkbench.placement.types import DtypeRequest, Overrides
+
+
+@dataclass(frozen=True, slots=True)
+class UnitConv:
+    """A unit conv "before" or "after" `node`, called ``_unitconv_<index>``; `slot` picks one of several inputs."""
+
+    node: str
+    where: Literal["before", "after"]
+    slot: int | None = None
+    index: int = 0
+
+    @property
+    def place(self) -> tuple[str, str, int | None]:
+        """Where it sits; at most one unit conv sits in one place."""
+        return self.node, self.where, self.slot
+
+
+def _empty() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Config:
+    """One state of the workbench.
+
+    Attributes
+    ----------
+    march : str
+    on : Mapping of node name to "bpu" | "cpu"
+        run_on_bpu and run_on_cpu.
+    scales : Mapping of node or input name to float
+        Fixed scales.
+    dtypes : Mapping of node name to DtypeRequest
+    unit_convs : tuple of UnitConv
+        In order of insertion.
+    calibration : CalibrationMethod
+    arithmetic : Arithmetic
+    """
+
+    march: str = "bayes-e"
+    on: Mapping[str, Literal["bpu", "cpu"]] = field(default_factory=_empty)
+    scales: Mapping[str, float] = field(default_factory=_empty)
+    dtypes: Mapping[str, DtypeRequest] = field(default_factory=_empty)
+    unit_convs: tuple[UnitConv, ...] = ()
+    calibration: CalibrationMethod = field(default_factory=CalibrationMethod)
+    arithmetic: Arithmetic = field(default_factory=Arithmetic)
+
+    def __post_init__(self) -> None:
+        for name in ("on", "scales", "dtypes"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    @property
+    def overrides(self) -> Overrides:
+        """The part that placement reads."""
+        return Overrides(self.on, self.dtypes, self.scales)
+
+    def edited(self) -> frozenset[str]:
+        """Return the names that carry a wish."""
+        return frozenset((*self.on, *self.scales, *self.dtypes, *(u.node for u in self.unit_convs)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON-able data, keys sorted."""
+        return {
+            "march": self.march,
+            "on": dict(sorted(self.on.items())),
+            "scales": dict(sorted(self.scales.items())),
+            "dtypes": {name: asdict(wish) for name, wish in sorted(self.dtypes.items())},
+            "unit_convs": [asdict(unit) for unit in self.unit_convs],
+            "calibration": asdict(self.calibration),
+            "arithmetic": asdict(self.arithmetic),
+        }
+
+
+def difference(before: Config, after: Config) -> list[str]:
+    """Return one line per setting that differs: ``on softmax: auto -> bpu``."""
+    old, new = before.as_dict(), after.as_dict()
+    lines: list[str] = []
+    for part in ("march", "calibration", "arithmetic"):
+        if old[part] != new[part]:
+            lines.append(f"{part}: {_short(old[part])} -> {_short(new[part])}")
+    for part, absent in (("on", "auto"), ("scales", "calibrated"), ("dtypes", "auto")):
+        for name in sorted({*old[part], *new[part]}):
+            a, b = old[part].get(name), new[part].get(name)
+            if a != b:
+                lines.append(f"{part} {name}: {_short(a) if a else absent} -> {_short(b) if b else absent}")
+    for sign, one, other in (("-", before, after), ("+", after, before)):
+        lines += [f"{sign} unit conv {u.where} {u.node}" for u in one.unit_convs if u not in other.unit_convs]
+    return lines
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
+    return f"{value:.9g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,217 @@
+"""One run of a configuration: emulate, compare every node with the float reference, tabulate.
+
+Distances are cached by the fingerprint of what was compared, so that after an edit only the nodes that it reaches are
+measured again. Knows no history: what came "before" is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from qworkbench.analysis.metrics import Metrics, compare
+from qworkbench.emulator.cache import ResultCache
+from qworkbench.emulator.execute import execute, fingerprints
+from qworkbench.emulator.fingerprint import digest
+from qworkbench.emulator.plan import Plan
+from qworkbench.errors import Cancelled
+from qworkbench.graph.execute import run_float
+from qworkbench.graph.feeds import feeds_of, outputs_of
+from qworkbench.graph.ir import Graph
+from qworkbench.workbench.config import Config
+from qworkbench.workbench.stages import Stages
+from qworkbench.workbench.tables import change_table, layer_table, output_table
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What one run gave.
+
+    Attributes
+    ----------
+    outputs : dict of str to numpy.ndarray
+        Emulated model outputs by name.
+    result : object
+        The same in the form that the model itself returns (tensors in a tuple, dict ...).
+    table : pandas.DataFrame
+        One row per output: cosine, l1, mse, atol, sqnr, what they were before, and the differences.
+    layers : pandas.DataFrame
+        One row per node; see :func:`qworkbench.workbench.tables.layer_table`.
+    deltas : pandas.DataFrame
+        The nodes whose distance changed most against the run before.
+    computed : tuple of str
+        Steps that were computed; the rest came from the cache.
+    steps : int
+        Steps of the whole plan.
+    overflow : dict of str to int
+        Units whose accumulator left the int32 range, with the number of elements.
+    config : Config
+    """
+
+    outputs: dict[str, np.ndarray]
+    result: Any
+    table: pd.DataFrame
+    layers: pd.DataFrame
+    deltas: pd.DataFrame
+    computed: tuple[str, ...]
+    steps: int
+    overflow: dict[str, int]
+    config: Config
+    inputs: bytes = b""
+    metrics: Mapping[str, Metrics] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        worst = self.table["cosine"].min() if len(self.table) else float("nan")
+        return f"<Run: {len(self.outputs)} outputs, worst cosine {worst:.6f}, {len(self.computed)} of {self.steps} steps>"
+
+    def _repr_html_(self) -> str:
+        from qworkbench.view.tables import html_table
+
+        return html_table(self.table, caption="Outputs against float")
+
+
+@dataclass
+class Measured:
+    """Float references and distances that were computed so far, for the last few inputs."""
+
+    keep: int = 2
+    references: dict[bytes, dict[str, np.ndarray]] = field(default_factory=dict)
+    metrics: dict[tuple[bytes, bytes, str], Metrics] = field(default_factory=dict)
+
+    def reference(self, graph: Graph, feeds: Mapping[str, Any], key: bytes) -> dict[str, np.ndarray]:
+        """Return every float activation of the captured model on `feeds`."""
+        found = self.references.pop(key, None)
+        if found is None:
+            found = {name: tensor.detach().numpy() for name, tensor in run_float(graph, feeds).items()}
+        self.references[key] = found
+        while len(self.references) > self.keep:
+            dropped = next(iter(self.references))
+            del self.references[dropped]
+            self.metrics = {k: m for k, m in self.metrics.items() if k[0] != dropped}
+        return found
+
+
+def run_config(
+    stages: Stages,
+    config: Config,
+    sample: Any,
+    cache: ResultCache,
+    measured: Measured,
+    *,
+    before: Run | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Emulate `config` on `sample` and compare it with float.
+
+    Raises
+    ------
+    CalibrationError
+        No calibration yet, or a sample that does not fit the model's inputs.
+    Cancelled
+    """
+    graph, placement, plan = stages.graph(config), stages.placement(config), stages.plan(config)
+    feeds = feeds_of(stages.base, sample)
+    inputs = digest([(name, tensor) for name, tensor in feeds.items()])
+    reference = measured.reference(stages.base, feeds, inputs)
+    arrays = {name: tensor.numpy() for name, tensor in feeds.items()}
+    prints = fingerprints(plan, arrays)
+    twins = _twins(graph, plan, stages.aliases(config), reference)
+
+    waiting: dict[str, list[tuple[str, str]]] = {}
+    found: dict[str, Metrics] = {}
+    for node, (key, twin) in twins.items():
+        known = measured.metrics.get((inputs, prints[key], twin))
+        if known is not None:
+            found[node] = known
+        else:
+            waiting.setdefault(key, []).append((node, twin))
+    outputs: dict[str, np.ndarray] = {}
+    total = len(waiting)
+
+    def on_result(key: str, array: np.ndarray) -> None:
+        if key in plan.outputs:
+            outputs[key] = array
+        if key not in waiting:
+            return
+        quantity = plan.quantities.get(key)
+        real = array if quantity is None else _dequantized(array, quantity.scale, quantity.axis)
+        scale = None if quantity is None or quantity.per_channel or quantity.dtype == "int32" else float(quantity.single)
+        for node, twin in waiting.pop(key):
+            measured.metrics[inputs, prints[key], twin] = found[node] = compare(reference[twin], real, scale)
+            if progress is not None:
+                progress(node, total - len(waiting), total)
+
+    wanted = set(waiting) | set(plan.outputs)
+    execution = execute(
+        plan, arrays, wanted, cache, prints=prints, on_result=on_result, cancelled=cancelled
+    )
+    if cancelled():
+        raise Cancelled("the run was cancelled; results are those of the last finished run")
+    named = {
+        name: outputs[key] for name, key in zip(graph.output_names, plan.outputs, strict=True)
+    }
+    at_outputs = {
+        name: compare(reference[value], named[name])
+        for name, value in zip(graph.output_names, stages.base.outputs, strict=True)
+    }
+    same = before if before is not None and before.inputs == inputs else None
+    layers = layer_table(graph, placement, plan, found)
+    return Run(
+        outputs=named,
+        result=_rebuilt(stages.base, named),
+        table=output_table(at_outputs, None if same is None else same.table),
+        layers=layers,
+        deltas=change_table(layers, None if same is None else same.layers),
+        computed=execution.computed,
+        steps=len(plan.steps),
+        overflow=execution.overflow,
+        config=config,
+        inputs=inputs,
+        metrics=found,
+    )
+
+
+def _twins(
+    graph: Graph, plan: Plan, aliases: Mapping[str, str], reference: Mapping[str, np.ndarray]
+) -> dict[str, tuple[str, str]]:
+    """Map each node that has a result to (key in the plan, value in the float reference)."""
+    found = {}
+    for node in graph.nodes:
+        key = plan.results.get(node.name)
+        twin = aliases.get(node.output, node.output)
+        if key is not None and twin in reference:
+            found[node.name] = (key, twin)
+    return found
+
+
+def _dequantized(codes: np.ndarray, scale: np.ndarray, axis: int) -> np.ndarray:
+    shape = [1] * codes.ndim
+    if scale.size > 1:
+        shape[axis] = -1
+    return codes.astype(np.float32) * scale.reshape(shape).astype(np.float32)
+
+
+def _rebuilt(base: Graph, named: Mapping[str, np.ndarray]) -> Any:
+    import torch
+
+    env = {
+        value: torch.from_numpy(np.array(named[name]))
+        for name, value in zip(base.output_names, base.outputs, strict=True)
+    }
+    return outputs_of(base, env)
+
+
+def emulate_config(stages: Stages, config: Config, sample: Any, cache: ResultCache) -> Any:
+    """Return only the emulated outputs of `config` on `sample`, in the model's own form; nothing is compared."""
+    plan = stages.plan(config)
+    arrays = {name: tensor.numpy() for name, tensor in feeds_of(stages.base, sample).items()}
+    execution = execute(plan, arrays, set(plan.outputs), cache)
+    named = {n: execution.arrays[key] for n, key in zip(stages.base.output_names, plan.outputs, strict=True)}
+    return _rebuilt(stages.base, named)

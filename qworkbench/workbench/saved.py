@@ -1,0 +1,208 @@
+"""The saved file: edits, thresholds and the example, checked against the model when it is opened.
+
+Plain JSON (``.qwb.json``) with a format name and a schema number; arrays are compressed ``.npy`` without pickle. No
+weight of the model is written.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import os
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qworkbench.calibration.method import CalibrationMethod, Statistics
+from qworkbench.emulator.fingerprint import digest
+from qworkbench.errors import CalibrationError, FileFormatError, QWorkbenchError
+from qworkbench.graph.feeds import feeds_of
+from qworkbench.graph.ir import Graph, Sym
+from qworkbench.workbench.edits import edit_from_dict
+
+if TYPE_CHECKING:
+    from qworkbench.workbench.session import Workbench
+
+FORMAT = "qworkbench/state"
+SCHEMA = 1
+LARGEST_EXAMPLE = 4 * 1024 * 1024
+LARGEST_FILE = 256 * 1024 * 1024
+
+
+def structure_fingerprint(graph: Graph) -> str:
+    """Return a digest of names, operators, attributes, wiring and shapes; weights do not count."""
+    nodes = [[n.name, n.op, list(n.inputs), list(n.outputs), _plain(dict(n.attrs))] for n in graph.nodes]
+    shapes = {name: _plain(graph.values[name].shape) for name in graph.inputs}
+    return digest(nodes, shapes, list(graph.outputs)).hex()
+
+
+def weights_fingerprint(graph: Graph) -> str:
+    """Return a digest of every parameter, buffer and constant that the graph reads."""
+    used = sorted({v for n in graph.nodes for v in n.inputs if v is not None and not graph.is_activation(v)})
+    return digest([(name, graph.tensor(name)) for name in used]).hex()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Sym):
+        return f"{value.factor}*B"
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def save(workbench: Workbench, path: Path) -> Path:
+    """Write `workbench` to `path`; an existing file is replaced only when the new one is complete."""
+    base = workbench.base_graph
+    history = workbench.history
+    document = {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "model": {
+            "name": base.name,
+            "structure": structure_fingerprint(base),
+            "weights": weights_fingerprint(base),
+        },
+        "march": history.initial.march,
+        "edits": [[edit.as_dict() for edit in entry.edits] for entry in history.entries],
+        "cursor": history.cursor,
+        "calibration": _calibration(workbench),
+        "example": _example(base, workbench.example),
+    }
+    text = json.dumps(document, indent=1, allow_nan=False)
+    scratch = path.with_name(path.name + ".part")
+    try:
+        scratch.write_text(text + "\n", encoding="utf-8")
+        os.replace(scratch, path)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
+    return path
+
+
+def _calibration(workbench: Workbench) -> dict[str, Any] | None:
+    statistics = workbench.statistics
+    if statistics is None:
+        return None
+    method = workbench.config.calibration
+    if statistics.saved is not None:
+        thresholds = dict(statistics.saved)
+        method = statistics.saved_method or method
+    else:
+        thresholds = {name: statistics.threshold(name, method) for name in statistics.sketches}
+    return {
+        "method": {"name": method.name, "percentile": method.percentile},
+        "samples": statistics.samples,
+        "thresholds": thresholds,
+    }
+
+
+def _example(base: Graph, example: Any) -> dict[str, Any] | None:
+    feeds = {name: tensor.numpy() for name, tensor in feeds_of(base, example).items()}
+    if sum(array.nbytes for array in feeds.values()) > LARGEST_EXAMPLE:
+        return None
+    return {name: _pack(array) for name, array in feeds.items()}
+
+
+def _pack(array: np.ndarray) -> str:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    return base64.b64encode(zlib.compress(stream.getvalue())).decode("ascii")
+
+
+def _unpack(text: Any) -> np.ndarray:
+    unzip = zlib.decompressobj()
+    raw = unzip.decompress(base64.b64decode(text, validate=True), LARGEST_EXAMPLE * 2)
+    return np.asarray(np.load(io.BytesIO(raw), allow_pickle=False))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the document in `path`.
+
+    Raises
+    ------
+    FileFormatError
+        Missing, damaged, of another format or of a newer schema.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise FileFormatError(f"{str(path)!r} is larger than {LARGEST_FILE >> 20} MB; not a saved workbench")
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileFormatError(f"no file {str(path)!r}; save one with wb.save(...) or %qwb save") from None
+    except OSError as error:
+        raise FileFormatError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(f"{str(path)!r} is damaged: not valid JSON ({error})") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise FileFormatError(f"{str(path)!r} is not a saved workbench (no format {FORMAT!r})")
+    if document.get("schema") != SCHEMA:
+        raise FileFormatError(f"{str(path)!r} has schema {document.get('schema')!r}; this version reads {SCHEMA}")
+    return document
+
+
+def open_saved(cls: type[Workbench], path: Path, model: Any, example: Any, calibration: Any) -> Workbench:
+    """Rebuild a workbench; see :meth:`qworkbench.Workbench.open`."""
+    document = read(path)
+    try:
+        return _rebuild(cls, document, model, example, calibration)
+    except (KeyError, TypeError, ValueError, AttributeError, zlib.error, EOFError) as error:
+        detail = f"{type(error).__name__}: {error}"
+        raise FileFormatError(f"{str(path)!r} is damaged: {detail}; save it again") from error
+
+
+def _rebuild(cls: type[Workbench], document: dict[str, Any], model: Any, example: Any, calibration: Any) -> Workbench:
+    if example is None:
+        if document["example"] is None:
+            raise CalibrationError("the file holds no example (its inputs are above 4 MB); pass example=...")
+        example = {name: _unpack(text) for name, text in document["example"].items()}
+        if len(example) == 1:
+            example = next(iter(example.values()))
+    workbench = cls(model, _as_tensors(example), march=document["march"], name=document["model"]["name"])
+    base = workbench.base_graph
+    if structure_fingerprint(base) != document["model"]["structure"]:
+        raise FileFormatError(
+            f"the file was saved for another model ({document['model']['name']!r} with other layers or shapes); "
+            "open it with the model it was made for"
+        )
+    if calibration is not None:
+        workbench.calibrate(calibration)
+    elif weights_fingerprint(base) != document["model"]["weights"]:
+        raise FileFormatError(
+            "the layers match, but the weights differ from those the file was saved with, so its thresholds do not "
+            "hold; pass calibration=... to calibrate again"
+        )
+    elif document["calibration"] is not None:
+        workbench._stages.statistics = _statistics(document["calibration"])
+    for step in document["edits"]:
+        try:
+            workbench.edit(*(edit_from_dict(edit) for edit in step))
+        except QWorkbenchError as error:
+            raise FileFormatError(f"the file holds an edit that does not fit: {error}") from error
+    for _ in range(len(document["edits"]) - int(document["cursor"])):
+        workbench.undo()
+    return workbench
+
+
+def _statistics(saved: dict[str, Any]) -> Statistics:
+    method = CalibrationMethod(saved["method"]["name"], float(saved["method"]["percentile"]))
+    thresholds = {str(name): float(value) for name, value in saved["thresholds"].items()}
+    broken = next((n for n, t in thresholds.items() if not math.isfinite(t) or t < 0), None)
+    if broken is not None:
+        raise FileFormatError(f"the saved threshold of {broken!r} is {thresholds[broken]}; it must be finite and >= 0")
+    return Statistics({}, int(saved["samples"]), thresholds, method)
+
+
+def _as_tensors(example: Any) -> Any:
+    import torch
+
+    if isinstance(example, np.ndarray):
+        return torch.from_numpy(np.array(example))
+    if isinstance(example, dict):
+        return {name: _as_tensors(value) for name, value in example.items()}
+    return example

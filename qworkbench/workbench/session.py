@@ -1,0 +1,451 @@
+"""The workbench: the one thing that remembers.
+
+Holds a captured model, the history of configurations, calibration statistics and cached results. Every action of the
+magics and the widgets is one call here. Safe to call from several threads: edits and publications take one lock, long
+work runs on a snapshot and publishes only if nothing newer has been published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from qworkbench.calibration.method import DEFAULT_PERCENTILE, Statistics
+from qworkbench.calibration.observe import batches_of, collect
+from qworkbench.emulator.cache import ResultCache
+from qworkbench.errors import EditError, QWorkbenchError, unknown_name
+from qworkbench.graph.ir import Graph
+from qworkbench.march import get_march
+from qworkbench.placement.types import Placement
+from qworkbench.workbench.config import Config, difference
+from qworkbench.workbench.details import node_details
+from qworkbench.workbench.edits import Edit, FixScale, SetCalibration, check_contradictions
+from qworkbench.workbench.explain import Explanation, explain
+from qworkbench.workbench.history import Entry, History
+from qworkbench.workbench.jobs import Job, Worker
+from qworkbench.workbench.run import Measured, Run, emulate_config, run_config
+from qworkbench.workbench.stages import Stages
+
+if TYPE_CHECKING:
+    import torch
+
+Listener = Callable[[str, Any], None]
+
+
+class Workbench:
+    """A model on a march, ready to be edited and rerun in place.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A trained model; it is captured in eval mode and left as it was.
+    example : tensor, array, tuple or dict
+        One sample (or batch) as the model takes it; also what :meth:`run` uses by default.
+    calibration : array, tensor or iterable of batches, optional
+        Calibrates at once with the `max` method; otherwise call :meth:`calibrate`.
+    march : str
+        ``"bernoulli2"``, ``"bayes"`` or ``"bayes-e"``.
+    cache_bytes : int
+        Bound of the result cache.
+
+    Raises
+    ------
+    CaptureError
+        When the model cannot be turned into a graph; the text holds file, line and the ways out.
+    CalibrationError
+        When calibration data does not fit the model.
+    UnknownNameError
+        For an unknown march.
+
+    Examples
+    --------
+    >>> wb = Workbench(model, example, calibration=images, march="bayes-e")  # doctest: +SKIP
+    >>> wb.edit(SetPlacement("softmax", "bpu"))  # doctest: +SKIP
+    >>> wb.run().table  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        example: Any,
+        *,
+        calibration: Any = None,
+        march: str = "bayes-e",
+        name: str | None = None,
+        cache_bytes: int | None = None,
+    ) -> None:
+        config = Config(march=get_march(march).name)
+        from qworkbench.graph.torch_frontend import capture
+
+        self._lock = RLock()
+        self._example = example
+        self._stages = Stages(capture(model, example, name=name))
+        self._history = History(config)
+        self._cache = ResultCache() if cache_bytes is None else ResultCache(cache_bytes)
+        self._measured = Measured()
+        self._runs: dict[str, Run] = {}
+        self._last: Run | None = None
+        self._worker = Worker()
+        self._listeners: list[Listener] = []
+        self._stages.placement(config)
+        if calibration is not None:
+            self.calibrate(calibration)
+
+    # -- what it holds --------------------------------------------------------------------------------------------------
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._history.config
+
+    @property
+    def base_graph(self) -> Graph:
+        """The captured model, without inserted nodes."""
+        return self._stages.base
+
+    @property
+    def graph(self) -> Graph:
+        """The model as it is edited now."""
+        return self._stages.graph(self.config)
+
+    @property
+    def placement(self) -> Placement:
+        """Where each node runs now, and why."""
+        return self._stages.placement(self.config)
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """What calibration learned; None before :meth:`calibrate`."""
+        return self._stages.statistics
+
+    @property
+    def example(self) -> Any:
+        """The sample that :meth:`run` uses by default."""
+        return self._example
+
+    @property
+    def march(self) -> str:
+        """Name of the march in force."""
+        return self.config.march
+
+    @property
+    def title(self) -> str:
+        """Model and march in a few words."""
+        return f"{self._stages.base.name} on {self.march}"
+
+    @property
+    def last_run(self) -> Run | None:
+        """The newest finished run."""
+        return self._last
+
+    @property
+    def stale(self) -> bool:
+        """Tell whether edits were made since the newest run."""
+        return self._last is None or self._last.config != self.config
+
+    def edited_nodes(self) -> frozenset[str]:
+        """Return the names that the user changed, inserted nodes included."""
+        inserted = (name for name in self.graph.nodes.names() if name not in self._stages.base.nodes)
+        return self.config.edited() | frozenset(inserted)
+
+    # -- edits ------------------------------------------------------------------------------------------------------------
+    def edit(self, *edits: Edit) -> Placement:
+        """Apply `edits` as one step of the history and return the new placement.
+
+        Nothing is emulated; call :meth:`run` or :meth:`run_async`.
+
+        Raises
+        ------
+        QWorkbenchError
+            When an edit is wrong, does not fit the model, or contradicts another one of the same call; the workbench
+            is then unchanged.
+        """
+        if not edits:
+            raise EditError("edit() needs at least one edit, e.g. SetPlacement('softmax', 'bpu')")
+        check_contradictions(edits)
+        with self._lock:
+            config = self.config
+            for edit in edits:
+                self._check_node(edit, config)
+                config = edit.apply(config)
+                self._check_effect(edit, config)
+            placement = self._stages.placement(config)
+            if self._stages.statistics is not None and config.calibration != self.config.calibration:
+                self._stages.plan(config)
+            self._history.push(edits, config)
+        self._publish("edited", None)
+        return placement
+
+    def _check_node(self, edit: Edit, config: Config) -> None:
+        name = getattr(edit, "node", None)
+        if name is None:
+            return
+        graph = self._stages.graph(config)
+        known = graph.nodes.names()
+        if name not in graph.nodes and not (isinstance(edit, FixScale) and name in graph.inputs):
+            raise unknown_name("node", name, (*known, *graph.inputs) if isinstance(edit, FixScale) else known)
+
+    def _check_effect(self, edit: Edit, config: Config) -> None:
+        """A fixed scale must have a quantized tensor to act on."""
+        placement = self._stages.placement(config)
+        if not isinstance(edit, FixScale) or any(group.fixed_by == edit.node for group in placement.groups):
+            return
+        where = placement[edit.node].dtype if edit.node in placement.nodes else "float32"
+        why = "leaves the BPU as int32" if where == "int32" else "is float there: it runs on the CPU"
+        raise EditError(
+            f"scale of {edit.node!r} has nothing to act on: its output {why} and no BPU op reads it quantized"
+        )
+
+    def undo(self) -> Entry:
+        """Take back the last step; its results are still cached."""
+        with self._lock:
+            entry = self._history.undo()
+        self._publish("edited", None)
+        return entry
+
+    def redo(self) -> Entry:
+        """Make the step that was undone last again."""
+        with self._lock:
+            entry = self._history.redo()
+        self._publish("edited", None)
+        return entry
+
+    def reset(self) -> None:
+        """Take back every edit (each can be made again with :meth:`redo`)."""
+        with self._lock:
+            while self._history.cursor:
+                self._history.undo()
+        self._publish("edited", None)
+
+    @property
+    def can_undo(self) -> bool:
+        """Tell whether there is a step to take back."""
+        return self._history.cursor > 0
+
+    @property
+    def can_redo(self) -> bool:
+        """Tell whether there is a step to make again."""
+        return self._history.cursor < len(self._history.entries)
+
+    @property
+    def journal(self) -> tuple[str, ...]:
+        """The steps in force, oldest first, one line each."""
+        return tuple(entry.text for entry in self._history.done)
+
+    @property
+    def history(self) -> History:
+        """The steps themselves, also the undone ones."""
+        return self._history
+
+    def diff(self) -> list[str]:
+        """Return one line per setting that differs from the state at load."""
+        return difference(self._history.initial, self.config)
+
+    def as_code(self) -> str:
+        """Return the Python calls that make the state in force from a fresh workbench."""
+        lines = ["import qworkbench as q"]
+        for entry in self._history.done:
+            lines.append(f"wb.edit({', '.join(edit.as_code() for edit in entry.edits)})")
+        return "\n".join(lines)
+
+    # -- calibration --------------------------------------------------------------------------------------------------------
+    def calibrate(
+        self,
+        data: Any = None,
+        *,
+        method: str = "max",
+        percentile: float = DEFAULT_PERCENTILE,
+        per_channel: bool = False,
+        progress: Callable[[int, int | None], None] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Observe calibration data, and choose how thresholds are read off it.
+
+        Parameters
+        ----------
+        data : array, tensor or iterable of batches, optional
+            None keeps the statistics and changes only the method, without touching data.
+        method : "max" | "max-percentile"
+        percentile : float
+        per_channel : bool
+            One threshold per feature-map channel where convolutions on both sides allow it.
+        progress, cancelled : callable, optional
+
+        Raises
+        ------
+        CalibrationError
+            Empty data, wrong shape, NaN; the workbench keeps its former thresholds.
+        """
+        choice = SetCalibration(method, percentile, per_channel)
+        target = choice.apply(self.config)
+        if data is None:
+            if self._stages.statistics is None:
+                raise QWorkbenchError("nothing is calibrated yet; pass calibration data once, then switch methods")
+            self.edit(choice)
+            return
+        batches = batches_of(data)
+        statistics = collect(
+            self._stages.base, batches, per_channel=per_channel, progress=progress, cancelled=cancelled
+        )
+        with self._lock:
+            self._stages.statistics = statistics
+        if target.calibration != self.config.calibration:
+            self.edit(choice)
+        else:
+            self._publish("edited", None)
+
+    # -- running ------------------------------------------------------------------------------------------------------------
+    def run(self, inputs: Any = None, *, progress: Callable[[str, int, int], None] | None = None) -> Run:
+        """Emulate the configuration in force and compare every node with the float model.
+
+        Parameters
+        ----------
+        inputs : as the model takes them, optional
+            Any batch size where the model allows it; None is the example.
+        progress : callable, optional
+            Called with (node, done, total) as nodes are measured.
+
+        Returns
+        -------
+        Run
+            Only what the edits reach is computed; ``before`` columns refer to the run before on the same inputs.
+        """
+        return self._run(self.config, inputs, progress, lambda: False)
+
+    def run_async(self, inputs: Any = None) -> Job:
+        """Do the same on the worker thread; a newer call cancels this one. Listeners hear of progress and the end."""
+        config = self.config
+
+        def work(job: Job) -> Run:
+            def progress(node: str, done: int, total: int) -> None:
+                job.progress(done, total)
+                self._publish("progress", {"node": node, "done": done, "total": total})
+
+            try:
+                return self._run(config, inputs, progress, lambda: job.cancelled)
+            except QWorkbenchError as error:
+                self._publish("cancelled" if job.cancelled else "error", str(error))
+                raise
+
+        self._publish("running", None)
+        return self._worker.start(work)
+
+    def cancel(self) -> bool:
+        """Stop the running job; tell whether there was one."""
+        return self._worker.cancel()
+
+    def _run(
+        self,
+        config: Config,
+        inputs: Any,
+        progress: Callable[[str, int, int], None] | None,
+        cancelled: Callable[[], bool],
+    ) -> Run:
+        sample = self._example if inputs is None else inputs
+        run = run_config(
+            self._stages,
+            config,
+            sample,
+            self._cache,
+            self._measured,
+            before=self._last,
+            progress=progress,
+            cancelled=cancelled,
+        )
+        with self._lock:
+            self._last = run
+        self._publish("ran", run)
+        return run
+
+    def emulate(self, inputs: Any) -> Any:
+        """Return the emulated outputs on `inputs` in the model's own form, without comparing anything."""
+        return emulate_config(self._stages, self.config, inputs, self._cache)
+
+    # -- asking -------------------------------------------------------------------------------------------------------------
+    def why(self, name: str) -> Explanation:
+        """Explain where node `name` runs: reason, rule, facts, and the cheapest ways to change it."""
+        return explain(self.graph, self.placement, name)
+
+    def node_details(self, name: str) -> dict[str, Any]:
+        """Return everything that a panel shows of one node, as plain data."""
+        plan = self._stages.plan(self.config) if self._stages.statistics is not None else None
+        run = self._last if self._last is not None and not self.stale else None
+        return node_details(self.graph, self.placement, plan, self.config, None if run is None else run.metrics, name)
+
+    def view(self, collapsed: Collection[str] | None = None) -> dict[str, Any]:
+        """Return the picture as plain data (:mod:`qworkbench.view.model`)."""
+        from qworkbench.view.model import build_view
+
+        return build_view(self, collapsed=collapsed)
+
+    def save(self, path: str | Path) -> Path:
+        """Write edits and thresholds to a ``.qwb.json`` file, checked against the model when it is opened again."""
+        from qworkbench.workbench.saved import save
+
+        return save(self, Path(path))
+
+    @classmethod
+    def open(
+        cls, path: str | Path, model: torch.nn.Module, example: Any = None, *, calibration: Any = None
+    ) -> Workbench:
+        """Rebuild a workbench from a saved file and the same model.
+
+        Parameters
+        ----------
+        path : str or Path
+        model : torch.nn.Module
+        example : optional
+            Needed only when the file holds none (inputs above 4 MB).
+        calibration : optional
+            Replaces the saved thresholds.
+
+        Raises
+        ------
+        FileFormatError
+            A file that is damaged, of another kind or version, or of another model.
+        """
+        from qworkbench.workbench.saved import open_saved
+
+        return open_saved(cls, Path(path), model, example, calibration)
+
+    def report(self, path: str | Path) -> Path:
+        """Write one self-contained HTML file: picture, reasons, tables, journal, assumptions, environment."""
+        from qworkbench.workbench.reporting import write_report
+
+        return write_report(self, Path(path))
+
+    # -- listeners ------------------------------------------------------------------------------------------------------------
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener(event, data)`` on every change; the returned function ends that.
+
+        Events: ``edited``, ``running``, ``progress``, ``ran``, ``cancelled``, ``error``. They may come on any thread.
+        """
+        with self._lock:
+            self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def _publish(self, event: str, data: Mapping[str, Any] | Run | str | None) -> None:
+        with self._lock:
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            listener(event, data)
+
+    # -- display --------------------------------------------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        placed = self.placement
+        return (
+            f"<Workbench {self.title}: {len(placed)} nodes, {placed.count('BPU')} on BPU, {placed.count('CPU')} on "
+            f"CPU, {len(self.journal)} edits>"
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        from qworkbench.widgets import display_bundle
+
+        return display_bundle(self, include=include, exclude=exclude)
