@@ -5,6 +5,8 @@ In float they all are the identity. Capture recognises stubs by class name, so t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -42,6 +44,37 @@ class DeQuantStub(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return `x`."""
         return x
+
+
+class FloatFunctional(nn.Module):
+    """Functions as a module, so that each call carries a name the user chose: ``self.concat.cat([a, b], dim=1)``.
+
+    Use one object for one call; sharing it makes several calls share one name (and, in training, one scale).
+    """
+
+    def add(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return ``x + y``."""
+        return torch.add(x, y)
+
+    def sub(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return ``x - y``."""
+        return torch.sub(x, y)
+
+    def mul(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return ``x * y``."""
+        return torch.mul(x, y)
+
+    def matmul(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return ``x @ y``."""
+        return torch.matmul(x, y)
+
+    def cat(self, tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+        """Return `tensors` joined along `dim`."""
+        return torch.cat(list(tensors), dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raise: a FloatFunctional is used through its methods."""
+        raise QWorkbenchError("a FloatFunctional is not called itself; use its add, sub, mul, matmul or cat")
 
 
 class IdentityUnitConv(nn.Module):

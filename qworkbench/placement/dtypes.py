@@ -84,6 +84,9 @@ def _requests(
     tail_tables = bool(context.march.parameters["tail_lut_int16"].value)
     for unit in on_bpu:
         wish = request_of(context, unit)
+        if family(unit.op) == "concat" and "int16" in (wish.input, wish.output):
+            # a Concat joins codes of one form, so a wish for one side is a wish for both
+            wish = DtypeRequest("int16", wish.weight, "int16")
         if wish.output == "int16" and unit.op not in INDEX_OPS:
             for value in unit.outputs:
                 asked.setdefault(value, []).append((unit.name, f"output of {unit.name!r}"))
@@ -128,10 +131,11 @@ def _obstacle(context: Context, on_bpu: list[Unit], values: list[str]) -> str | 
     wanted = set(values)
     march = context.march.name
     for unit in on_bpu:
-        rows = [context.supports[name].row for name in unit.members if name != unit.bn]
-        if wanted & set(unit.outputs) and not all("int16" in row.output_dtypes for row in rows):
+        # what is fused into an anchor disappears in its rescale; the anchor's row decides
+        row = context.supports[unit.anchor].row
+        if wanted & set(unit.outputs) and "int16" not in row.output_dtypes:
             return f"{unit.name!r} ({unit.op}) gives int8 only on {march}"
-        if wanted & set(unit.inputs) and "int16" not in context.supports[unit.anchor].row.input_dtypes:
+        if wanted & set(unit.inputs) and "int16" not in row.input_dtypes:
             return f"{unit.name!r} ({unit.op}) takes int8 only on {march}"
     return None
 

@@ -25,6 +25,7 @@ from qworkbench.workbench.edits import Edit, FixScale, SetCalibration, check_con
 from qworkbench.workbench.explain import Explanation, explain
 from qworkbench.workbench.history import Entry, History
 from qworkbench.workbench.jobs import Job, Worker
+from qworkbench.workbench.rows import journal_rows, node_rows, output_rows
 from qworkbench.workbench.run import Measured, Run, emulate_config, run_config
 from qworkbench.workbench.stages import Stages
 
@@ -85,7 +86,6 @@ class Workbench:
         self._history = History(config)
         self._cache = ResultCache() if cache_bytes is None else ResultCache(cache_bytes)
         self._measured = Measured()
-        self._runs: dict[str, Run] = {}
         self._last: Run | None = None
         self._worker = Worker()
         self._listeners: list[Listener] = []
@@ -372,6 +372,18 @@ class Workbench:
         plan = self._stages.plan(self.config) if self._stages.statistics is not None else None
         run = self._last if self._last is not None and not self.stale else None
         return node_details(self.graph, self.placement, plan, self.config, None if run is None else run.metrics, name)
+
+    def output_rows(self) -> list[dict[str, Any]]:
+        """Return the newest run's outputs as plain rows; empty before any run."""
+        return [] if self._last is None else output_rows(self._last.table)
+
+    def node_rows(self) -> list[dict[str, Any]]:
+        """Return one plain row per node, with the newest run's distances."""
+        return node_rows(self.graph, self.placement, None if self._last is None else self._last.layers)
+
+    def journal_rows(self) -> list[dict[str, Any]]:
+        """Return the steps of the history as plain rows."""
+        return journal_rows(self._history)
 
     def view(self, collapsed: Collection[str] | None = None) -> dict[str, Any]:
         """Return the picture as plain data (:mod:`qworkbench.view.model`)."""

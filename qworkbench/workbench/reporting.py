@@ -1,0 +1,72 @@
+"""Fill a report with what a workbench holds, and write it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qworkbench.errors import FileFormatError
+from qworkbench.view.report import NodeReason, ReportData, report_html
+
+if TYPE_CHECKING:
+    from qworkbench.workbench.session import Workbench
+
+PACKAGES = ("qworkbench", "torch", "numba", "numpy", "pandas", "networkx")
+
+
+def report_data(workbench: Workbench) -> ReportData:
+    """Return the report of the state in force; it is run first where edits are newer than the last run."""
+    run = workbench.last_run
+    if workbench.statistics is not None and (run is None or workbench.stale):
+        run = workbench.run()
+    view = workbench.view()
+    placement, graph = workbench.placement, workbench.graph
+    reasons = [
+        NodeReason(
+            node.name,
+            graph.nodes[node.name].op,
+            node.on,
+            node.reason.sentence,
+            (*(fact.text for fact in node.reason.facts), *node.notes),
+            tuple(way.text for way in node.reason.ways),
+        )
+        for node in placement.values()
+    ]
+    assumed = [(name, str(value), "assumed", "parameter of the integer arithmetic, not public") for name, value in
+               workbench.config.as_dict()["arithmetic"].items()]
+    return ReportData(
+        title=workbench.title,
+        sentence=str(view["sentence"]),
+        view=view,
+        outputs=None if run is None else run.table,
+        journal=workbench.journal,
+        layers=None if run is None else run.layers,
+        reasons=reasons,
+        assumptions=(*placement.assumptions, *assumed),
+        environment=environment(),
+    )
+
+
+def environment() -> dict[str, str]:
+    """Return versions and platform; nothing that identifies a person or a machine."""
+    found = {"Python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
+
+
+def write_report(workbench: Workbench, path: Path) -> Path:
+    """Write the report to `path`."""
+    scratch = path.with_name(path.name + ".part")
+    try:
+        scratch.write_text(report_html(report_data(workbench)), encoding="utf-8")
+        os.replace(scratch, path)
+    except OSError as error:
+        raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
+    return path

@@ -1,0 +1,52 @@
+"""Tables as plain rows for the widget: numbers that JSON can hold, nothing else."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from qworkbench.graph.ir import Graph
+    from qworkbench.placement.types import Placement
+    from qworkbench.workbench.history import History
+
+
+def output_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return one row per model output of a run's table."""
+    columns = ("cosine", "l1", "cosine_before", "l1_before", "delta_cosine", "delta_l1")
+    return [{"output": name, **{c: _number(row[c]) for c in columns}} for name, row in table.iterrows()]
+
+
+def node_rows(graph: Graph, placement: Placement, layers: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Return one row per node; distances are None before a run."""
+    rows = []
+    for node in graph.nodes:
+        placed = placement[node.name]
+        found = layers.loc[node.name] if layers is not None and node.name in layers.index else None
+        rows.append(
+            {
+                "id": node.name,
+                "op": node.op,
+                "on": placed.on,
+                "dtype": placed.dtype if placed.on != "NONE" else "",
+                "cosine": None if found is None else _number(found["cosine"]),
+                "l1": None if found is None else _number(found["l1"]),
+                "reason": placed.reason.sentence,
+            }
+        )
+    return rows
+
+
+def journal_rows(history: History) -> list[dict[str, Any]]:
+    """Return one row per step, the undone ones included; ``current`` marks the newest one in force."""
+    rows = [{"index": 0, "text": "as loaded", "current": history.cursor == 0}]
+    for index, entry in enumerate(history.entries, start=1):
+        rows.append({"index": index, "text": entry.text, "current": index == history.cursor})
+    return rows
+
+
+def _number(value: Any) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None

@@ -1,0 +1,129 @@
+"""The main job, without a browser: load, place, calibrate, emulate, compare, edit, and see what each edit moved.
+
+Run by ``make demo``; the quickstart notebook is the same as a lesson. Writes ``demo/report.html``, ``demo/graph.svg``
+and ``demo/graph.png``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+from digits import Digits, DigitsNet, accuracy, load_digits, train
+
+import qworkbench as q
+from qworkbench.magics.results import Picture
+from qworkbench.placement.compare import placement_changes
+from qworkbench.view.tables import text_table
+from qworkbench.workbench.edits import Edit
+
+
+def worst_node_that_takes_int16(wb: q.Workbench) -> tuple[str, list[str]]:
+    """Return the unit with the lowest cosine whose output int16 takes effect, and why worse ones had to stay int8."""
+    run = wb.last_run
+    assert run is not None
+    layers = run.layers
+    candidates = layers[(layers["on"] == "BPU") & (layers["dtype"] == "int8")].dropna(subset=["cosine"])
+    refusals: list[str] = []
+    for name in candidates.sort_values("cosine").index:
+        placed = wb.edit(q.SetDtype(name, "int16"))
+        wb.undo()
+        if placed[name].dtype == "int16":
+            return name, refusals
+        refusals += placed[name].notes
+    raise SystemExit("no node takes int16 on this march")
+
+
+class Log:
+    """Accuracy and distances before and after each edit, one row per step and output."""
+
+    def __init__(self, wb: q.Workbench, digits: Digits) -> None:
+        self.wb, self.digits = wb, digits
+        self.rows: list[dict[str, object]] = []
+        self.step("as placed")
+
+    def step(self, what: str) -> None:
+        """Run the held-out images and note every figure."""
+        began = time.perf_counter()
+        run = self.wb.run(self.digits.test_images)
+        seconds = time.perf_counter() - began
+        right = accuracy(run.result["probability"], self.digits.test_labels)
+        for name, row in run.table.iterrows():
+            self.rows.append(
+                {
+                    "step": what,
+                    "output": name,
+                    "cosine": row["cosine"],
+                    "delta_cosine": row["delta_cosine"],
+                    "l1": row["l1"],
+                    "delta_l1": row["delta_l1"],
+                    "accuracy": f"{right:.2%}" if name == "probability" else "",
+                    "computed": f"{len(run.computed)} of {run.steps}",
+                    "seconds": round(seconds, 3),
+                }
+            )
+
+    def edit(self, *edits: Edit) -> None:
+        """Make `edits`, print what moved, run."""
+        before = self.wb.placement
+        self.wb.edit(*edits)
+        print(f"\n> {self.wb.journal[-1]}")
+        for line in placement_changes(before, self.wb.placement):
+            print(f"    {line}")
+        self.step(self.wb.journal[-1])
+
+    def table(self) -> pd.DataFrame:
+        """Return the rows."""
+        return pd.DataFrame(self.rows).set_index("step")
+
+
+def main() -> None:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("demo"))
+    out: Path = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+
+    print("Training a small CNN on scikit-learn's digits ...")
+    digits = load_digits()
+    net: DigitsNet = train(digits)
+    with torch.no_grad():
+        right = accuracy(net(digits.test_images)["probability"], digits.test_labels)
+    print(f"float accuracy on {len(digits.test_labels)} held-out images: {right:.2%}\n")
+
+    wb = q.Workbench(net, digits.test_images[:1], calibration=digits.train_images[:256], march="bayes-e")
+    print(wb.view()["sentence"])
+    for node in wb.placement.values():
+        if node.on == "CPU":
+            print(f"\n{wb.why(node.name)}")
+
+    log = Log(wb, digits)
+    log.edit(q.SetPlacement("softmax", "bpu"))
+    log.edit(q.InsertUnitConv("concat", "after"))
+    worst, refusals = worst_node_that_takes_int16(wb)
+    for refusal in refusals:
+        print(f"\n  ({refusal})")
+    log.edit(q.SetDtype(worst, "int16"))
+    log.edit(q.FixScale("quant", 1 / 128))
+
+    print("\nBefore and after each edit, on the held-out images:\n")
+    print(text_table(log.table()))
+    assert wb.last_run is not None
+    print("\nWorst nodes now:\n")
+    worst_rows = wb.last_run.layers.dropna(subset=["cosine"]).sort_values("cosine")
+    print(text_table(worst_rows[["op", "on", "dtype", "scale", "cosine", "l1"]].head(5)))
+
+    picture = Picture(wb.view())
+    (out / "graph.svg").write_text(picture.svg, encoding="utf-8")
+    (out / "graph.png").write_bytes(picture.png)
+    wb.report(out / "report.html")
+    wb.save(out / "state.qwb.json")
+    print(f"\nwrote {out}/report.html, {out}/graph.svg, {out}/graph.png, {out}/state.qwb.json")
+    print("Open the same thing in JupyterLab: make lab  (then tutorials/00_quickstart.ipynb)")
+
+
+if __name__ == "__main__":
+    main()
