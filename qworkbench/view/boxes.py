@@ -31,7 +31,7 @@ def output_id(name: str) -> str:
 
 def is_unit_conv(node: Node) -> bool:
     """Tell whether an edit put `node` into the graph."""
-    return node.source_op == "unit_conv" or node.name.rpartition(".")[2].startswith("_unitconv_")
+    return node.source_op == "inserted"
 
 
 def shape_text(graph: Graph, value: str) -> str:

@@ -33,7 +33,7 @@ def theme_named(name: str) -> Theme:
     return THEMES[name]
 
 
-def draw(view: Mapping[str, Any], *, theme: str = "light", selected: str | None = None) -> Scene:
+def draw(view: Mapping[str, Any], *, theme: str = "light", selected: str | None = None, titled: bool = True) -> Scene:
     """Draw `view` (see :func:`qworkbench.view.model.build_view`).
 
     Parameters
@@ -42,6 +42,8 @@ def draw(view: Mapping[str, Any], *, theme: str = "light", selected: str | None 
     theme : "light" | "dark"
     selected : str, optional
         Id of the box that is marked.
+    titled : bool
+        Whether title and sentence stand above the legend.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def draw(view: Mapping[str, Any], *, theme: str = "light", selected: str | None 
     left = min([0.0, *(words[0] - CAPTION_MARGIN for words in captions.values())])
     right = max([view["width"], *(words[1] + CAPTION_MARGIN for words in captions.values())])
     width = max(right - left, NARROWEST)
-    heading, top = draw_heading(view, colours, width)
+    heading, top = draw_heading(view, colours, width, titled=titled)
     dx, dy = (width - (right - left)) / 2 - left, top
 
     color_by = view.get("color_by", "placement")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from qworkbench.view.palette import TAGS, Swatch, Theme
@@ -12,6 +13,8 @@ from qworkbench.view.text import text_width
 ARROW = 7.0
 BOND = 5.0
 TAG = 9.0
+ROOM = 16.0
+"""Height that a stretch needs to carry a tag."""
 SAYS = {
     "quantize": "quantize: float to integer",
     "dequantize": "dequantize: integer to float",
@@ -33,6 +36,9 @@ def draw_edge(edge: Mapping[str, Any], theme: Theme, dx: float, dy: float, fused
         return Group("edge", (Outline(curve(points), None, fused.stroke, BOND),), label=f"{edge_text(edge)}, fused")
     colour = theme.boundary[boundary] if boundary else theme.edge
     (_, above), (x, y) = points[-2:]
+    (x0, y0), (x1, y1) = next(
+        ((p, q) for p, q in pairwise(reversed(points)) if p[1] - q[1] >= ROOM), (points[-1], points[-2])
+    )
     shaft = [*points[:-1], (x, max(y - ARROW + 1, above))]
     items: list[Outline | Words] = [
         Outline(curve(shaft), None, colour, 1.8 if boundary else 1.4, (5, 3.5) if boundary else None),
@@ -41,9 +47,9 @@ def draw_edge(edge: Mapping[str, Any], theme: Theme, dx: float, dy: float, fused
     if boundary:
         tag = TAGS[boundary]
         wide = text_width(tag, TAG, bold=True) + 9
-        at = ((points[-2][0] + x) / 2, (above + y - ARROW) / 2)
-        if points[-2][0] == x:
-            at = (x + wide / 2 + 5, max(above, y - 30) / 2 + y / 2)
+        at = ((x0 + x1) / 2, (y0 + y1) / 2)
+        if x0 == x1:
+            at = (x0 + wide / 2 + 5, max(y1, y0 - 30) / 2 + y0 / 2)
         items += [
             Outline(rounded(*at, wide, 13, 6.5), theme.background, colour, 1.2),
             Words(*at, tag, TAG, colour, True, "middle"),

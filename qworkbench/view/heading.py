@@ -19,18 +19,19 @@ Mark = tuple[list[Outline | Words], float, str]
 """What is drawn around (0, 0), how wide it is, and what it means."""
 
 
-def draw_heading(view: Mapping[str, Any], theme: Theme, width: float) -> tuple[Group, float]:
+def draw_heading(view: Mapping[str, Any], theme: Theme, width: float, *, titled: bool = True) -> tuple[Group, float]:
     """Draw title, sentence and legend for a picture `width` wide; return them with the height that they take."""
     items: list[Outline | Words] = []
     left, y = HEADING_MARGIN, 30.0
-    for line in wrap(view["title"], TITLE * 1.06, width - 2 * left):
-        items.append(Words(left, y, line, TITLE, theme.text, True))
-        y += 25
-    y += 2
-    for line in wrap(view["sentence"], BODY, width - 2 * left):
-        items.append(Words(left, y, line, BODY, theme.muted))
-        y += 19
-    y += 12
+    if titled:
+        for line in wrap(view["title"], TITLE * 1.09, width - 2 * left):
+            items.append(Words(left, y, line, TITLE, theme.text, True))
+            y += 25
+        y += 2
+        for line in wrap(view["sentence"], BODY, width - 2 * left):
+            items.append(Words(left, y, line, BODY, theme.muted))
+            y += 19
+        y += 12
     x = left
     for drawn, wide, meaning in _marks(view, theme):
         total = wide + 7 + text_width(meaning, SMALL)

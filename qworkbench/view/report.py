@@ -121,7 +121,8 @@ def _picture(view: Mapping[str, Any] | None) -> str:
     if view is None:
         return ""
     return "".join(
-        f'<figure class="{theme}">{_scroll(to_svg(view, theme=theme))}</figure>' for theme in ("light", "dark")
+        f'<figure class="{theme}">{_scroll(to_svg(view, theme=theme, titled=False))}</figure>'
+        for theme in ("light", "dark")
     )
 
 

@@ -55,7 +55,6 @@ nav{display:none}
 header,main{max-width:none;padding:0}
 body{font-size:11pt}
 figure .scroll,.scroll,#layers .scroll{max-height:none;overflow:visible;border:0}
-figure svg{max-height:240mm;width:auto}
 .qwb-table{font-size:8pt}.qwb-table th,.qwb-table td{padding-right:6px;white-space:normal}
 thead{display:table-header-group}tr{break-inside:avoid}h2{break-after:avoid}
 #layers thead th{position:static}

@@ -17,7 +17,7 @@ FONT = "'Helvetica Neue',Arial,'Liberation Sans','Segoe UI',Roboto,system-ui,san
 _ROLES = {"node": "graphics-symbol", "heading": "group"}
 
 
-def to_svg(view: Mapping[str, Any], *, theme: str = "light", selected: str | None = None) -> str:
+def to_svg(view: Mapping[str, Any], *, theme: str = "light", selected: str | None = None, titled: bool = True) -> str:
     """Return `view` as SVG text.
 
     Parameters
@@ -27,13 +27,15 @@ def to_svg(view: Mapping[str, Any], *, theme: str = "light", selected: str | Non
     theme : "light" | "dark"
     selected : str, optional
         Id of the box that is marked.
+    titled : bool
+        Whether title and sentence stand above the legend; they are in the description for screen readers either way.
 
     Raises
     ------
     UnknownNameError
         For an unknown theme or box.
     """
-    return scene_to_svg(draw(view, theme=theme, selected=selected))
+    return scene_to_svg(draw(view, theme=theme, selected=selected, titled=titled))
 
 
 def clean(text: str) -> str:

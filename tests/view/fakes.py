@@ -137,7 +137,7 @@ def small_cnn() -> FakeWorkbench:
     right = b.op("AveragePool", "mix.pool", x)
     right = b.op("Conv", "mix.project", right)
     x = b.op("Concat", "mix._generated_cat_0", left, right, x, shape=(48, 14, 14))
-    x = b.op("Conv", "mix._unitconv_0", x)
+    x = b.op("Conv", "mix._unitconv_0", x, source_op="inserted")
     x = b.op("GlobalAveragePool", "head.pool", x, shape=(48, 1, 1))
     x = b.op("Flatten", "head.flatten", x, shape=(48,))
     x = b.op("Dropout", "head.dropout", x)

@@ -49,6 +49,12 @@ def test_any_dag_is_drawn_soundly(count: int, density: float, seed: int) -> None
     assert_sound(net, draw(net))
 
 
+def test_sizes_that_are_no_whole_pixels_are_drawn_soundly() -> None:
+    net = random_dag(15, 30, 529)
+    net.boxes = [(name, w + i / 7, h + i / 3) for i, (name, w, h) in enumerate(net.boxes)]
+    assert_sound(net, draw(net))
+
+
 @pytest.mark.parametrize(("kind", "most"), [("chain", 0), ("resnet", 0), ("inception", 0), ("unet", 0), ("yolo", 2)])
 def test_series_parallel_networks_have_hardly_a_crossing(kind: str, most: int) -> None:
     assert count_crossings(draw(CORPUS[kind](300))) <= most
@@ -164,3 +170,9 @@ def test_what_cannot_be_drawn_is_refused(
 ) -> None:
     with pytest.raises(error, match=text):
         layout([(name, 10.0, 10.0) for name in boxes], edges)
+
+
+def test_lines_of_a_multi_scale_detector_bend_rarely() -> None:
+    net = CORPUS["yolo"](200)
+    bends = sum(p[0] != q[0] for points in draw(net).edges for p, q in pairwise(points))
+    assert bends < len(net.edges) / 3

@@ -2,8 +2,9 @@
 
 Sweeps down and up: every column wants to stand under (over) the weighted median of its neighbours, and each layer is
 placed optimally for the weighted absolute distance to these wishes with the minimal separations kept (isotonic
-regression by pooling adjacent violators). Weights make the longest of two branches keep the axis, and let lines
-step aside for boxes. Separators stay at x = 0, so all pieces share one axis and nothing drifts.
+regression by pooling adjacent violators). In between columns slide into free space where that straightens a line.
+Weights make the longest of two branches keep the axis, and let lines step aside for boxes. Separators stay at x = 0, so
+all pieces share one axis and nothing drifts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from qworkbench.view.layered.columns import Column, Layers
 
 BOX_GAP = 26.0
 LINE_GAP = 16.0
-ROUNDS = 4
+SEQUENCE = (*(("settle", True), ("settle", False)) * 4, ("slide", False), ("slide", True))
+"""(step, downwards) in order; a piece of up to three layers needs only the first two."""
 
 LINE, BOX, MAIN = 1, 1024, 4096
 """Weights of a passing line, of a column with boxes, and of the longer one where two leave the same box."""
@@ -109,20 +111,35 @@ def assign(layers: Layers, positions: list[list[int]], pinned: frozenset[int]) -
             below[layer][upper].append(lower)
             above[layer + 1][lower].append(upper)
 
-    def settle(layer: int, beside: int, near: list[list[int]]) -> None:
-        if layer in pinned:
-            return
-        wishes = []
+    def wishes(layer: int, beside: int, near: list[list[int]]) -> list[float]:
+        found = []
         for column in orders[layer]:
-            found = [(x[beside][n], weights[beside][n]) for n in near[column]]
-            wishes.append((_median(found) if found else x[layer][column], weights[layer][column]))
-        for column, value in zip(orders[layer], place(wishes, offsets[layer]), strict=True):
+            wanted = [(x[beside][n], weights[beside][n]) for n in near[column]]
+            found.append(_median(wanted) if wanted else x[layer][column])
+        return found
+
+    def settle(layer: int, wanted: list[float]) -> None:
+        """Put the layer where all columns together are closest to their wishes."""
+        pairs = [(wish, weights[layer][column]) for wish, column in zip(wanted, orders[layer], strict=True)]
+        for column, value in zip(orders[layer], place(pairs, offsets[layer]), strict=True):
             x[layer][column] = value
 
+    def slide(layer: int, wanted: list[float]) -> None:
+        """Move boxes towards their wishes as far as the boxes beside them allow; lines make room."""
+        order, run = orders[layer], offsets[layer]
+        boxes = [spot for spot, column in enumerate(order) if weights[layer][column] > LINE]
+        for left, spot, right in zip([None, *boxes], boxes, [*boxes[1:], None], strict=False):
+            if left is not None:
+                wanted[spot] = max(wanted[spot], wanted[left] + run[spot] - run[left])
+            if right is not None:
+                wanted[spot] = min(wanted[spot], x[layer][order[right]] - run[right] + run[spot])
+        settle(layer, wanted)
+
     count = len(positions)
-    for _ in range(ROUNDS if count > 3 else 1):
-        for layer in range(1, count):
-            settle(layer, layer - 1, above[layer])
-        for layer in range(count - 2, -1, -1):
-            settle(layer, layer + 1, below[layer])
+    steps = {"settle": settle, "slide": slide}
+    for name, downwards in SEQUENCE if count > 3 else SEQUENCE[:2]:
+        near, behind = (above, -1) if downwards else (below, 1)
+        for layer in range(1, count) if downwards else range(count - 2, -1, -1):
+            if layer not in pinned:
+                steps[name](layer, wishes(layer, layer + behind, near[layer]))
     return x

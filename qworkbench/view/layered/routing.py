@@ -6,6 +6,7 @@ own column, and enters its target at a port on the top side. So it never crosses
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 Point = tuple[float, float]
@@ -48,14 +49,14 @@ def _ratio(reach: float, farthest: float) -> float:
 
 def gap_height(sideways: float) -> float:
     """Return the height of the gap between two rows whose lines move `sideways` at most."""
-    return ROW_GAP + min(EXTRA_GAP, SLOPE * sideways)
+    return round(ROW_GAP + min(EXTRA_GAP, SLOPE * sideways))
 
 
 def simplify(points: Sequence[Point]) -> tuple[Point, ...]:
-    """Drop repeated points and the middle ones of vertical runs; round to tenths."""
+    """Drop repeated points and the middle ones of vertical runs; round to tenths, never upwards."""
     kept: list[Point] = []
     for x, y in points:
-        point = (round(x, 1), round(y, 1))
+        point = (round(x, 1), max(round(y, 1), kept[-1][1] if kept else -math.inf))
         if kept and kept[-1] == point:
             continue
         if len(kept) >= 2 and kept[-2][0] == kept[-1][0] == point[0]:
