@@ -146,7 +146,7 @@ def _reasons(reasons: Sequence[NodeReason]) -> str:
             {"op": [r.op for r in others], "on": [r.on for r in others], "reason": [r.sentence for r in others]},
             index=pd.Index([r.node for r in others], name="node"),
         )
-        cards.append(_scroll(table_markup(rows, caption=f"The other {len(others)} nodes")))
+        cards.append(_scroll(table_markup(rows, caption="The other nodes")))
     return "".join(cards)
 
 

@@ -145,7 +145,7 @@ def _placement_css(theme: Theme, scope: str) -> str:
 _DARK_NOTEBOOK = "[data-jp-theme-light=false] .qwb-table"
 TABLE_CSS = (
     ".qwb-table{border-collapse:collapse;font-size:13px;line-height:1.4;font-variant-numeric:tabular-nums}"
-    ".qwb-table caption{caption-side:top;text-align:left;font-weight:600;padding:0 0 6px}"
+    ".qwb-table caption{caption-side:top;text-align:left;font-weight:600;padding:0 0 6px;white-space:nowrap}"
     ".qwb-table th,.qwb-table td{padding:4px 12px 4px 0;text-align:left;vertical-align:top;white-space:nowrap}"
     ".qwb-table thead th{border-bottom:1.5px solid currentColor;font-weight:600}"
     ".qwb-table tbody th{font-weight:500}"
