@@ -38,7 +38,7 @@ class EmulationError(QWorkbenchError):
     """The integer plan could not be built or run."""
 
 
-class Cancelled(QWorkbenchError):
+class Cancelled(QWorkbenchError):  # noqa: N818 (a cancel is an outcome, not a fault)
     """The user cancelled a job; results up to the last finished state are kept."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import sklearn.datasets
 import torch
 from torch import Tensor, nn
 
@@ -26,9 +27,7 @@ class Digits(NamedTuple):
 
 def load_digits(*, test_every: int = 5) -> Digits:
     """Return the 1,797 images of the data set that ships with scikit-learn; every fifth one is held out."""
-    from sklearn.datasets import load_digits as read
-
-    raw = read()
+    raw = sklearn.datasets.load_digits()
     images = torch.from_numpy((raw.images / 16.0).astype(np.float32)).unsqueeze(1)
     labels = torch.from_numpy(raw.target.astype(np.int64))
     held_out = torch.arange(len(labels)) % test_every == 0

@@ -43,9 +43,10 @@ class Metrics:
 
 
 _READ = numba.types.Array(numba.types.float32, 1, "C", readonly=True)
+_SUMS = numba.types.UniTuple(numba.types.float64, 7)  # type: ignore[no-untyped-call]
 
 
-@numba.njit(numba.types.UniTuple(numba.types.float64, 7)(_READ, _READ), cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(_SUMS(_READ, _READ), cache=True, nogil=True)
 def _accumulate(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, float, float, float, float]:
     """Return sum ab, sum a^2, sum b^2, sum |d|, sum d^2, max |d|, max |d| / |a| in float64."""
     ab = aa = bb = l1 = dd = top = relative = 0.0
@@ -63,6 +64,12 @@ def _accumulate(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, floa
             ratio = d / abs(x) if x != 0.0 else np.inf
             relative = ratio if not (ratio <= relative) else relative
     return ab, aa, bb, l1, dd, top, relative
+
+
+def _decibel(signal: float, noise: float) -> float:
+    if math.isnan(noise) or math.isnan(signal):
+        return math.nan
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
 
 
 def compare(reference: np.ndarray, emulated: np.ndarray, scale: float | None = None) -> Metrics:
@@ -93,6 +100,6 @@ def compare(reference: np.ndarray, emulated: np.ndarray, scale: float | None = N
         return Metrics(1.0, 0.0, 0.0, 0.0, 0.0, math.inf, scale)
     ab, aa, bb, l1, dd, top, relative = _accumulate(a, b)
     norm = math.sqrt(aa) * math.sqrt(bb)
-    cosine = ab / norm if norm > 0 else (1.0 if aa == bb else 0.0) if norm == norm else math.nan
-    sqnr = math.inf if dd == 0 else (10 * math.log10(aa / dd) if aa > 0 else -math.inf) if dd == dd else math.nan
+    cosine = ab / norm if norm > 0 else math.nan if math.isnan(norm) else float(aa == bb)
+    sqnr = math.inf if dd == 0 else _decibel(aa, dd)
     return Metrics(cosine, l1 / a.size, dd / a.size, top, relative, sqnr, scale)

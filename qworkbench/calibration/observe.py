@@ -5,7 +5,7 @@ Memory does not grow with the number of samples: activations are freed as soon a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def collect(
     sketches: dict[str, Sketch] = {}
     inner = internals_of(graph)
     samples = 0
-    total = len(batches) if hasattr(batches, "__len__") else None
+    total = len(batches) if isinstance(batches, Sized) else None
 
     def observe(name: str, tensor: torch.Tensor) -> None:
         if tensor.is_floating_point():
@@ -114,7 +114,9 @@ def batches_of(data: Any, *, batch_size: int = 32) -> Iterable[Any]:
     if isinstance(data, (np.ndarray, torch.Tensor)):
         return _Chunks(data, batch_size)
     if isinstance(data, (str, bytes, int, float)) or not hasattr(data, "__iter__"):
-        raise CalibrationError(f"calibration data must be an array or an iterable of batches, got {type(data).__name__}")
+        raise CalibrationError(
+            f"calibration data must be an array or an iterable of batches, got {type(data).__name__}"
+        )
     if isinstance(data, dict):
         return [data]
     found: Iterable[Any] = data

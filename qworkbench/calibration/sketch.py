@@ -116,7 +116,7 @@ class Sketch:
         pattern = (np.arange(CHANNEL_BINS) + _CHANNEL_FIRST) << _CHANNEL_SHIFT
         edges = pattern.astype(np.int32).view(np.float32)
         found = [_interpolate(row, edges, fraction) for row in self.channel_counts]
-        return np.minimum(np.asarray(found, np.float32), self.channel_max)
+        return np.asarray(np.minimum(np.asarray(found, np.float32), self.channel_max))
 
 
 def _interpolate(counts: np.ndarray, edges: np.ndarray, fraction: float) -> float:

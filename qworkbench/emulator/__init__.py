@@ -1,0 +1,1 @@
+"""The integer plan of a placed graph and its execution; ``kernels`` holds the numba functions."""

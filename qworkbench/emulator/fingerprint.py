@@ -46,7 +46,7 @@ def _feed(state: Any, part: Any) -> None:
         state.update(b"P" + part.digest)
     elif isinstance(part, np.ndarray):
         state.update(f"A{part.dtype.str}{part.shape}".encode())
-        state.update(memoryview(np.ascontiguousarray(part)).cast("B") if part.size else b"")
+        state.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data if part.size else b"")
     elif isinstance(part, bytes):
         state.update(b"B%d:" % len(part) + part)
     elif isinstance(part, str):

@@ -135,7 +135,7 @@ def _argument(name: str) -> Run:
     return run
 
 
-def _concat(_: Any, p: Mapping[str, Any], x: Arrays, batch: int) -> StepResult:
+def _concat(_: Any, p: Mapping[str, Any], x: Arrays, __: int) -> StepResult:
     return _one(np.concatenate(list(x), axis=p["axis"]))
 
 

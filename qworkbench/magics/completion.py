@@ -100,7 +100,7 @@ def make_matcher(state: State) -> Callable[[Any], Any]:
     """Return the matcher to append to ``ip.Completer.custom_matchers``."""
     from IPython.core.completer import SimpleCompletion, SimpleMatcherResult, context_matcher
 
-    @context_matcher(identifier="qworkbench.qwb")  # type: ignore[untyped-decorator]
+    @context_matcher(identifier="qworkbench.qwb")
     def qwb_matcher(context: Any) -> Any:
         inside = context.full_text.lstrip().startswith("%%qwb") and context.cursor_line > 0
         found = candidates(state, context.line_with_cursor[: context.cursor_position], inside_cell=inside)
@@ -113,4 +113,5 @@ def make_matcher(state: State) -> Callable[[Any], Any]:
             "suppress": True,
         }
 
-    return qwb_matcher
+    matcher: Callable[[Any], Any] = qwb_matcher
+    return matcher

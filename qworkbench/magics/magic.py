@@ -53,7 +53,7 @@ def guide() -> Lines:
 
 
 @magics_class
-class QWorkbenchMagics(Magics):  # type: ignore[misc]
+class QWorkbenchMagics(Magics):
     """The ``%qwb`` magic of one shell."""
 
     def __init__(self, shell: Any) -> None:

@@ -91,7 +91,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         options = [o for action in self._actions for o in action.option_strings]
         if message.startswith("unrecognized arguments:"):
-            word = message.split(":", 1)[1].split()[0]
+            word = message.split(":", 1)[1].split(maxsplit=1)[0]
             hints = nearest(word.split("=")[0], options) if word.startswith("-") else []
             if word.startswith("-"):
                 known = ", ".join(o for o in options if o.startswith("--"))

@@ -33,10 +33,10 @@ class Picture:
     def __repr__(self) -> str:
         return str(self.view["sentence"])
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from qworkbench.widgets.mime import still_forms
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        from qworkbench.view.forms import still_forms
 
-        return still_forms(dict(self.view))
+        return still_forms(self.view)
 
 
 class Step:

@@ -42,10 +42,10 @@ def resolve_dtypes(context: Context, decisions: Mapping[str, Decision], tails: f
             result.values.setdefault(value, "int8")
         for value in unit.outputs:
             result.values[value] = "int64" if unit.op in INDEX_OPS else "int8"
-    asked = _requests(context, on_bpu, tails, result)
+    asked = _requests(context, on_bpu, tails)
     ties = _ties(on_bpu)
     for values in _classes(result.values, ties):
-        wishers = [(unit, name) for value in values for unit, name in asked.get(value, ())]
+        wishers = [wisher for value in values for wisher in asked.get(value, ())]
         if not wishers:
             continue
         obstacle = _obstacle(context, on_bpu, values)
@@ -53,9 +53,9 @@ def resolve_dtypes(context: Context, decisions: Mapping[str, Decision], tails: f
             for value in values:
                 result.values[value] = "int16"
             continue
-        for unit, name in wishers:
+        for wisher, name in wishers:
             if name:
-                result.note(unit, f"int16 asked for the {name}, but {obstacle}; it stays int8")
+                result.note(wisher, f"int16 asked for the {name}, but {obstacle}; it stays int8")
     for unit in on_bpu:
         if unit.name in tails and _int32(context, unit):
             result.values[unit.outputs[0]] = "int32"
@@ -76,9 +76,7 @@ def request_of(context: Context, unit: Unit) -> DtypeRequest:
     return merged
 
 
-def _requests(
-    context: Context, on_bpu: list[Unit], tails: frozenset[str], result: Dtypes
-) -> dict[str, list[tuple[str, str]]]:
+def _requests(context: Context, on_bpu: list[Unit], tails: frozenset[str]) -> dict[str, list[tuple[str, str]]]:
     """Map values to the (unit, wording) pairs that want them in int16; defaults have no wording."""
     asked: dict[str, list[tuple[str, str]]] = {}
     tail_tables = bool(context.march.parameters["tail_lut_int16"].value)

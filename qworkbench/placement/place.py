@@ -6,10 +6,12 @@ named, not computed, so a placement needs no calibration.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from qworkbench.errors import unknown_name
 from qworkbench.graph.fusion import FusedGroup, find_fusions
 from qworkbench.graph.ir import Graph
-from qworkbench.march.table import March
+from qworkbench.march.table import March, Support
 from qworkbench.placement.context import Context, Decision, decide
 from qworkbench.placement.dtypes import Dtypes, resolve_dtypes
 from qworkbench.placement.reasons import fused_reason, marker_reason, reason_for
@@ -52,7 +54,7 @@ def place(graph: Graph, march: March, overrides: Overrides | None = None) -> Pla
     on_cpu: frozenset[str] = frozenset()
     while True:
         units = build_units(graph, groups, canonical, keep)
-        broken = _broken_cuts(units, supports, keep)
+        broken = _broken_cuts(units, supports)
         if broken:
             keep = {**keep, **broken}
             continue
@@ -75,7 +77,7 @@ def _check_names(graph: Graph, overrides: Overrides) -> None:
 
 
 def _user_cuts(groups: tuple[FusedGroup, ...], overrides: Overrides) -> dict[str, Keep]:
-    """Sending a member of a fused group to the CPU takes the group apart at that member."""
+    """Take groups apart at the members that the user sends to the CPU."""
     cuts: dict[str, Keep] = {}
     for group in groups:
         if any(overrides.on.get(name) == "cpu" for name in (group.anchor, group.bn) if name):
@@ -87,13 +89,14 @@ def _user_cuts(groups: tuple[FusedGroup, ...], overrides: Overrides) -> dict[str
     return cuts
 
 
-def _broken_cuts(units: tuple[Unit, ...], supports: dict[str, object], keep: dict[str, Keep]) -> dict[str, Keep]:
-    """Members that the march refuses leave their group, so that the rest can still run on the BPU."""
+def _broken_cuts(units: tuple[Unit, ...], supports: Mapping[str, Support]) -> dict[str, Keep]:
+    """Cut members that the march refuses off their group, so that the rest can still run on the BPU."""
     cuts: dict[str, Keep] = {}
     for unit in units:
-        for name, level in ((unit.add, "anchor"), (unit.activation, "without_activation")):
-            if name is not None and not supports[name].ok:  # type: ignore[attr-defined]
-                cuts.setdefault(unit.name, level)  # type: ignore[arg-type]
+        if unit.add is not None and not supports[unit.add].ok:
+            cuts[unit.name] = "anchor"
+        elif unit.activation is not None and not supports[unit.activation].ok:
+            cuts[unit.name] = "without_activation"
     return cuts
 
 

@@ -58,14 +58,8 @@ def fused_reason(unit: Unit, node: Node, whole: Reason) -> Reason:
     return Reason("fused", text, "Convolution, BatchNormalization, Add and ReLU(6) fuse.", whole.facts, whole.ways)
 
 
-def _row(context: Context, unit: Unit) -> tuple[str, str]:
-    row = context.supports[unit.anchor].row
-    return row.quant_class, context.march.name
-
-
 def _active(context: Context, unit: Unit, _: Decision) -> Reason:
-    _, march = _row(context, unit)
-    text = f"{unit.op} {unit.name!r} is an active op and meets every constraint of {march}."
+    text = f"{unit.op} {unit.name!r} is an active op and meets every constraint of {context.march.name}."
     return Reason("active", text, RULES["active"], _checked(context, unit), (_to_cpu(unit),))
 
 
@@ -100,7 +94,7 @@ def _requested(context: Context, unit: Unit, _: Decision) -> Reason:
     return Reason("requested", text, RULES["manual"], _checked(context, unit), (_to_auto(unit),))
 
 
-def _user_cpu(context: Context, unit: Unit, _: Decision) -> Reason:
+def _user_cpu(_context: Context, unit: Unit, _: Decision) -> Reason:
     text = f"{unit.op} {unit.name!r} runs on the CPU because run_on_cpu asks for it."
     return Reason("user_cpu", text, RULES["user"], (), (_to_auto(unit),))
 
@@ -113,19 +107,19 @@ def _manual(context: Context, unit: Unit, _: Decision) -> Reason:
 
 def _no_consumer(context: Context, unit: Unit, _: Decision) -> Reason:
     text = f"{unit.op} {unit.name!r} is passive and no active op on the BPU follows it, so it finds no threshold."
-    return Reason("passive_without_active_consumer", text, RULES["threshold"], _behind(context, unit), _helps(context, unit))
+    return Reason(
+        "passive_without_active_consumer", text, RULES["threshold"], _behind(context, unit), _helps(context, unit)
+    )
 
 
-def _tail(context: Context, unit: Unit, _: Decision) -> Reason:
+def _tail(_context: Context, unit: Unit, _: Decision) -> Reason:
     text = f"{unit.op} {unit.name!r} ends the model: on the CPU it lets the convolution before it leave as int32."
     way = Way("run_on_bpu: fuse it again, int8 leaves the BPU (some accuracy lost)", (set_placement(unit.name, "bpu"),))
     return Reason("tail", text, RULES["tail"], (), (way,))
 
 
 def _constraint(context: Context, unit: Unit, _: Decision) -> Reason:
-    broken = [
-        (name, result) for name in unit.members for result in context.supports[name].results if not result.ok
-    ]
+    broken = [(name, result) for name in unit.members for result in context.supports[name].results if not result.ok]
     first = broken[0][1].text if broken else context.supports[unit.anchor].row.notes
     asked = "run_on_bpu is refused: " if context.wish(unit) == "bpu" else ""
     text = f"{asked}{unit.op} {unit.name!r} breaks a constraint of {context.march.name}: {first}."
@@ -147,12 +141,12 @@ def _not_in_list(context: Context, unit: Unit, _: Decision) -> Reason:
     return Reason("not_in_list", text, RULES["constraints"])
 
 
-def _not_a_feature(context: Context, unit: Unit, _: Decision) -> Reason:
+def _not_a_feature(_context: Context, unit: Unit, _: Decision) -> Reason:
     text = f"{unit.op} {unit.name!r} works on indices or constants, not on a feature map; nothing to quantize."
     return Reason("not_a_feature", text, RULES["constraints"])
 
 
-def _dynamic_weight(context: Context, unit: Unit, _: Decision) -> Reason:
+def _dynamic_weight(_context: Context, unit: Unit, _: Decision) -> Reason:
     text = f"{unit.op} {unit.name!r} computes its weight at run time; the BPU needs constant weights."
     return Reason("dynamic_weight", text, RULES["constraints"])
 

@@ -33,9 +33,7 @@ def subgraph_ids(units: tuple[Unit, ...], on_bpu: Mapping[str, bool]) -> dict[st
             if on_bpu[name] == on_bpu[unit.name] and level[name] == level[unit.name]:
                 leader[find(unit.name)] = find(name)
     ids: dict[str, int] = {}
-    return {
-        unit.name: ids.setdefault(find(unit.name), len(ids)) for unit in units if on_bpu[unit.name]
-    }
+    return {unit.name: ids.setdefault(find(unit.name), len(ids)) for unit in units if on_bpu[unit.name]}
 
 
 def boundaries(

@@ -57,7 +57,7 @@ def scale_groups(
     quantized = [v for v, dtype in dtypes.items() if dtype in ("int8", "int16")]
     drafts, draft_of, hops = _union(context, decisions, quantized)
     concats = _collect(context, decisions, drafts, draft_of, hops)
-    fixed = _fixed(context, drafts, draft_of, canonical)
+    fixed = _fixed(context, draft_of, canonical)
     groups = _resolve(drafts, fixed, dtypes)
     requantized: dict[tuple[str, str], int] = {}
     for unit in concats:
@@ -126,9 +126,7 @@ def _collect(
     return concats
 
 
-def _fixed(
-    context: Context, drafts: list[_Draft], draft_of: Mapping[str, int], canonical: Mapping[str, str]
-) -> dict[int, tuple[str, float]]:
+def _fixed(context: Context, draft_of: Mapping[str, int], canonical: Mapping[str, str]) -> dict[int, tuple[str, float]]:
     """Map draft ids to the fixed scale that the user put on a node (any fused member) or model input."""
     by_member = {name: unit for unit in context.units for name in unit.members}
     found: dict[int, tuple[str, float]] = {}

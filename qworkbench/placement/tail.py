@@ -46,7 +46,7 @@ def emits_int32(context: Context, op: str) -> bool:
 
 
 def _kept_by_user(context: Context, unit: Unit) -> bool:
-    """An explicit run_on_bpu, output dtype or fixed scale on what would be cut keeps it on the BPU."""
+    """Tell whether run_on_bpu, an output dtype or a fixed scale on what would be cut keeps it on the BPU."""
     overrides = context.overrides
     names = {unit.name, *(n for n in (unit.add, unit.activation) if n is not None)}
     for name in names:

@@ -1,0 +1,1 @@
+"""The one stateful thing: configuration, edits, history, cached stages, jobs, saved files."""

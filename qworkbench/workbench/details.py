@@ -69,7 +69,7 @@ def _tensor(graph: Graph, placement: Placement, plan: Plan | None, value: str) -
     return {
         "value": value,
         "kind": entry.kind,
-        "shape": [str(d) for d in entry.shape] if entry.shape is not None else [],
+        "shape": [str(d) for d in entry.shape],
         "dtype": group.dtype if group is not None else entry.dtype,
         "scale": scale,
     }
@@ -84,7 +84,7 @@ def _allowed(graph: Graph, config: Config, name: str) -> dict[str, Any]:
     def choices(dtypes: tuple[str, ...]) -> list[str]:
         return [d for d in ("int8", "int16") if d in dtypes and (d == "int8" or has16)]
 
-    rank4 = len(graph.values[node.output].shape or ()) == 4
+    rank4 = len(graph.values[node.output].shape) == 4
     floating = graph.values[node.output].dtype.startswith("float")
     return {
         "on": ["auto", "bpu", "cpu"],

@@ -71,7 +71,9 @@ class SetPlacement(Edit):
         if wish not in ("bpu", "cpu", "auto"):
             raise unknown_name("placement", self.on, ("bpu", "cpu", "auto"))
         kept = {name: on for name, on in config.on.items() if name != self.node}
-        return replace(config, on=kept if wish == "auto" else {**kept, self.node: wish})
+        if wish != "auto":
+            kept[self.node] = "bpu" if wish == "bpu" else "cpu"
+        return replace(config, on=kept)
 
     def describe(self) -> str:
         """See :meth:`Edit.describe`."""
@@ -169,7 +171,7 @@ class ClearScale(Edit):
 
 @dataclass(frozen=True)
 class SetDtype(Edit):
-    """Ask for a dtype ("int8", "int16", or "auto" to clear): of the output, as in ``node_info``, or of input, weight."""
+    """Ask for "int8" or "int16" ("auto" clears): of the output, as in ``node_info``, or of input or weight."""
 
     node: str
     output: str | None = None
@@ -180,7 +182,9 @@ class SetDtype(Edit):
         """See :meth:`Edit.apply`."""
         asked = {"output": self.output, "input": self.input, "weight": self.weight}
         if all(value is None for value in asked.values()):
-            raise EditError(f"no dtype given for {self.node!r}; say output, input or weight = 'int8' | 'int16' | 'auto'")
+            raise EditError(
+                f"no dtype given for {self.node!r}; say output, input or weight = 'int8' | 'int16' | 'auto'"
+            )
         wish = config.dtypes.get(self.node, DtypeRequest())
         for part, value in asked.items():
             if value is not None:
@@ -334,6 +338,3 @@ def check_contradictions(edits: Sequence[Edit]) -> None:
                 first = wanted[setting][0]
                 raise EditError(f"the edits contradict: {setting} is asked to be {first!r} and {value!r}; keep one")
             wanted[setting] = (value, edit)
-
-
-__all__ = [*KINDS, "Edit", "check_contradictions", "edit_from_dict"]

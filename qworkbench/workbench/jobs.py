@@ -63,7 +63,7 @@ class Job:
         """Do the work in this thread."""
         try:
             self.result = self._work(self)
-        except Exception as error:  # the worker thread must hand every error to whoever waits
+        except Exception as error:  # noqa: BLE001 (the worker thread hands every error to whoever waits)
             self.error = error
         finally:
             self._finished.set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -35,8 +34,10 @@ def report_data(workbench: Workbench) -> ReportData:
         )
         for node in placement.values()
     ]
-    assumed = [(name, str(value), "assumed", "parameter of the integer arithmetic, not public") for name, value in
-               workbench.config.as_dict()["arithmetic"].items()]
+    assumed = [
+        (name, str(value), "assumed", "parameter of the integer arithmetic, not public")
+        for name, value in workbench.config.as_dict()["arithmetic"].items()
+    ]
     return ReportData(
         title=workbench.title,
         sentence=str(view["sentence"]),
@@ -66,7 +67,7 @@ def write_report(workbench: Workbench, path: Path) -> Path:
     scratch = path.with_name(path.name + ".part")
     try:
         scratch.write_text(report_html(report_data(workbench)), encoding="utf-8")
-        os.replace(scratch, path)
+        scratch.replace(path)
     except OSError as error:
         raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
     return path

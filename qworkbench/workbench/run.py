@@ -68,7 +68,9 @@ class Run:
 
     def __repr__(self) -> str:
         worst = self.table["cosine"].min() if len(self.table) else float("nan")
-        return f"<Run: {len(self.outputs)} outputs, worst cosine {worst:.6f}, {len(self.computed)} of {self.steps} steps>"
+        return (
+            f"<Run: {len(self.outputs)} outputs, worst cosine {worst:.6f}, {len(self.computed)} of {self.steps} steps>"
+        )
 
     def _repr_html_(self) -> str:
         from qworkbench.view.tables import html_table
@@ -142,21 +144,19 @@ def run_config(
             return
         quantity = plan.quantities.get(key)
         real = array if quantity is None else _dequantized(array, quantity.scale, quantity.axis)
-        scale = None if quantity is None or quantity.per_channel or quantity.dtype == "int32" else float(quantity.single)
+        scale = (
+            None if quantity is None or quantity.per_channel or quantity.dtype == "int32" else float(quantity.single)
+        )
         for node, twin in waiting.pop(key):
             measured.metrics[inputs, prints[key], twin] = found[node] = compare(reference[twin], real, scale)
             if progress is not None:
                 progress(node, total - len(waiting), total)
 
     wanted = set(waiting) | set(plan.outputs)
-    execution = execute(
-        plan, arrays, wanted, cache, prints=prints, on_result=on_result, cancelled=cancelled
-    )
+    execution = execute(plan, arrays, wanted, cache, prints=prints, on_result=on_result, cancelled=cancelled)
     if cancelled():
         raise Cancelled("the run was cancelled; results are those of the last finished run")
-    named = {
-        name: outputs[key] for name, key in zip(graph.output_names, plan.outputs, strict=True)
-    }
+    named = {name: outputs[key] for name, key in zip(graph.output_names, plan.outputs, strict=True)}
     at_outputs = {
         name: compare(reference[value], named[name])
         for name, value in zip(graph.output_names, stages.base.outputs, strict=True)

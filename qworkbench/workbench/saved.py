@@ -10,7 +10,6 @@ import base64
 import io
 import json
 import math
-import os
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +77,7 @@ def save(workbench: Workbench, path: Path) -> Path:
     scratch = path.with_name(path.name + ".part")
     try:
         scratch.write_text(text + "\n", encoding="utf-8")
-        os.replace(scratch, path)
+        scratch.replace(path)
     except OSError as error:
         scratch.unlink(missing_ok=True)
         raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None

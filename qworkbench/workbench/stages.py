@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from threading import RLock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from qworkbench.placement.types import Placement
 from qworkbench.workbench.config import Config, UnitConv
 
 KEPT = 64
+
+Stage = TypeVar("Stage")
 
 
 class Stages:
@@ -107,14 +109,15 @@ class Stages:
             graph = insert_unit_conv(graph, unit.node, unit.where, unit.index, unit.slot)
         return graph
 
-    def _stage(self, key: Any, make: Callable[[], Any]) -> Any:
+    def _stage(self, key: Any, make: Callable[[], Stage]) -> Stage:
         with self._lock:
             if key not in self._held:
                 self._held[key] = make()
                 while len(self._held) > KEPT:
                     self._held.popitem(last=False)
             self._held.move_to_end(key)
-            return self._held[key]
+            stage: Stage = self._held[key]
+            return stage
 
 
 class ConfiguredThresholds:

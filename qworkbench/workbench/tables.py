@@ -23,7 +23,7 @@ def output_table(metrics: Mapping[str, Metrics], before: pd.DataFrame | None) ->
     for name, found in metrics.items():
         row: dict[str, Any] = {"output": name, **{c: getattr(found, c) for c in OUTPUT_COLUMNS}}
         for column in ("cosine", "l1"):
-            old = float("nan") if before is None or name not in before.index else float(before.loc[name, column])
+            old = float("nan") if before is None or name not in before.index else float(before[column][name])
             row[f"{column}_before"] = old
             row[f"delta_{column}"] = row[column] - old
         rows.append(row)
@@ -106,6 +106,6 @@ def change_table(now: pd.DataFrame, before: pd.DataFrame | None, *, most: int = 
         }
     )
     frame = frame[(frame["delta_cosine"].abs() > 0) | (frame["delta_l1"].abs() > 0)]
-    size = np.maximum(frame["l1"], frame["l1_before"]).replace(0.0, np.nan)
+    size = frame[["l1", "l1_before"]].max(axis=1).replace(0.0, np.nan)
     order = (frame["delta_l1"].abs() / size).sort_values(ascending=False, kind="stable").index
-    return frame.loc[order[:most], columns]
+    return pd.DataFrame(frame.loc[order[:most], columns])

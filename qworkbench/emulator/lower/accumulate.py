@@ -60,7 +60,8 @@ def batch_norm(builder: PlanBuilder, unit: Unit) -> None:
         None if name is None else builder.graph.tensor(name).detach().numpy().astype(np.float64)
         for name in node.inputs[1:5]
     )
-    assert mean is not None and var is not None
+    assert mean is not None
+    assert var is not None
     gain = (1.0 if scale is None else scale) / np.sqrt(var + node.attrs["epsilon"])
     offset = (0.0 if shift is None else shift) - mean * gain
     weight = gain.astype(np.float32).reshape(-1, 1, 1, 1)
@@ -94,9 +95,7 @@ def matmul(builder: PlanBuilder, unit: Unit) -> None:
             float(scales[0].single), scales[1].scale, float(target.single), builder.arithmetic.multiplier(target.dtype)
         )
         rescale = builder.requantize_to(multiplier, target)
-    key = builder.add(
-        unit.name, unit.name, "matmul", tuple(keys), (f"{value}@{target.dtype}",), requantize=rescale
-    )
+    key = builder.add(unit.name, unit.name, "matmul", tuple(keys), (f"{value}@{target.dtype}",), requantize=rescale)
     builder.set_codes(value, key, target)
 
 

@@ -25,7 +25,7 @@ def move(builder: PlanBuilder, unit: Unit) -> None:
 
 
 def _on_codes(node: Node, scale: float) -> Node:
-    """A padding value is a number in float and a code here."""
+    """Return `node` with its padding value as a code: it is a number in float."""
     if node.op != "Pad" or not node.attrs.get("value"):
         return node
     code = int(np.clip(np.rint(node.attrs["value"] / scale), -128, 127))

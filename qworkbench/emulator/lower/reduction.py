@@ -15,14 +15,14 @@ def reduce(builder: PlanBuilder, unit: Unit) -> None:
     x, source = builder.codes_for(unit.inputs[0], unit)
     value = unit.outputs[0]
     target = builder.quantity(value)
-    kind = {"ReduceSum": "reduce_sum", "ReduceMean": "reduce_mean", "ReduceMax": "reduce_max"}.get(unit.op, "reduce_min")
+    kind = {"ReduceSum": "reduce_sum", "ReduceMean": "reduce_mean", "ReduceMax": "reduce_max"}.get(
+        unit.op, "reduce_min"
+    )
     params = {"axes": tuple(attrs["axes"]), "keepdims": bool(attrs["keepdims"])}
     key = f"{value}@{target.dtype}"
     ratio = builder.ratio(source, target)
     if kind in ("reduce_sum", "reduce_mean"):
-        builder.add(
-            unit.name, unit.name, kind, (x,), (key,), requantize=builder.requantize_to(ratio, target), **params
-        )
+        builder.add(unit.name, unit.name, kind, (x,), (key,), requantize=builder.requantize_to(ratio, target), **params)
     else:
         picked = f"{unit.name}.picked@{source.dtype}"
         builder.add(f"{unit.name}.pick", unit.name, kind, (x,), (picked,), requantize=None, **params)

@@ -45,7 +45,16 @@ def table(builder: PlanBuilder, unit: Unit) -> None:
     arguments = (function, float(source.single), float(target.single))
     rounding = builder.arithmetic.rounding
     constants = [builder.memo.tensor_digest(builder.graph.tensor(v)) for v in node.inputs[1:] if v is not None]
-    key = ("table", node.op, repr(dict(node.attrs)), tuple(constants), source.dtype, *arguments[1:], target.dtype, rounding)
+    key = (
+        "table",
+        node.op,
+        repr(dict(node.attrs)),
+        tuple(constants),
+        source.dtype,
+        *arguments[1:],
+        target.dtype,
+        rounding,
+    )
     if source.dtype == "int8":
         made = builder.memo.get(key, lambda: build_table8(*arguments, target.dtype, rounding))
     else:

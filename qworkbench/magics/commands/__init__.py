@@ -9,6 +9,4 @@ from qworkbench.magics.commands.loading import LOADING
 from qworkbench.magics.commands.looking import LOOKING
 from qworkbench.magics.registry import Command
 
-COMMANDS: dict[str, Command] = {
-    command.name: command for command in (*LOADING, *LOOKING, *EDITING, *HISTORY, *FILES)
-}
+COMMANDS: dict[str, Command] = {command.name: command for command in (*LOADING, *LOOKING, *EDITING, *HISTORY, *FILES)}

@@ -112,5 +112,12 @@ EDITING = (
         "%qwb dtype layer1.0.conv1 int16",
         "edit",
     ),
-    Command("march", "another BPU architecture", march, (Argument("march", "its name", "march"),), "%qwb march bayes", "edit"),
+    Command(
+        "march",
+        "another BPU architecture",
+        march,
+        (Argument("march", "its name", "march"),),
+        "%qwb march bayes",
+        "edit",
+    ),
 )

@@ -26,7 +26,7 @@ def open_file(state: State, given: Namespace) -> Any:
     name = given.model or state.current
     if name is None:
         raise MagicUsageError("which model is it for? %qwb open FILE --model MODEL")
-    model = state.variable(name) if given.model else state.workbench.base_graph.root
+    model: Any = state.variable(name) if given.model else state.workbench.base_graph.root
     example = state.variable(given.example) if given.example else None
     workbench = Workbench.open(given.file, model, example)
     state.add(name, workbench)
@@ -52,7 +52,9 @@ def export(state: State, given: Namespace) -> Any:
 
 
 FILES = (
-    Command("save", "write edits and thresholds to a .qwb.json file", save, (FILE,), "%qwb save state.qwb.json", "files"),
+    Command(
+        "save", "write edits and thresholds to a .qwb.json file", save, (FILE,), "%qwb save state.qwb.json", "files"
+    ),
     Command(
         "open",
         "rebuild the state of a file",

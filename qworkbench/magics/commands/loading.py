@@ -26,7 +26,11 @@ def load(state: State, given: Namespace) -> Any:
         f"{workbench.title}: {len(placed)} nodes, {placed.count('BPU')} on the BPU in {placed.subgraphs} subgraphs, "
         f"{placed.count('CPU')} on the CPU"
     )
-    changes = [f"{n.name} ({workbench.graph.nodes[n.name].op}) on the CPU: {n.reason.sentence}" for n in placed.values() if n.on == "CPU"]
+    changes = [
+        f"{n.name} ({workbench.graph.nodes[n.name].op}) on the CPU: {n.reason.sentence}"
+        for n in placed.values()
+        if n.on == "CPU"
+    ]
     hint = "%qwb run compares with float" if workbench.statistics else "%qwb calibrate DATA comes next"
     return Step(text, changes[:8] + ([f"... and {len(changes) - 8} more"] if len(changes) > 8 else []), hint)
 

@@ -40,9 +40,9 @@ def layers(state: State, given: Namespace) -> Any:
 
 def widget(state: State, _: Namespace) -> Any:
     """Open the live widget."""
-    from qworkbench.widgets import WorkbenchWidget
+    from qworkbench.widgets import widget_of
 
-    return WorkbenchWidget(state.workbench)
+    return widget_of(state.workbench)
 
 
 def info(state: State, _: Namespace) -> Any:
@@ -50,10 +50,9 @@ def info(state: State, _: Namespace) -> Any:
     workbench = state.workbench
     graph = workbench.graph
     lines = [repr(workbench).strip("<>")]
-    for name in graph.inputs:
-        lines.append(f"  input  {name}: {'x'.join(str(d) for d in graph.values[name].shape or ())}")
+    lines += [f"  input  {name}: {'x'.join(str(d) for d in graph.values[name].shape)}" for name in graph.inputs]
     for name, value in zip(graph.output_names, graph.outputs, strict=True):
-        lines.append(f"  output {name}: {'x'.join(str(d) for d in graph.values[value].shape or ())}")
+        lines.append(f"  output {name}: {'x'.join(str(d) for d in graph.values[value].shape)}")
     lines.append(f"  calibration: {workbench.config.calibration.describe()}")
     lines.append("  assumptions where the public material is silent:")
     lines += [f"    {name} = {value} ({basis}): {text}" for name, value, basis, text in workbench.placement.assumptions]

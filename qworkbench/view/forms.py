@@ -1,0 +1,27 @@
+"""The four still forms of one view: our own JSON, PNG, SVG and one sentence.
+
+A saved notebook shows them without a kernel: the SVG where it is trusted, the PNG where it is not, the sentence in a
+terminal and to a screen reader. The live widget adds itself in front.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from qworkbench.view.png import to_png
+from qworkbench.view.svg import to_svg
+
+VIEW_MIME = "application/vnd.qworkbench.view+json"
+
+
+def still_forms(view: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the forms of `view` by MIME type, as a notebook output holds them."""
+    data = dict(view)
+    return {
+        VIEW_MIME: data,
+        "image/png": base64.b64encode(to_png(data)).decode("ascii"),
+        "image/svg+xml": to_svg(data),
+        "text/plain": str(data["sentence"]),
+    }
