@@ -89,7 +89,7 @@ class FrontEndHook(BuildHookInterface[Any]):
         if self._is_wanted():
             scripts = sysconfig.get_path("scripts")
             env = {**os.environ, "PATH": os.pathsep.join([scripts, os.environ.get("PATH", "")])}
-            jlpm = [sys.executable, "-m", "jupyter_builder.jlpm"]
+            jlpm = [sys.executable, "-c", "from jupyter_builder.jlpm import main; main()"]
             for step in (["install", "--immutable"], ["build:prod"]):
                 subprocess.run([*jlpm, *step], cwd=SOURCES, env=env, check=True)
             STAMP.write_text(source_hash() + "\n")
