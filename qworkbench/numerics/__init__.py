@@ -7,7 +7,7 @@ Everything may import it; it imports numpy and nothing else of weight. The refer
 from __future__ import annotations
 
 from qworkbench.numerics.arithmetic import Arithmetic, ConvGeometry, Multiplier, Requantize, Residual, Rounding
-from qworkbench.numerics.dtypes import QMAX, QMIN, check_scale, dtype_name, scale_from_threshold
+from qworkbench.numerics.dtypes import QMAX, QMIN, check_scale, scale_from_threshold
 from qworkbench.numerics.resize import linear_index, nearest_index
 from qworkbench.numerics.tables import SegmentTable, build_table8, build_table16
 from qworkbench.numerics.weights import conv_multiplier, quantize_bias, quantize_weight
@@ -26,7 +26,6 @@ __all__ = [
     "build_table16",
     "check_scale",
     "conv_multiplier",
-    "dtype_name",
     "linear_index",
     "nearest_index",
     "quantize_bias",

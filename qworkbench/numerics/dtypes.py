@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from qworkbench.errors import EditError, unknown_name
+from qworkbench.errors import EditError
 
 QMIN = {"int8": -128, "int16": -32768, "int32": -(2**31)}
 QMAX = {"int8": 127, "int16": 32767, "int32": 2**31 - 1}
@@ -19,14 +19,6 @@ BITS = {"int8": 8, "int16": 16, "int32": 32}
 NUMPY: dict[str, Any] = {"int8": np.int8, "int16": np.int16, "int32": np.int32, "float32": np.float32}
 
 ALIASES = {"qint8": "int8", "qint16": "int16", "qint32": "int32", "float": "float32"}
-
-
-def dtype_name(name: str) -> str:
-    """Return the canonical dtype name; ``qint8`` of the training API means ``int8``."""
-    found = ALIASES.get(str(name), str(name))
-    if found not in NUMPY:
-        raise unknown_name("dtype", str(name), NUMPY)
-    return found
 
 
 def scale_from_threshold(threshold: float, dtype: str, denominator: int = 127) -> np.float32:

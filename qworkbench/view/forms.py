@@ -13,6 +13,7 @@ from typing import Any
 from qworkbench.view.png import to_png
 from qworkbench.view.svg import to_svg
 
+PNG_SCALE = 1.0  # a notebook keeps every output; twice the scale is four times the file
 VIEW_MIME = "application/vnd.qworkbench.view+json"
 
 
@@ -21,7 +22,7 @@ def still_forms(view: Mapping[str, Any]) -> dict[str, Any]:
     data = dict(view)
     return {
         VIEW_MIME: data,
-        "image/png": base64.b64encode(to_png(data)).decode("ascii"),
+        "image/png": base64.b64encode(to_png(data, scale=PNG_SCALE)).decode("ascii"),
         "image/svg+xml": to_svg(data),
         "text/plain": str(data["sentence"]),
     }

@@ -14,7 +14,7 @@ from qworkbench.calibration.method import DEFAULT_PERCENTILE, CalibrationMethod
 from qworkbench.errors import EditError, unknown_name
 from qworkbench.march import get_march
 from qworkbench.numerics.arithmetic import MULTIPLIER_CODES, ROUNDING_CODES, Arithmetic
-from qworkbench.numerics.dtypes import check_scale, dtype_name
+from qworkbench.numerics.dtypes import ALIASES, check_scale
 from qworkbench.placement.types import DtypeRequest
 from qworkbench.workbench.config import Config, UnitConv
 
@@ -204,7 +204,7 @@ class SetDtype(Edit):
 
 
 def _legal(value: str, march: str) -> str:
-    dtype = dtype_name(value)
+    dtype = ALIASES.get(value, value)
     has = ("int8", "int16") if get_march(march).parameters["int16_supported"].value else ("int8",)
     if dtype not in has:
         raise EditError(f"dtype {value!r} is not one that {march} has; it has {' and '.join(has)}")
