@@ -34,7 +34,7 @@ _UNARY.update(dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "Dropout", "I
 _BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "Add": torch.add, "Sub": torch.sub, "Mul": torch.mul, "Div": torch.true_divide, "Min": torch.minimum,
     "Max": torch.maximum, "Equal": torch.eq, "Greater": torch.gt, "GreaterOrEqual": torch.ge, "Less": torch.lt,
-    "LessOrEqual": torch.le, "MatMul": torch.matmul, "Pow": torch.pow,
+    "LessOrEqual": torch.le, "MatMul": torch.matmul,
 }  # fmt: skip
 
 
@@ -48,6 +48,12 @@ def _hard_sigmoid(attrs: Attrs, x: Tensor) -> Tensor:
 def _clip(attrs: Attrs, x: Tensor) -> Tensor:
     low, high = attrs.get("min"), attrs.get("max")
     return x if low is None and high is None else torch.clamp(x, low, high)
+
+
+def _pow(attrs: Attrs, x: Tensor, exponent: Tensor) -> Tensor:
+    """Return the power; by a number torch squares and roots exactly, by a tensor it does not."""
+    del attrs
+    return torch.pow(x, exponent.item() if exponent.dim() == 0 and not exponent.is_meta else exponent)
 
 
 def _gemm(attrs: Attrs, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -108,6 +114,7 @@ KERNELS: dict[str, Kernel] = {
     "Clip": _clip,
     "PRelu": _prelu,
     "Gemm": _gemm,
+    "Pow": _pow,
     "BatchNormalization": _batch_norm,
     "LayerNormalization": _layer_norm,
     "GroupNormalization": _group_norm,

@@ -37,10 +37,10 @@ def map_leaves(fn: Callable[[Any], Any], tree: Any) -> Any:
     if isinstance(tree, list):
         return [map_leaves(fn, item) for item in tree]
     if _is_record(tree):
-        if all(fn(leaf) is leaf for _, leaf in leaves(tree)):
-            return tree
         fields = {f.name: getattr(tree, f.name) for f in dataclasses.fields(tree) if f.init}
-        return dataclasses.replace(tree, **{name: map_leaves(fn, value) for name, value in fields.items()})
+        new = {name: map_leaves(fn, value) for name, value in fields.items()}
+        changed = any(a is not b for (_, a), (_, b) in zip(leaves(tree), leaves(new), strict=True))
+        return dataclasses.replace(tree, **new) if changed else tree
     if isinstance(tree, Mapping):
         pairs = {key: map_leaves(fn, value) for key, value in tree.items()}
         return pairs if type(tree) is dict else type(tree)(pairs)  # type: ignore[call-arg]

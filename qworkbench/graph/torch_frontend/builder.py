@@ -130,7 +130,7 @@ class Builder:
             return False
         index = self._root(slot)
         if index in self._made:
-            return self.values[self._made[index].name].kind != "activation"
+            return self.values[self._made[index].name].kind not in ("input", "activation")
         return self.constants.is_constant(index)
 
     def content(self, slot: Slot) -> Tensor:

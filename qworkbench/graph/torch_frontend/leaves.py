@@ -18,6 +18,12 @@ _ENTERED = (
     nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.TransformerDecoder, nn.TransformerDecoderLayer,
 )  # fmt: skip
 
+NORMS: tuple[type[nn.Module], ...] = (
+    nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.LayerNorm, nn.GroupNorm,
+    nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d,
+)  # fmt: skip
+"""Classes whose result has the shape and dtype of their input."""
+
 
 def operator_class(module: nn.Module) -> type[nn.Module] | None:
     """Return the class of torch that `module` is or derives from; None for containers and the user's own classes."""

@@ -32,7 +32,7 @@ from qworkbench.graph.torch_frontend.functions import (
     source_name,
     spelled,
 )
-from qworkbench.graph.torch_frontend.leaves import is_leaf, operator_class
+from qworkbench.graph.torch_frontend.leaves import NORMS, is_leaf, operator_class
 from qworkbench.graph.torch_frontend.ledger import Ledger
 from qworkbench.graph.torch_frontend.location import data_dependent, hidden, user_location
 from qworkbench.graph.torch_frontend.naming import Namer
@@ -287,12 +287,20 @@ class Tracer(TorchFunctionMode):
             call_index=index,
         )
         versions = [(t, t._version) for t in sources if not t.is_inference()]
-        result = original(module, *args, **kwargs)
+        if self._keeps_shape(module, cls, sources):
+            result: Any = torch.empty_like(sources[0])
+        else:
+            result = original(module, *args, **kwargs)
         changed = next((t for t, version in versions if t._version != version), None)
         if changed is not None:
             self._written(call, changed)
             return result
         return self._made(call, result, sources)
+
+    def _keeps_shape(self, module: nn.Module, cls: type[nn.Module], sources: list[Tensor]) -> bool:
+        """Tell whether the result need not be computed: torch decomposes a fake normalisation in 10 ms of Python."""
+        hooked = module._forward_hooks or module._forward_pre_hooks
+        return cls in NORMS and len(sources) == 1 and isinstance(sources[0], FakeTensor) and not hooked
 
     def _adopt(self, module: nn.Module, path: str, start: int) -> None:
         """Give the only call of the base operator inside a subclass of it the module's own name."""
