@@ -91,7 +91,7 @@ def _specs() -> dict[str, OpSpec]:
         OpSpec("GlobalAveragePool", "pool", ("x",)),
         OpSpec("GlobalMaxPool", "pool", ("x",)),
         # mode "nearest" | "linear" | "cubic"; size: spatial output size; scales: spatial factors;
-        # coordinate_transformation_mode: asymmetric | half_pixel | pytorch_half_pixel | align_corners
+        # coordinate_transformation_mode is one of asymmetric, half_pixel, pytorch_half_pixel, align_corners
         OpSpec("Resize", "resize", ("x",), ("mode", "size", "scales", "coordinate_transformation_mode")),
         *(
             OpSpec(name, "reduce", ("x",), ("axes", "keepdims"))
