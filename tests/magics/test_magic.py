@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from IPython.core.error import UsageError
+
+import qworkbench as q
+
+
+def test_bare_qwb_prints_a_guide_that_names_every_command(qwb):
+    from qworkbench.magics.commands import COMMANDS
+
+    text = repr(qwb(""))
+    assert all(f"  {name} " in text for name in COMMANDS)
+
+
+def test_every_command_has_help_with_its_arguments(qwb):
+    from qworkbench.magics.commands import COMMANDS
+
+    for command in COMMANDS.values():
+        text = repr(qwb(f"{command.name} --help"))
+        assert f"%qwb {command.name}" in text
+        assert command.summary in text
+        assert all(argument.key.replace("_", "-") in text for argument in command.arguments)
+
+
+def test_the_session_of_the_readme(loaded, shell, tmp_path):
+    assert "on the CPU" in repr(loaded("why concat"))
+    assert "softmax: CPU float32 -> BPU int8" in repr(loaded("bpu softmax"))
+    assert "_unitconv_0: inserted" in repr(loaded("unitconv concat --after"))
+    loaded("scale stem 0.0078125")
+    loaded("dtype left int16   # a comment, as in the guide")
+    run = loaded("run")
+    assert set(run.table.index) == set(run.outputs)
+    layers = loaded("layers --sort cosine")
+    assert isinstance(layers, pd.DataFrame)
+    assert layers["cosine"].dropna().is_monotonic_increasing
+    assert "dtypes left" in repr(loaded("diff"))
+    assert "undo: left" in repr(loaded("undo"))
+    assert "redo: left" in repr(loaded("redo"))
+    path = tmp_path / "state.qwb.json"
+    loaded(f"save {path}")
+    loaded("reset")
+    assert "nothing differs" in repr(loaded("diff"))
+    loaded(f"open {path} --model model")
+    assert len(loaded("journal")) == 4
+    assert loaded("run").table["cosine"].tolist() == run.table["cosine"].tolist()
+
+
+def test_values_are_returned_so_that_they_can_be_assigned(loaded, shell):
+    shell.run_cell("t = %qwb layers")
+    assert isinstance(shell.user_ns["t"], pd.DataFrame)
+    shell.run_cell("wb = %qwb use")
+    assert isinstance(shell.user_ns["wb"], q.Workbench)
+
+
+def test_layers_can_be_limited_to_one_device(loaded):
+    assert set(loaded("layers --on cpu")["on"]) == {"CPU"}
+
+
+def test_a_cell_is_one_command_a_line_and_shows_the_last_value(loaded, shell):
+    result = shell.run_cell("%%qwb\nbpu softmax\n# a comment\n\n%qwb journal\n")
+    assert "run_on_bpu" in repr(result.result)
+
+
+def test_an_error_in_a_cell_names_the_line(loaded, shell, capsys):
+    result = shell.run_cell("%%qwb\nbpu softmax\nbpu sofmax\n")
+    assert isinstance(result.error_in_exec, UsageError)
+    assert "line 2: no node 'sofmax'" in str(result.error_in_exec)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("grahp", ["no %qwb command 'grahp'", "'graph'"]),
+        ("why sofmax", ["no node 'sofmax'", "'softmax'"]),
+        ("why", ["%qwb why", "node"]),
+        ("bpu", ["%qwb bpu", "nodes"]),
+        ("load modle --example x", ["no notebook variable 'modle'", "'model'"]),
+        ("load model --exmple x", ["no option '--exmple'", "'--example'"]),
+        ("load model --march bayes-x", ["no march 'bayes-x'", "'bayes-e'"]),
+        ("load x[0] --example x", ["'x[0]' is not the name of a notebook variable"]),
+        ("load x --example x", ["torch.nn.Module"]),
+        ("scale stem -0.1", ["scale of 'stem' must be > 0", "-0.1"]),
+        ("scale stem nan", ["scale of 'stem' must be > 0 and finite"]),
+        ("scale stem much", ["'much' is not a number"]),
+        ("scale stem", ["%qwb scale NODE SCALE"]),
+        ("dtype stem int4", ["no dtype 'int4'"]),
+        ("dtype nothere int16", ["no node 'nothere'"]),
+        ("unitconv concat --after --before", ["not both"]),
+        ("open /nowhere/x.qwb.json", ["no file '/nowhere/x.qwb.json'"]),
+        ("save /nowhere/x.qwb.json", ["cannot write '/nowhere/x.qwb.json'"]),
+        ("report /nowhere/x.html", ["cannot write '/nowhere/x.html'"]),
+        ("picture graph.txt", ["must end in .svg or .png"]),
+        ("calibrate x2", ["no notebook variable 'x2'"]),
+        ("calibrate --method maximum", ["no method 'maximum'", "'max'"]),
+        ("undo", ["nothing to undo"]),
+        ("run extra", ["does not take 'extra'"]),
+        ("why 'softmax", ["No closing quotation"]),
+    ],
+)
+def test_wrong_input_is_one_clear_line_and_changes_nothing(loaded, shell, line, words):
+    wb = loaded("use")
+    before = (wb.config, wb.journal)
+    with pytest.raises(UsageError) as error:
+        loaded(line)
+    text = str(error.value)
+    assert "\n" not in text.strip()
+    assert all(word in text for word in words), text
+    assert (loaded("use").config, loaded("use").journal) == before
+
+
+def test_without_a_model_commands_say_how_to_load_one(qwb):
+    with pytest.raises(UsageError, match="%qwb load MODEL"):
+        qwb("graph")
+
+
+def test_several_workbenches_live_side_by_side(loaded, shell):
+    loaded("load model --example x --name second --march bayes")
+    assert loaded("use").march == "bayes"
+    loaded("use model")
+    assert loaded("use").march == "bayes-e"
+    shell.user_ns["mine"] = loaded("use second")
+    assert loaded("use mine").march == "bayes"
+    assert len(loaded("list")) == 3
+
+
+def test_picture_has_four_still_forms(loaded):
+    data = loaded("graph")._repr_mimebundle_()
+    assert set(data) == {"application/vnd.qworkbench.view+json", "image/png", "image/svg+xml", "text/plain"}
+    assert data["image/svg+xml"].startswith("<svg")
+
+
+def test_loading_twice_is_harmless_and_unloading_removes_exactly_what_it_added(shell):
+    matchers = len(shell.Completer.custom_matchers)
+    shell.run_line_magic("load_ext", "qworkbench")
+    q.load_ipython_extension(shell)
+    assert len(shell.Completer.custom_matchers) == matchers
+    others = [m for m in shell.Completer.custom_matchers if m.matcher_identifier != "qworkbench.qwb"]
+    q.unload_ipython_extension(shell)
+    assert shell.Completer.custom_matchers == others
+    assert "qwb" not in shell.magics_manager.magics["line"]
+    assert "qwb" not in shell.magics_manager.magics["cell"]
+    q.load_ipython_extension(shell)
+
+
+def test_load_ext_imports_nothing_heavy():
+    code = (
+        "import sys; from IPython.core.interactiveshell import InteractiveShell;"
+        "s = InteractiveShell.instance(); before = set(sys.modules);"
+        "s.run_line_magic('load_ext', 'qworkbench');"
+        "new = {m.split('.')[0] for m in set(sys.modules) - before};"
+        "print(sorted(new & {'torch', 'numba', 'ipywidgets', 'anywidget', 'pandas', 'matplotlib', 'networkx', 'numpy'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
