@@ -67,7 +67,7 @@ class PlanBuilder:
         self._codes: dict[str, str] = {}
         self._group_quantity: dict[int, Quantity] = {}
 
-    # -- steps -
+    # -- steps
     def add(
         self, name: str, unit: str, kind: str, inputs: tuple[str, ...], outputs: tuple[str, ...], **params: Any
     ) -> str:
@@ -75,7 +75,7 @@ class PlanBuilder:
         self.steps.append(Step(name, unit, kind, inputs, outputs, params, digest(kind, params)))
         return outputs[0]
 
-    # -- scales -
+    # -- scales
     def quantity(self, value: str) -> Quantity:
         """Return dtype and scale of canonical `value` by its scale group."""
         index = self.placement.group_of[value]
@@ -138,7 +138,7 @@ class PlanBuilder:
             return np.asarray(source.scale / target.scale, np.float32).astype(np.float64)
         return source.scale.astype(np.float64) / target.scale.astype(np.float64)
 
-    # -- forms of a value -
+    # -- forms of a value
     def codes(self, value: str) -> tuple[str, Quantity]:
         """Return key and quantity of the codes of canonical `value`, quantizing it here if it is float so far."""
         if value in self._codes:
@@ -198,7 +198,7 @@ class PlanBuilder:
         """Declare `key` to hold the float (or index) form of canonical `value`."""
         self._floats[value] = key
 
-    # -- constants -
+    # -- constants
     def constant_codes(self, name: str, unit: Unit, dtype: str, target: Quantity | None = None) -> tuple[str, Quantity]:
         """Return the codes of a constant operand: at its own max scale, or at `target`'s."""
         tensor = self.graph.tensor(name)
@@ -243,7 +243,7 @@ class PlanBuilder:
         )
         return outputs
 
-    # -- the whole -
+    # -- the whole
     def build(self) -> Plan:
         """Lower every unit in order, then bring the model's outputs to float."""
         from qworkbench.emulator.lower import lower_cpu, lower_unit

@@ -93,7 +93,7 @@ class Workbench:
         if calibration is not None:
             self.calibrate(calibration)
 
-    # -- what it holds -
+    # -- what it holds
     @property
     def config(self) -> Config:
         """The configuration in force."""
@@ -149,7 +149,7 @@ class Workbench:
         inserted = (name for name in self.graph.nodes.names() if name not in self._stages.base.nodes)
         return self.config.edited() | frozenset(inserted)
 
-    # -- edits -
+    # -- edits
     def edit(self, *edits: Edit) -> Placement:
         """Apply `edits` as one step of the history and return the new placement.
 
@@ -247,7 +247,7 @@ class Workbench:
         steps = (f"wb.edit({', '.join(edit.as_code() for edit in entry.edits)})" for entry in self._history.done)
         return "\n".join(["import qworkbench as q", *steps])
 
-    # -- calibration -
+    # -- calibration
     def calibrate(
         self,
         data: Any = None,
@@ -293,7 +293,7 @@ class Workbench:
         else:
             self._publish("edited", None)
 
-    # -- running -
+    # -- running
     def run(self, inputs: Any = None, *, progress: Callable[[str, int, int], None] | None = None) -> Run:
         """Emulate the configuration in force and compare every node with the float model.
 
@@ -360,7 +360,7 @@ class Workbench:
         """Return the emulated outputs on `inputs` in the model's own form, without comparing anything."""
         return emulate_config(self._stages, self.config, inputs, self._cache)
 
-    # -- asking -
+    # -- asking
     def why(self, name: str) -> Explanation:
         """Explain where node `name` runs: reason, rule, facts, and the cheapest ways to change it."""
         return explain(self.graph, self.placement, name)
@@ -425,7 +425,7 @@ class Workbench:
 
         return write_report(self, Path(path))
 
-    # -- listeners -
+    # -- listeners
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener(event, data)`` on every change; the returned function ends that.
 
@@ -447,7 +447,7 @@ class Workbench:
         for listener in listeners:
             listener(event, data)
 
-    # -- display -
+    # -- display
     def __repr__(self) -> str:
         placed = self.placement
         return (

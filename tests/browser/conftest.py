@@ -1,0 +1,198 @@
+"""JupyterLab on loopback, driven by Chromium through the Python playwright package."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+
+CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+TUTORIALS = Path(__file__).parents[2] / "tutorials"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "browser" in str(item.path.parent.name):
+            item.add_marker(pytest.mark.browser)
+            if CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason="no Chromium on this machine; tests/chromium.sh installs it"))
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args):
+    return {**browser_type_launch_args, "args": FLAGS, "headless": True, "executable_path": CHROMIUM}
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args):
+    return {**browser_context_args, "viewport": {"width": 1500, "height": 1000}}
+
+
+@dataclass
+class Lab:
+    """A running JupyterLab."""
+
+    url: str
+    token: str
+    root: Path
+    log: Path
+
+    def notebook(self, name: str, cells: list[str]) -> str:
+        """Write a notebook of code `cells` and return its address."""
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+        book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(book, self.root / name)
+        return self.address(name)
+
+    def address(self, name: str) -> str:
+        """Return the address of a file in the server's root."""
+        return f"{self.url}/lab/tree/{name}?token={self.token}&reset"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    base = tmp_path_factory.mktemp("lab")
+    root = base / "root"
+    shutil.copytree(TUTORIALS, root, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+    port, token = _free_port(), secrets.token_hex(8)
+    env = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(base / "config"),
+        "JUPYTER_DATA_DIR": str(base / "data"),
+        "JUPYTER_RUNTIME_DIR": str(base / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(base / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(base / "workspaces"),
+        "IPYTHONDIR": str(base / "ipython"),
+    }
+    page = base / "config" / "labconfig"
+    page.mkdir(parents=True)
+    silent = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+    (page / "page_config.json").write_text(json.dumps(silent))
+    log = base / "lab.log"
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"),
+        *("--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"),
+        *("--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True"),
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
+    with log.open("w") as sink:
+        server = subprocess.Popen(command, env=env, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(server, f"{url}/api/status?token={token}", log)
+        yield Lab(url, token, root, log)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+def _wait_for(server, address: str, log: Path) -> None:
+    for _ in range(480):
+        if server.poll() is not None:
+            raise RuntimeError(log.read_text())
+        try:
+            urllib.request.urlopen(address, timeout=2).close()
+        except OSError:
+            time.sleep(0.25)
+        else:
+            return
+    raise RuntimeError("JupyterLab did not start:\n" + log.read_text())
+
+
+@dataclass
+class Notebook:
+    """A notebook open in the page."""
+
+    page: object
+
+    def run_all(self, *, seconds: float = 180) -> None:
+        """Run every cell and wait until the kernel is idle again."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        self.idle(seconds=seconds)
+
+    def idle(self, *, seconds: float = 60) -> None:
+        """Wait until the kernel has nothing to do."""
+        done = """() => {
+            const panel = window.jupyterapp.shell.currentWidget;
+            const cells = panel?.content?.widgets ?? [];
+            const waiting = cells.some(c => c.model.type === 'code' && c.promptNode?.textContent?.includes('*'));
+            return !waiting && panel?.sessionContext?.session?.kernel?.status === 'idle';
+        }"""
+        self.page.wait_for_function(done, timeout=seconds * 1000)
+
+    def run(self, code: str, *, seconds: float = 60) -> str:
+        """Run `code` in the notebook's kernel, beside its cells, and return what it printed."""
+        script = """async code => {
+            const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+            let text = '';
+            const future = kernel.requestExecute({ code, store_history: false });
+            future.onIOPub = m => {
+                if (m.header.msg_type === 'stream') text += m.content.text;
+                if (m.header.msg_type === 'error') text += m.content.ename + ': ' + m.content.evalue;
+            };
+            await future.done;
+            return text;
+        }"""
+        self.page.set_default_timeout(seconds * 1000)
+        return self.page.evaluate(script, code)
+
+
+@pytest.fixture
+def open_notebook(page):
+    """Return a function that opens an address and waits for its kernel."""
+
+    def open_(address: str) -> Notebook:
+        page.goto(address)
+        page.wait_for_function("() => !!window.jupyterapp", timeout=60_000)
+        page.locator(".jp-Notebook").first.wait_for(timeout=60_000)
+        page.wait_for_function(
+            "() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
+            timeout=60_000,
+        )
+        return Notebook(page)
+
+    return open_
+
+
+@pytest.fixture
+def shot(page):
+    """Return a function that saves a screenshot under shots/ (git-ignored), to be looked at."""
+
+    def take(name: str) -> Path:
+        folder = Path(os.environ.get("QWORKBENCH_SHOTS", "shots"))
+        folder.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=folder / f"{name}.png")
+        return folder / f"{name}.png"
+
+    return take
