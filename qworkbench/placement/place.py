@@ -7,6 +7,7 @@ named, not computed, so a placement needs no calibration.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from qworkbench.errors import unknown_name
 from qworkbench.graph.fusion import FusedGroup, find_fusions
@@ -103,12 +104,16 @@ def _broken_cuts(units: tuple[Unit, ...], supports: Mapping[str, Support]) -> di
 def _assemble(context: Context, decisions: dict[str, Decision], canonical: dict[str, str]) -> Placement:
     graph, units = context.graph, context.units
     on_bpu = {unit.name: decisions[unit.name].on == "BPU" for unit in units}
-    dtypes = resolve_dtypes(context, decisions, tail_units(context, decisions))
+    tails = tail_units(context, decisions)
+    dtypes = resolve_dtypes(context, decisions, tails)
     scales = scale_groups(context, decisions, dtypes.values, canonical)
     ids = subgraph_ids(units, on_bpu)
     nodes: dict[str, NodePlacement] = {}
     for unit in units:
-        for placed in _place_members(context, unit, decisions[unit.name], dtypes, ids.get(unit.name)):
+        decision = decisions[unit.name]
+        if decision.code == "requested_tail" and unit.name not in tails:
+            decision = replace(decision, code="active")
+        for placed in _place_members(context, unit, decision, dtypes, ids.get(unit.name)):
             nodes[placed.name] = placed
     for node in graph.nodes:
         if is_marker(node.op):

@@ -55,65 +55,69 @@ def fused_reason(unit: Unit, node: Node, whole: Reason) -> Reason:
     """Return the reason of a member of a fused unit."""
     ops = " + ".join(unit.members)
     text = f"{node.op} {node.name!r} runs inside {unit.name!r}: {ops} are one operation on the BPU."
-    return Reason("fused", text, "Convolution, BatchNormalization, Add and ReLU(6) fuse.", whole.facts, whole.ways)
+    rule = "Convolution, BatchNormalization, Add and ReLU(6) fuse."
+    kept = tuple(way for way in whole.ways if any(edit.get("on") == "auto" for edit in way.edits))
+    return Reason("fused", text, rule, whole.facts, kept or (_to_cpu(node.name),))
 
 
 def _active(context: Context, unit: Unit, _: Decision) -> Reason:
-    text = f"{unit.op} {unit.name!r} is an active op and meets every constraint of {context.march.name}."
-    return Reason("active", text, RULES["active"], _checked(context, unit), (_to_cpu(unit),))
+    text = f"{unit.op} {unit.anchor!r} is an active op and meets every constraint of {context.march.name}."
+    return Reason("active", text, RULES["active"], _checked(context, unit), (_to_cpu(unit.anchor),))
 
 
 def _tail_int32(context: Context, unit: Unit) -> Reason:
     text = (
-        f"{unit.op} {unit.name!r} is the last op on the BPU: it leaves as int32 (high precision), scale s_x * s_w[c]."
+        f"{unit.op} {unit.anchor!r} is the last op on the BPU: it leaves as int32 (high precision), scale s_x * s_w[c]."
     )
-    return Reason("tail_int32", text, RULES["tail"], _checked(context, unit), (_to_cpu(unit),))
+    return Reason("tail_int32", text, RULES["tail"], _checked(context, unit), (_to_cpu(unit.anchor),))
 
 
 def _requested_tail(context: Context, unit: Unit, _: Decision) -> Reason:
-    text = f"{unit.op} {unit.name!r} runs on the BPU to its end, as run_on_bpu asks: int8 leaves instead of int32."
-    return Reason("requested_tail", text, RULES["user"], _checked(context, unit), (_to_auto(unit),))
+    text = f"{unit.op} {unit.anchor!r} runs on the BPU to its end, as run_on_bpu asks: int8 leaves instead of int32."
+    return Reason("requested_tail", text, RULES["user"], _checked(context, unit), (_to_auto(context, unit),))
 
 
 def _passive(context: Context, unit: Unit, decision: Decision) -> Reason:
     giver = decision.path[-1]
     via = "" if len(decision.path) == 1 else f" (through {', '.join(map(repr, decision.path[:-1]))})"
-    text = f"{unit.op} {unit.name!r} is passive: it takes the threshold of {giver!r}, the active op behind it{via}."
+    text = f"{unit.op} {unit.anchor!r} is passive: it takes the threshold of {giver!r}, the active op behind it{via}."
     facts = (Fact(f"active consumer: {giver}", giver), *_checked(context, unit))
-    return Reason("passive", text, RULES["threshold"], facts, (_to_cpu(unit),))
+    return Reason("passive", text, RULES["threshold"], facts, (_to_cpu(unit.anchor),))
 
 
 def _requested_passive(context: Context, unit: Unit, decision: Decision) -> Reason:
     source = repr(decision.path[0]) if decision.path else "the model input"
-    text = f"{unit.op} {unit.name!r} is passive and runs on the BPU as run_on_bpu asks, with the threshold of {source}."
-    return Reason("requested_passive", text, RULES["request"], _checked(context, unit), (_to_auto(unit),))
+    text = (
+        f"{unit.op} {unit.anchor!r} is passive and runs on the BPU as run_on_bpu asks, with the threshold of {source}."
+    )
+    return Reason("requested_passive", text, RULES["request"], _checked(context, unit), (_to_auto(context, unit),))
 
 
 def _requested(context: Context, unit: Unit, _: Decision) -> Reason:
-    text = f"{unit.op} {unit.name!r} is a manual op; it runs on the BPU because run_on_bpu asks for it."
-    return Reason("requested", text, RULES["manual"], _checked(context, unit), (_to_auto(unit),))
+    text = f"{unit.op} {unit.anchor!r} is a manual op; it runs on the BPU because run_on_bpu asks for it."
+    return Reason("requested", text, RULES["manual"], _checked(context, unit), (_to_auto(context, unit),))
 
 
-def _user_cpu(_context: Context, unit: Unit, _: Decision) -> Reason:
-    text = f"{unit.op} {unit.name!r} runs on the CPU because run_on_cpu asks for it."
-    return Reason("user_cpu", text, RULES["user"], (), (_to_auto(unit),))
+def _user_cpu(context: Context, unit: Unit, _: Decision) -> Reason:
+    text = f"{unit.op} {unit.anchor!r} runs on the CPU because run_on_cpu asks for it."
+    return Reason("user_cpu", text, RULES["user"], (), (_to_auto(context, unit),))
 
 
 def _manual(context: Context, unit: Unit, _: Decision) -> Reason:
-    text = f"{unit.op} {unit.name!r} is a manual op: never quantized by default, since its accuracy risk is high."
+    text = f"{unit.op} {unit.anchor!r} is a manual op: never quantized by default, since its accuracy risk is high."
     way = Way("run_on_bpu: quantize it by hand", (set_placement(unit.name, "bpu"),))
     return Reason("manual", text, RULES["manual"], _checked(context, unit), (way,))
 
 
 def _no_consumer(context: Context, unit: Unit, _: Decision) -> Reason:
-    text = f"{unit.op} {unit.name!r} is passive and no active op on the BPU follows it, so it finds no threshold."
+    text = f"{unit.op} {unit.anchor!r} is passive and no active op on the BPU follows it, so it finds no threshold."
     return Reason(
         "passive_without_active_consumer", text, RULES["threshold"], _behind(context, unit), _helps(context, unit)
     )
 
 
 def _tail(_context: Context, unit: Unit, _: Decision) -> Reason:
-    text = f"{unit.op} {unit.name!r} ends the model: on the CPU it lets the convolution before it leave as int32."
+    text = f"{unit.op} {unit.anchor!r} ends the model: on the CPU it lets the convolution before it leave as int32."
     way = Way("run_on_bpu: fuse it again, int8 leaves the BPU (some accuracy lost)", (set_placement(unit.name, "bpu"),))
     return Reason("tail", text, RULES["tail"], (), (way,))
 
@@ -122,7 +126,7 @@ def _constraint(context: Context, unit: Unit, _: Decision) -> Reason:
     broken = [(name, result) for name in unit.members for result in context.supports[name].results if not result.ok]
     first = broken[0][1].text if broken else context.supports[unit.anchor].row.notes
     asked = "run_on_bpu is refused: " if context.wish(unit) == "bpu" else ""
-    text = f"{asked}{unit.op} {unit.name!r} breaks a constraint of {context.march.name}: {first}."
+    text = f"{asked}{unit.op} {unit.anchor!r} breaks a constraint of {context.march.name}: {first}."
     facts = tuple(Fact(f"{result.text} (allowed: {result.rule})", name) for name, result in broken)
     ways = tuple(Way(f"change the model so that {result.rule}") for _, result in broken)
     return Reason("constraint", text, RULES["constraints"], facts, ways)
@@ -131,32 +135,34 @@ def _constraint(context: Context, unit: Unit, _: Decision) -> Reason:
 def _not_supported(context: Context, unit: Unit, _: Decision) -> Reason:
     notes = context.supports[unit.anchor].row.notes
     asked = "run_on_bpu is refused: " if context.wish(unit) == "bpu" else ""
-    text = f"{asked}{unit.op} {unit.name!r} does not run on the BPU of {context.march.name}."
+    text = f"{asked}{unit.op} {unit.anchor!r} does not run on the BPU of {context.march.name}."
     return Reason("not_supported", text, RULES["constraints"], (Fact(notes),) if notes else ())
 
 
 def _not_in_list(context: Context, unit: Unit, _: Decision) -> Reason:
     node = context.graph.nodes[unit.anchor]
-    text = f"{node.source_op or unit.op} at {unit.name!r} is not in the op list of {context.march.name}; torch runs it."
+    text = (
+        f"{node.source_op or unit.op} at {unit.anchor!r} is not in the op list of {context.march.name}; torch runs it."
+    )
     return Reason("not_in_list", text, RULES["constraints"])
 
 
 def _not_a_feature(_context: Context, unit: Unit, _: Decision) -> Reason:
-    text = f"{unit.op} {unit.name!r} works on indices or constants, not on a feature map; nothing to quantize."
+    text = f"{unit.op} {unit.anchor!r} works on indices or constants, not on a feature map; nothing to quantize."
     return Reason("not_a_feature", text, RULES["constraints"])
 
 
 def _dynamic_weight(_context: Context, unit: Unit, _: Decision) -> Reason:
-    text = f"{unit.op} {unit.name!r} computes its weight at run time; the BPU needs constant weights."
+    text = f"{unit.op} {unit.anchor!r} computes its weight at run time; the BPU needs constant weights."
     return Reason("dynamic_weight", text, RULES["constraints"])
 
 
 def _refused(why: str) -> Callable[[Context, Unit, Decision], Reason]:
     def words(context: Context, unit: Unit, decision: Decision) -> Reason:
         detail = why.format(before=decision.path[0] if decision.path else "")
-        text = f"run_on_bpu is refused: {unit.op} {unit.name!r} is passive, no active op follows it, and {detail}."
+        text = f"run_on_bpu is refused: {unit.op} {unit.anchor!r} is passive, no active op follows it, and {detail}."
         ways = tuple(way for way in _helps(context, unit) if "run_on_bpu" not in way.text)
-        return Reason("refused", text, RULES["request"], _behind(context, unit), (*ways, _to_auto(unit)))
+        return Reason("refused", text, RULES["request"], _behind(context, unit), (*ways, _to_auto(context, unit)))
 
     return words
 
@@ -186,12 +192,14 @@ def _checked(context: Context, unit: Unit) -> tuple[Fact, ...]:
     return tuple(Fact(f"not known, assumed fine: {r.rule}") for r in results if not r.known)
 
 
-def _to_cpu(unit: Unit) -> Way:
-    return Way("run_on_cpu: compute it in float", (set_placement(unit.name, "cpu"),))
+def _to_cpu(name: str) -> Way:
+    return Way("run_on_cpu: compute it in float", (set_placement(name, "cpu"),))
 
 
-def _to_auto(unit: Unit) -> Way:
-    return Way("let the rules decide again", (set_placement(unit.name, "auto"),))
+def _to_auto(context: Context, unit: Unit) -> Way:
+    """Take back the wish, on the members that carry it."""
+    asked = tuple(set_placement(name, "auto") for name in unit.members if name in context.overrides.on)
+    return Way("let the rules decide again", asked)
 
 
 _WORDS: Mapping[str, Callable[[Context, Unit, Decision], Reason]] = {

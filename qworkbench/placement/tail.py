@@ -46,11 +46,10 @@ def emits_int32(context: Context, op: str) -> bool:
 
 
 def _kept_by_user(context: Context, unit: Unit) -> bool:
-    """Tell whether run_on_bpu, an output dtype or a fixed scale on what would be cut keeps it on the BPU."""
+    """A run_on_bpu of what would be cut, or an output dtype or scale of the unit, keeps it on the BPU."""
     overrides = context.overrides
-    names = {unit.name, *(n for n in (unit.add, unit.activation) if n is not None)}
-    for name in names:
-        request = overrides.dtypes.get(name)
-        if overrides.on.get(name) == "bpu" or name in overrides.scales or (request and request.output):
-            return True
-    return False
+    cut = {name for name in (unit.add, unit.activation) if name is not None} or {unit.name}
+    if any(overrides.on.get(name) == "bpu" for name in cut):
+        return True
+    asked = [overrides.dtypes.get(name) for name in (unit.name, *cut)]
+    return any(a and a.output for a in asked) or any(name in overrides.scales for name in (unit.name, *cut))
