@@ -10,8 +10,8 @@ from typing import Any
 def plain(value: Any) -> Any:
     """Return `value` as dicts, lists, str, int, float, bool and None.
 
-    NaN becomes None (no figure), an infinite figure the text ``"inf"`` or ``"-inf"``, since JSON has no word for
-    either. Scalars of numpy become Python's; what is unknown becomes its text.
+    NaN becomes None (no figure), an infinite figure the text ``"Infinity"`` or ``"-Infinity"``, since JSON has no word
+    for either. Scalars of numpy become Python's; what is unknown becomes its text.
     """
     if value is None or isinstance(value, (str, bool, int)):
         return value
@@ -22,7 +22,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         if math.isnan(value):
             return None
-        return float(value) if math.isfinite(value) else str(float(value))
+        return float(value) if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     return str(value)

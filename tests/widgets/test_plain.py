@@ -14,8 +14,8 @@ from qworkbench.widgets.plain import plain
     [
         (float("nan"), None),
         (np.float32("nan"), None),
-        (float("inf"), "inf"),
-        (-np.inf, "-inf"),
+        (float("inf"), "Infinity"),
+        (-np.inf, "-Infinity"),
         (np.float64(0.5), 0.5),
         (np.int8(-128), -128),
         (np.bool_(True), True),

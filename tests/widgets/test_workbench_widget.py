@@ -124,7 +124,7 @@ def test_selecting_from_the_page_sends_the_panel(page):
     page.comm.update(selected="softmax")
     panel = page.comm.updates("panel")[-1]
     assert panel["name"] == "softmax"
-    assert panel["metrics"] == {"sqnr": "inf", "cosine": None}
+    assert panel["metrics"] == {"sqnr": "Infinity", "cosine": None}
 
 
 def test_selecting_from_python_and_by_message_is_the_same(page):

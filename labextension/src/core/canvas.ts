@@ -113,11 +113,13 @@ export class GraphCanvas {
   }
 
   fit(): void {
+    this.viewport.covered = 0;
     this.viewport.fit();
     this.schedule();
   }
 
   fitWidth(): void {
+    this.viewport.covered = this.minimap.strip(this.view);
     this.viewport.fitWidth(this.outermost(-1)?.x);
     this.schedule();
   }

@@ -5,11 +5,11 @@ import type { Place, ViewEdge, ViewNode } from './types';
 const MINUS = '\u2212';
 
 /** Cosine similarity; more digits where it is close to one. */
-export function formatCosine(value: number | null | undefined): string {
+export function formatCosine(value: number | null | undefined, digits?: number): string {
   if (value === null || value === undefined || Number.isNaN(value)) {
     return '\u2013';
   }
-  return signed(value.toFixed(value > 0.9995 && value < 1 ? 6 : 4));
+  return signed(value.toFixed(digits ?? (value > 0.9995 && value < 1 ? 6 : 4)));
 }
 
 /** Cosine in the four digits that a box has room for; what rounds to 1 but is not prints as 0.9999. */

@@ -2,10 +2,11 @@
 import { h } from './dom';
 import { heatOf, toneOf, type Colouring } from './nodeElement';
 import type { GraphView, ViewNode } from './types';
-import type { Viewport } from './viewport';
+import type { Size, Viewport } from './viewport';
 
 const MAX = { width: 120, height: 170 };
 const MIN = { width: 34, height: 34 };
+const GAP = 10;
 
 export class Minimap {
   readonly element = h('canvas', { class: 'qwb-minimap', 'aria-hidden': 'true' });
@@ -35,18 +36,23 @@ export class Minimap {
     });
   }
 
+  /** Width in CSS pixels of the strip that the map takes when `view` does not fit into the pane; 0 without a map. */
+  strip(view: GraphView): number {
+    const { content, pane } = this.viewport;
+    const needed = content.height > pane.height || content.width > pane.width;
+    return needed && this.fits(view) ? this.size().width + 2 * GAP : 0;
+  }
+
   /** Draw `view` and the frame of what is seen; hides itself when all of it is seen anyway. */
   draw(view: GraphView, colouring: Colouring): void {
-    const { content, pane } = this.viewport;
-    const hidden = this.viewport.showsAll() || view.nodes.length < 8 || pane.width < 320 || pane.height < 220;
+    const { content } = this.viewport;
+    const hidden = this.viewport.showsAll() || !this.fits(view);
     this.element.hidden = hidden;
     const context = hidden ? null : (this.element.getContext?.('2d') ?? null);
     if (!context) {
       return;
     }
-    const scale = Math.min(MAX.width / content.width, MAX.height / content.height);
-    const width = Math.max(MIN.width, content.width * scale);
-    const height = Math.max(MIN.height, content.height * scale);
+    const { width, height } = this.size();
     this.kx = width / content.width;
     this.ky = height / content.height;
     const dots = window.devicePixelRatio || 1;
@@ -74,5 +80,20 @@ export class Minimap {
     const x1 = Math.min(width - 1, seen.x1 * this.kx);
     const y1 = Math.min(height - 1, seen.y1 * this.ky);
     context.strokeRect(x0, y0, Math.max(0, x1 - x0), Math.max(0, y1 - y0));
+  }
+
+  /** Whether there is a graph worth a map, and a pane that has room for one. */
+  private fits(view: GraphView): boolean {
+    const { pane } = this.viewport;
+    return view.nodes.length >= 8 && pane.width >= 320 && pane.height >= 220;
+  }
+
+  private size(): Size {
+    const { content } = this.viewport;
+    const scale = Math.min(MAX.width / content.width, MAX.height / content.height);
+    return {
+      width: Math.max(MIN.width, content.width * scale),
+      height: Math.max(MIN.height, content.height * scale)
+    };
   }
 }

@@ -6,14 +6,12 @@
 import { nodeText, scoreText } from './describe';
 import { s, type Child } from './dom';
 import { GLYPHS, SHAPES, cosineStep, type Shape } from './palette';
-import { clip, outline } from './shapes';
+import { outline } from './shapes';
 import type { QuantClass, ViewNode } from './types';
 
 export type Colouring = 'placement' | 'cosine';
 
 const PADDING = 12;
-const LABEL_EM = 7;
-const DETAIL_EM = 5.6;
 
 const isTerminal = (node: ViewNode) => node.kind === 'input' || node.kind === 'output';
 
@@ -82,23 +80,17 @@ function shareBar(node: ViewNode, share: number): SVGGElement {
   return s('g', {}, bar(left, width * share, 'bpu'), bar(left + width * share, width * (1 - share), 'cpu'));
 }
 
-function texts(node: ViewNode, lettered: boolean): Child[] {
+function texts(node: ViewNode): Child[] {
   if (isTerminal(node) || (node.kind === 'op' && node.on === 'NONE')) {
     const attributes = { class: 'qwb-label', 'text-anchor': 'middle', dy: '0.36em' };
-    return [s('text', attributes, clip(node.label, node.w - 16, isTerminal(node) ? LABEL_EM : DETAIL_EM))];
+    return [s('text', attributes, node.label)];
   }
   const left = PADDING - node.w / 2;
   const [top, low] = node.kind === 'module' ? [-14, 3] : [-9, 10];
-  const room = node.w - 2 * PADDING - (lettered ? 20 : 0);
   const score = scoreText(node.cosine);
-  const rest = node.w - 2 * PADDING - score.length * DETAIL_EM;
   return [
-    s('text', { class: 'qwb-label', x: left, y: top, dy: '0.36em' }, clip(node.label, room, LABEL_EM)),
-    s(
-      'text',
-      { class: 'qwb-detail', x: left, y: low, dy: '0.36em' },
-      clip(detailText(node), rest, DETAIL_EM)
-    ),
+    s('text', { class: 'qwb-label', x: left, y: top, dy: '0.36em' }, node.label),
+    s('text', { class: 'qwb-detail', x: left, y: low, dy: '0.36em' }, detailText(node)),
     score && s('text', { class: 'qwb-detail qwb-score', x: -left, y: low, dy: '0.36em' }, score)
   ];
 }
@@ -130,7 +122,7 @@ export function nodeElement(node: ViewNode, colouring: Colouring): SVGGElement {
     pile(3),
     s('path', { class: 'qwb-ring', d: outline(shape, w + 9, h + 9) }),
     s('path', { class: 'qwb-box', d: outline(shape, w, h) }),
-    ...texts(node, lettered),
+    ...texts(node),
     lettered && glyph(node.quant_class, w / 2 - PADDING - 7, -9),
     typeof share === 'number' && shareBar(node, share),
     (node.edited || node.inserted) && badge(node)

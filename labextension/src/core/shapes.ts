@@ -44,9 +44,3 @@ export function tagPoint(points: readonly Point[], arrow: number): Point {
   const [[ax, ay], [x, y]] = points.slice(-2);
   return ax === x ? [x, Math.max((ay + y - arrow) / 2, y - 26)] : [(ax + x) / 2, (ay + y - arrow) / 2];
 }
-
-/** `text` cut to what fits into `width` at about `em` units per letter. */
-export function clip(text: string, width: number, em: number): string {
-  const room = Math.max(1, Math.floor(width / em));
-  return text.length <= room ? text : `${text.slice(0, Math.max(1, room - 1))}\u2026`;
-}

@@ -87,6 +87,8 @@ export const EMPTY_VIEW: GraphView = {
   collapsed: [],
   modules: []
 };
+/** DOM event by which JupyterLab's commands reach a live widget; its detail is `{type: 'run' | 'undo' | 'redo'}`. */
+export const COMMAND_EVENT = 'qwb-command';
 export const VIEW_MIME = 'application/vnd.qworkbench.view+json';
 
 /** Return `data` as a view, or null when it is not one that this code can draw. */

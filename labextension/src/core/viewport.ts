@@ -22,6 +22,8 @@ export class Viewport {
   y = 0;
   /** Size of the pane in CSS pixels. */
   pane: Size = { width: 800, height: 480 };
+  /** Strip at the right that the minimap covers. */
+  covered = 0;
   /** Extent of the drawing. */
   content: Size = { width: 1, height: 1 };
 
@@ -46,7 +48,7 @@ export class Viewport {
   fit(): void {
     const { width, height } = this.inner();
     this.scale = Math.max(MIN_SCALE, Math.min(1, width / this.content.width, height / this.content.height));
-    this.x = (this.pane.width - this.content.width * this.scale) / 2;
+    this.x = (this.pane.width - this.covered - this.content.width * this.scale) / 2;
     this.y = (this.pane.height - this.content.height * this.scale) / 2;
   }
 
@@ -56,8 +58,9 @@ export class Viewport {
    */
   fitWidth(topX = this.content.width / 2): void {
     this.scale = Math.min(1, Math.max(0.5, this.inner().width / this.content.width));
-    const wide = this.content.width * this.scale > this.pane.width;
-    this.x = this.pane.width / 2 - (wide ? topX : this.content.width / 2) * this.scale;
+    const room = this.pane.width - this.covered;
+    const wide = this.content.width * this.scale > room;
+    this.x = room / 2 - (wide ? topX : this.content.width / 2) * this.scale;
     const slack = this.pane.height - this.content.height * this.scale;
     this.y = slack > 2 * MARGIN ? slack / 2 : MARGIN;
     this.clamp();
@@ -73,7 +76,11 @@ export class Viewport {
           : high > room - MARGIN
             ? room - MARGIN - high
             : 0;
-    this.x += nudge(box.x0 * this.scale + this.x, box.x1 * this.scale + this.x, this.pane.width);
+    this.x += nudge(
+      box.x0 * this.scale + this.x,
+      box.x1 * this.scale + this.x,
+      this.pane.width - this.covered
+    );
     this.y += nudge(box.y0 * this.scale + this.y, box.y1 * this.scale + this.y, this.pane.height);
   }
 
@@ -102,7 +109,7 @@ export class Viewport {
 
   private inner(): Size {
     return {
-      width: Math.max(1, this.pane.width - 2 * MARGIN),
+      width: Math.max(1, this.pane.width - this.covered - 2 * MARGIN),
       height: Math.max(1, this.pane.height - 2 * MARGIN)
     };
   }

@@ -1,8 +1,14 @@
-/** Palette commands: run, undo and redo on the workbench of the active notebook, by the same magics that a user types. */
+/**
+ * Palette commands: run, undo and redo on the live workbench of the active notebook.
+ *
+ * The widget listens for the event `qwb-command` on its root and sends the message itself, so nothing is executed in the
+ * kernel that the user has not typed, and the magics need not be loaded.
+ */
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { Notification, type ICommandPalette } from '@jupyterlab/apputils';
-import type { INotebookTracker } from '@jupyterlab/notebook';
+import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { COMMAND_EVENT } from '../core/types';
 
 namespace CommandIDs {
   export const run = 'qworkbench:run';
@@ -10,22 +16,9 @@ namespace CommandIDs {
   export const redo = 'qworkbench:redo';
 }
 
-/** Execute `code` in the kernel of the active notebook without leaving a trace in it; say what went wrong. */
-async function execute(tracker: INotebookTracker, code: string, trans: TranslationBundle): Promise<void> {
-  const kernel = tracker.currentWidget?.sessionContext.session?.kernel;
-  if (!kernel) {
-    Notification.warning(trans.__('This notebook has no kernel: start one and load a workbench.'));
-    return;
-  }
-  const reply = await kernel.requestExecute({
-    code,
-    silent: true,
-    store_history: false,
-    stop_on_error: false
-  }).done;
-  if (reply.content.status === 'error') {
-    Notification.error(`${code}: ${reply.content.evalue}`);
-  }
+/** The live workbench in the active cell, else the first one of the notebook. */
+function workbenchOf(panel: NotebookPanel): Element | null {
+  return panel.content.activeCell?.node.querySelector('.qwb-app') ?? panel.node.querySelector('.qwb-app');
 }
 
 export function addCommands(
@@ -35,16 +28,25 @@ export function addCommands(
   trans: TranslationBundle
 ): void {
   const table: [string, string, string][] = [
-    [CommandIDs.run, trans.__('Run the integer model'), '%qwb run'],
-    [CommandIDs.undo, trans.__('Undo the last edit'), '%qwb undo'],
-    [CommandIDs.redo, trans.__('Redo the last edit'), '%qwb redo']
+    [CommandIDs.run, 'run', trans.__('Run the integer model')],
+    [CommandIDs.undo, 'undo', trans.__('Undo the last edit')],
+    [CommandIDs.redo, 'redo', trans.__('Redo the last edit')]
   ];
-  for (const [command, label, code] of table) {
+  for (const [command, type, label] of table) {
     app.commands.addCommand(command, {
       label,
       describedBy: { args: { type: 'object', properties: {} } },
       isEnabled: () => tracker.currentWidget !== null,
-      execute: () => execute(tracker, code, trans)
+      execute: () => {
+        const workbench = tracker.currentWidget && workbenchOf(tracker.currentWidget);
+        if (workbench) {
+          workbench.dispatchEvent(new CustomEvent(COMMAND_EVENT, { detail: { type } }));
+        } else {
+          Notification.warning(
+            trans.__('There is no live workbench in this notebook: run the cell that shows one.')
+          );
+        }
+      }
     });
     palette?.addItem({ command, category: trans.__('qworkbench') });
   }

@@ -14,7 +14,11 @@ import { VIEW_MIME, asView } from '../core/types';
 import { StoredView } from './storedView';
 
 const WIDGET_MIME = 'application/vnd.jupyter.widget-view+json';
-const PATIENCE = 5000;
+/**
+ * How long to wait for the widget renderer, per attempt. One that is made before ipywidgets has given this notebook its
+ * manager waits for ever ("Loading widget..."), so the first attempts are short and a new one is made each time.
+ */
+const PATIENCE = [500, 1500, 4000];
 /** The stored picture appears when the live one is not there by then. */
 const GRACE = 350;
 
@@ -71,27 +75,41 @@ export class WorkbenchOutput extends Panel implements IRenderMime.IRenderer {
 
   /** Make the live widget; false when its model does not exist any more. */
   private async makeLive(model: IRenderMime.IMimeModel): Promise<boolean> {
-    const panel: NotebookPanel | undefined = this.options.tracker?.find(candidate =>
-      candidate.node.contains(this.node)
-    );
+    const panel = this.options.tracker?.find(candidate => candidate.node.contains(this.node));
     if (!panel) {
       return false;
     }
     await panel.sessionContext.ready;
+    for (const patience of PATIENCE) {
+      if (this.isDisposed) {
+        return false;
+      }
+      const answer = await this.attempt(panel, model, patience);
+      if (answer !== 'waiting') {
+        return answer === 'live';
+      }
+    }
+    return false;
+  }
+
+  private async attempt(
+    panel: NotebookPanel,
+    model: IRenderMime.IMimeModel,
+    patience: number
+  ): Promise<Answer> {
     const inner = panel.content.rendermime.createRenderer(WIDGET_MIME);
     this.addWidget(inner);
     inner.hide();
-    const failed = inner.renderModel(model).then(
-      () => new Promise<false>(() => undefined), // it resolves whether or not there was a model
-      () => false as const
-    );
-    const live = await Promise.race([settled(inner.node, PATIENCE), failed]);
-    if (live) {
+    const failed = new Promise<Answer>(resolve => {
+      inner.renderModel(model).catch(() => resolve('gone')); // it succeeds whether or not there is a model
+    });
+    const answer = await Promise.race([settled(inner.node, patience), failed]);
+    if (answer === 'live') {
       inner.show();
     } else {
       inner.dispose();
     }
-    return live;
+    return answer;
   }
 
   private showStored(model: IRenderMime.IMimeModel): void {
@@ -109,29 +127,26 @@ export class WorkbenchOutput extends Panel implements IRenderMime.IRenderer {
   }
 }
 
-/** Whether a widget renderer comes to show something: true once there is an element of ours, false on its error text. */
-function settled(node: HTMLElement, patience: number): Promise<boolean> {
-  const state = () =>
-    node.querySelector('.qwb-app')
-      ? true
-      : /model not found|error displaying/i.test(node.textContent)
-        ? false
-        : null;
+/** What became of a widget renderer: it shows a workbench, it says that there is no model, or neither yet. */
+type Answer = 'live' | 'gone' | 'waiting';
+
+function answerOf(node: HTMLElement): Answer {
+  if (node.querySelector('.qwb-app')) {
+    return 'live';
+  }
+  return /model not found|error displaying/i.test(node.textContent ?? '') ? 'gone' : 'waiting';
+}
+
+/** The answer as soon as there is one, or `waiting` after `patience` milliseconds. */
+function settled(node: HTMLElement, patience: number): Promise<Answer> {
   return new Promise(resolve => {
-    const finish = (live: boolean) => {
+    const finish = () => {
       observer.disconnect();
       clearTimeout(timer);
-      resolve(live);
+      resolve(answerOf(node));
     };
-    const check = () => {
-      const live = state();
-      if (live !== null) {
-        finish(live);
-      }
-    };
-    const observer = new MutationObserver(check);
-    const timer = setTimeout(() => finish(false), patience);
+    const observer = new MutationObserver(() => answerOf(node) === 'waiting' || finish());
+    const timer = setTimeout(finish, patience);
     observer.observe(node, { childList: true, subtree: true, characterData: true });
-    check();
   });
 }

@@ -6,7 +6,7 @@ import { legend } from '../core/legend';
 import type { Colouring } from '../core/nodeElement';
 import { find, findRows } from '../core/search';
 import { followTheme } from '../core/theme';
-import { EMPTY_VIEW, asView } from '../core/types';
+import { COMMAND_EVENT, EMPTY_VIEW, asView } from '../core/types';
 import { historyList } from './history';
 import { Inspector } from './inspector';
 import { NodeTable } from './nodeTable';
@@ -81,6 +81,14 @@ export class App {
       this.outputs,
       this.status.element,
       this.live
+    );
+    this.element.addEventListener(
+      COMMAND_EVENT,
+      event => {
+        const { type } = (event as CustomEvent<{ type: 'run' | 'undo' | 'redo' }>).detail;
+        send({ type });
+      },
+      { signal }
     );
     this.observe(signal);
     followTheme(this.element, signal, () => this.canvas.redraw());

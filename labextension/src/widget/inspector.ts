@@ -1,5 +1,5 @@
 /** The panel beside the graph: what the selected node is, where it runs and why, what would change that, and its numbers. */
-import { formatCosine, formatNumber, nodeText } from '../core/describe';
+import { formatCosine, formatNumber } from '../core/describe';
 import { focused, h, type Child } from '../core/dom';
 import type { GraphView, ViewNode } from '../core/types';
 import { controls, placementControl } from './controls';
@@ -79,12 +79,7 @@ export class Inspector {
   /** A graph input, a graph output or a collapsed module: known to the view, not to the workbench. */
   private box(node: ViewNode): Child[] {
     return [
-      h(
-        'header',
-        { class: 'qwb-node-head' },
-        h('h3', {}, node.id || node.label),
-        h('p', { class: 'qwb-meta' }, nodeText(node))
-      ),
+      h('header', { class: 'qwb-node-head' }, h('h3', {}, node.kind === 'module' ? node.id : node.label)),
       node.reason && h('p', { class: 'qwb-reason' }, node.reason),
       node.kind === 'module' &&
         button({ icon: 'expand', text: 'Open this module', class: 'qwb-way', key: 'expand' }, () =>
@@ -118,7 +113,12 @@ export class Inspector {
           node?.edited &&
             h('span', { class: 'qwb-tagged qwb-is-edited' }, node.inserted ? 'inserted' : 'edited')
         ),
-        panel.source && h('p', { class: 'qwb-meta' }, h('code', {}, panel.source)),
+        panel.source &&
+          h(
+            'p',
+            { class: 'qwb-meta', title: panel.source },
+            h('code', {}, panel.source.split(/[\\/]/).pop())
+          ),
         panel.unit &&
           panel.unit !== panel.name &&
           h('p', { class: 'qwb-meta' }, 'fused into ', h('code', {}, panel.unit))
@@ -126,8 +126,10 @@ export class Inspector {
       placementControl(panel, edit),
       panel.reason &&
         h('p', { class: `qwb-reason qwb-tone-${on.toLowerCase()}`, 'data-code': panel.code }, panel.reason),
+      ...(panel.notes ?? []).map(note => h('p', { class: 'qwb-note' }, note)),
       (panel.facts?.length ?? 0) > 0 &&
         h('ul', { class: 'qwb-facts' }, ...(panel.facts ?? []).map(fact => h('li', {}, fact))),
+      panel.rule && h('p', { class: 'qwb-hint' }, panel.rule),
       this.ways(panel, edit),
       controls(panel, edit),
       this.metrics(panel),
@@ -165,7 +167,7 @@ export class Inspector {
       const value = panel.metrics?.[key];
       return value === undefined || value === null
         ? []
-        : [[name, key === 'cosine' ? formatCosine(value) : formatNumber(value)]];
+        : [[name, key === 'cosine' ? formatCosine(Number(value)) : formatNumber(Number(value))]];
     });
     return rows.length > 0 && section('Against float', pairs(rows));
   }

@@ -116,7 +116,7 @@ export class NodeTable {
         )
       ),
       h('td', {}, row.dtype),
-      h('td', { class: 'qwb-number' }, formatCosine(row.cosine)),
+      h('td', { class: 'qwb-number' }, formatCosine(row.cosine, 6)),
       h('td', { class: 'qwb-number' }, formatNumber(row.l1)),
       h('td', { class: 'qwb-why', title: row.reason }, row.reason)
     );

@@ -26,7 +26,11 @@ export interface NodeDetails {
   unit: string;
   reason: string;
   code: string;
+  /** The rule that was applied, in general words. */
+  rule: string;
   facts: string[];
+  /** What was asked for and could not be had. */
+  notes: string[];
   ways: WayToChange[];
   inputs: TensorInfo[];
   outputs: TensorInfo[];
@@ -36,7 +40,7 @@ export interface NodeDetails {
   dtype: Record<Role, string | null>;
   requested: Record<Role, string | null> & { on: string | null; scale: number | null };
   allowed: Record<Role, string[]> & { on: string[]; unitconv: boolean };
-  metrics: Partial<Record<'cosine' | 'l1' | 'mse' | 'atol' | 'sqnr', number | null>>;
+  metrics: Partial<Record<'cosine' | 'l1' | 'mse' | 'atol' | 'sqnr', number | string | null>>;
 }
 
 export type Role = 'input' | 'weight' | 'output';
