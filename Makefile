@@ -20,6 +20,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py $(FRONT_END) | $(BIN)/python
+	$(BIN)/python -m pip install -q -U pip
 	$(BIN)/python -m pip install -q -e ".[dev]"
 	@touch $@
 

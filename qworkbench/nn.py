@@ -72,7 +72,7 @@ class FloatFunctional(nn.Module):
         """Return `tensors` joined along `dim`."""
         return torch.cat(list(tensors), dim)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, *_: Tensor) -> Tensor:
         """Raise: a FloatFunctional is used through its methods."""
         raise QWorkbenchError("a FloatFunctional is not called itself; use its add, sub, mul, matmul or cat")
 

@@ -8,7 +8,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from qworkbench.calibration.method import CalibrationMethod
+from qworkbench.graph.ir import Graph
 from qworkbench.numerics.arithmetic import Arithmetic
+from qworkbench.numerics.dtypes import check_scale
 from qworkbench.placement.types import DtypeRequest, Overrides
 
 
@@ -83,20 +85,29 @@ class Config:
         }
 
 
+def stub_scales(graph: Graph) -> dict[str, float]:
+    """Return the fixed scales that the model itself declares: ``QuantStub(scale=1 / 128)``."""
+    found: dict[str, float] = {}
+    for node in graph.nodes:
+        if node.op == "QuantizeLinear" and node.module_path is not None and graph.root is not None:
+            scale = getattr(graph.root.get_submodule(node.module_path), "scale", None)
+            if isinstance(scale, float):
+                found[node.name] = float(check_scale(scale, node.name))
+    return found
+
+
 def difference(before: Config, after: Config) -> list[str]:
     """Return one line per setting that differs: ``on softmax: auto -> bpu``."""
     old, new = before.as_dict(), after.as_dict()
-    lines: list[str] = []
-    for part in ("march", "calibration", "arithmetic"):
-        if old[part] != new[part]:
-            lines.append(f"{part}: {_short(old[part])} -> {_short(new[part])}")
+    whole = ("march", "calibration", "arithmetic")
+    lines = [f"{part}: {_short(old[part])} -> {_short(new[part])}" for part in whole if old[part] != new[part]]
     for part, absent in (("on", "auto"), ("scales", "calibrated"), ("dtypes", "auto")):
         for name in sorted({*old[part], *new[part]}):
             a, b = old[part].get(name), new[part].get(name)
             if a != b:
                 lines.append(f"{part} {name}: {_short(a) if a else absent} -> {_short(b) if b else absent}")
-    for sign, one, other in (("-", before, after), ("+", after, before)):
-        lines += [f"{sign} unit conv {u.where} {u.node}" for u in one.unit_convs if u not in other.unit_convs]
+    lines += [f"- unit conv {u.where} {u.node}" for u in before.unit_convs if u not in after.unit_convs]
+    lines += [f"+ unit conv {u.where} {u.node}" for u in after.unit_convs if u not in before.unit_convs]
     return lines
 
 

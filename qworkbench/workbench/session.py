@@ -8,6 +8,7 @@ work runs on a snapshot and publishes only if nothing newer has been published.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,16 @@ from qworkbench.errors import EditError, QWorkbenchError, unknown_name
 from qworkbench.graph.ir import Graph
 from qworkbench.march import get_march
 from qworkbench.placement.types import Placement
-from qworkbench.workbench.config import Config, difference
+from qworkbench.workbench.config import Config, difference, stub_scales
 from qworkbench.workbench.details import node_details
-from qworkbench.workbench.edits import Edit, FixScale, SetCalibration, check_contradictions
+from qworkbench.workbench.edits import (
+    Edit,
+    FixScale,
+    InsertUnitConv,
+    RemoveUnitConv,
+    SetCalibration,
+    check_contradictions,
+)
 from qworkbench.workbench.explain import Explanation, explain
 from qworkbench.workbench.history import Entry, History
 from qworkbench.workbench.jobs import Job, Worker
@@ -77,12 +85,13 @@ class Workbench:
         name: str | None = None,
         cache_bytes: int | None = None,
     ) -> None:
-        config = Config(march=get_march(march).name)
+        known = get_march(march).name
         from qworkbench.graph.torch_frontend import capture
 
         self._lock = RLock()
         self._example = example
         self._stages = Stages(capture(model, example, name=name))
+        config = Config(march=known, scales=stub_scales(self._stages.base))
         self._history = History(config)
         self._cache = ResultCache() if cache_bytes is None else ResultCache(cache_bytes)
         self._measured = Measured()
@@ -166,14 +175,17 @@ class Workbench:
         check_contradictions(edits)
         with self._lock:
             config = self.config
-            for edit in edits:
-                self._check_node(edit, config)
+            made: list[Edit] = []
+            for given in edits:
+                self._check_node(given, config)
+                edit = self._in_one_form(given, config)
                 config = edit.apply(config)
                 self._check_effect(edit, config)
+                made.append(edit)
             placement = self._stages.placement(config)
             if self._stages.statistics is not None and config.calibration != self.config.calibration:
                 self._stages.plan(config)
-            self._history.push(edits, config)
+            self._history.push(tuple(made), config)
         self._publish("edited", None)
         return placement
 
@@ -186,10 +198,24 @@ class Workbench:
         if name not in graph.nodes and not (isinstance(edit, FixScale) and name in graph.inputs):
             raise unknown_name("node", name, (*known, *graph.inputs) if isinstance(edit, FixScale) else known)
 
+    def _in_one_form(self, edit: Edit, config: Config) -> Edit:
+        """Leave the slot out where a node has one data input only, so that one place has one name."""
+        if isinstance(edit, (InsertUnitConv, RemoveUnitConv)) and edit.where == "before" and edit.slot is not None:
+            graph = self._stages.graph(config)
+            node = graph.nodes[edit.node]
+            slots = [slot for slot, value in enumerate(node.inputs) if graph.is_activation(value)]
+            if slots == [edit.slot]:
+                return replace(edit, slot=None)
+        return edit
+
     def _check_effect(self, edit: Edit, config: Config) -> None:
         """Refuse a fixed scale that has no quantized tensor to act on."""
         placement = self._stages.placement(config)
-        if not isinstance(edit, FixScale) or any(group.fixed_by == edit.node for group in placement.groups):
+        if not isinstance(edit, FixScale):
+            return
+        known = edit.node in placement.nodes and placement[edit.node].on != "NONE"
+        group = placement.group(placement.unit_of(edit.node).outputs[0] if known else edit.node)
+        if group is not None and group.fixed_scale is not None:
             return
         where = placement[edit.node].dtype if edit.node in placement.nodes else "float32"
         why = "leaves the BPU as int32" if where == "int32" else "is float there: it runs on the CPU"
