@@ -96,6 +96,7 @@ class Workbench:
         self._cache = ResultCache() if cache_bytes is None else ResultCache(cache_bytes)
         self._measured = Measured()
         self._last: Run | None = None
+        self._asked = self._published = 0
         self._worker = Worker()
         self._listeners: list[Listener] = []
         self._stages.placement(config)
@@ -150,8 +151,9 @@ class Workbench:
 
     @property
     def stale(self) -> bool:
-        """Tell whether edits were made since the newest run."""
-        return self._last is None or self._last.config != self.config
+        """Tell whether edits were made, or thresholds calibrated, since the newest run."""
+        last = self._last
+        return last is None or last.config != self.config or last.calibrated != self._stages.calibrated
 
     def edited_nodes(self) -> frozenset[str]:
         """Return the names that the user changed, inserted nodes included."""
@@ -335,11 +337,11 @@ class Workbench:
         Run
             Only what the edits reach is computed; ``before`` columns refer to the run before on the same inputs.
         """
-        return self._run(self.config, inputs, progress, lambda: False)
+        return self._run(self.config, self._ticket(), inputs, progress, lambda: False)
 
     def run_async(self, inputs: Any = None) -> Job:
         """Do the same on the worker thread; a newer call cancels this one. Listeners hear of progress and the end."""
-        config = self.config
+        config, ticket = self.config, self._ticket()
 
         def work(job: Job) -> Run:
             def progress(node: str, done: int, total: int) -> None:
@@ -347,8 +349,8 @@ class Workbench:
                 self._publish("progress", {"node": node, "done": done, "total": total})
 
             try:
-                return self._run(config, inputs, progress, lambda: job.cancelled)
-            except QWorkbenchError as error:
+                return self._run(config, ticket, inputs, progress, lambda: job.cancelled)
+            except Exception as error:
                 self._publish("cancelled" if job.cancelled else "error", str(error))
                 raise
 
@@ -359,9 +361,16 @@ class Workbench:
         """Stop the running job; tell whether there was one."""
         return self._worker.cancel()
 
+    def _ticket(self) -> int:
+        """Number the runs by when they were asked for."""
+        with self._lock:
+            self._asked += 1
+            return self._asked
+
     def _run(
         self,
         config: Config,
+        ticket: int,
         inputs: Any,
         progress: Callable[[str, int, int], None] | None,
         cancelled: Callable[[], bool],
@@ -378,13 +387,22 @@ class Workbench:
             cancelled=cancelled,
         )
         with self._lock:
-            self._last = run
-        self._publish("ran", run)
+            newest = ticket > self._published
+            if newest:
+                self._last, self._published = run, ticket
+        if newest:
+            self._publish("ran", run)
         return run
 
     def emulate(self, inputs: Any) -> Any:
         """Return the emulated outputs on `inputs` in the model's own form, without comparing anything."""
         return emulate_config(self._stages, self.config, inputs, self._cache)
+
+    def forget(self) -> None:
+        """Drop every cached result and distance; the next run computes all of it again."""
+        with self._lock:
+            self._cache.clear()
+            self._measured = Measured()
 
     # -- asking
     def why(self, name: str) -> Explanation:

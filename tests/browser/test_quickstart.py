@@ -1,0 +1,110 @@
+"""The quickstart as a user has it: run the lesson, click a node in the widget, change it, see picture and kernel change."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+
+@pytest.fixture
+def quickstart(lab, open_notebook):
+    notebook = open_notebook(lab.address("00_quickstart.ipynb"))
+    notebook.run_all(seconds=300)
+    return notebook
+
+
+def test_quickstart_runs_and_the_widget_edits_the_same_workbench(quickstart, page, shot):
+    errors = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr'], .jp-RenderedText pre")
+    assert "Error" not in " ".join(errors.all_inner_texts())
+    widget = page.locator(".qwb-app").last
+    widget.scroll_into_view_if_needed()
+    expect(widget).to_be_visible(timeout=60_000)
+
+    node = widget.locator("[data-node='softmax']")
+    expect(node).to_have_attribute("data-on", "BPU")
+    node.click()
+    inspector = widget.get_by_role("complementary", name="Selected node")
+    expect(inspector).to_contain_text("softmax")
+    shot("quickstart_selected")
+
+    journal = quickstart.run("print(len(get_ipython().run_line_magic('qwb', 'use').journal))")
+    inspector.locator("label[data-value='cpu']").first.click()
+    expect(node).to_have_attribute("data-on", "CPU", timeout=60_000)
+    expect(widget.get_by_label("Model outputs")).to_contain_text("probability")
+    state = quickstart.run(
+        "wb = get_ipython().run_line_magic('qwb', 'use')\n"
+        "print(len(wb.journal), wb.placement['softmax'].on, wb.config.on.get('softmax'), wb.stale)"
+    )
+    assert state.split() == [str(int(journal) + 1), "CPU", "cpu", "False"]
+    shot("quickstart_toggled")
+
+    quickstart.run("get_ipython().run_line_magic('qwb', 'undo')")
+    expect(node).to_have_attribute("data-on", "BPU", timeout=60_000)
+
+
+def test_keyboard_alone_reaches_a_node_and_follows_the_edges(lab, open_notebook, page, shot):
+    notebook = open_notebook(lab.notebook("keys.ipynb", [SMALL, "wb"]))
+    notebook.run_all()
+    widget = page.locator(".qwb-app").last
+    expect(widget).to_be_visible(timeout=60_000)
+    widget.locator("[data-node='conv']").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(widget.get_by_role("complementary", name="Selected node")).to_contain_text("relu")
+    page.keyboard.press("/")
+    page.keyboard.type("softmax")
+    page.keyboard.press("Enter")
+    expect(widget.get_by_role("complementary", name="Selected node")).to_contain_text("softmax")
+    assert notebook.run("print(len(get_ipython().user_ns['wb'].journal))").strip() == "0"
+
+
+def test_a_wrong_scale_is_one_line_under_the_widget_and_loses_nothing(lab, open_notebook, page):
+    notebook = open_notebook(lab.notebook("errors.ipynb", [SMALL, "wb"]))
+    notebook.run_all()
+    widget = page.locator(".qwb-app").last
+    expect(widget).to_be_visible(timeout=60_000)
+    notebook.run("from qworkbench.widgets import widget_of\nw = widget_of(wb)\nw.selected = 'conv'")
+    field = widget.get_by_label("Fixed scale of the output")
+    expect(field).to_be_visible(timeout=30_000)
+    field.fill("-1")
+    field.press("Enter")
+    expect(widget).to_contain_text("must be > 0", timeout=30_000)
+    assert notebook.run("print(len(wb.journal), dict(wb.config.scales))").strip() == "0 {}"
+
+
+def test_a_saved_notebook_shows_its_picture_without_a_kernel(lab, open_notebook, page, shot):
+    notebook = open_notebook(lab.notebook("saved.ipynb", [SMALL, "%qwb graph"]))
+    notebook.run_all()
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    page.goto("about:blank")
+    open_notebook(lab.address("saved.ipynb"))
+    output = page.locator(".jp-OutputArea-output").last
+    expect(output.locator("[data-node='softmax'], svg, img").first).to_be_visible(timeout=30_000)
+    shot("saved_notebook")
+
+
+SMALL = """
+import torch
+from torch import nn
+import qworkbench as q
+%load_ext qworkbench
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3, padding=1)
+        self.relu = nn.ReLU()
+        self.head = nn.Conv2d(8, 4, 1)
+        self.softmax = nn.Softmax(dim=1)
+
+    def forward(self, x):
+        return self.softmax(self.head(self.relu(self.conv(x))))
+
+torch.manual_seed(0)
+model = Net().eval()
+x, images = torch.rand(1, 1, 8, 8), torch.rand(8, 1, 8, 8)
+wb = q.Workbench(model, x, calibration=images)
+get_ipython().user_ns["wb"] = wb
+run = %qwb use wb
+"""
