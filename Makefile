@@ -7,8 +7,6 @@ BIN    := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# a second try, since one stuttering answer of a package index ends a whole resolution
-INSTALL := $(BIN)/python -m pip install -q -e ".[dev]"
 FRONT_END := $(shell find labextension/src labextension/style labextension/schema labextension/package.json \
                labextension/yarn.lock labextension/tsconfig.json labextension/esbuild.widget.mjs 2>/dev/null)
 
@@ -23,7 +21,7 @@ $(BIN)/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py $(FRONT_END) | $(BIN)/python
 	$(BIN)/python -m pip install -q -U pip
-	$(INSTALL) || $(INSTALL)
+	$(BIN)/python -m pip install -q -e ".[dev]"
 	@touch $@
 
 demo: $(VENV)/.installed
