@@ -55,17 +55,39 @@ class CalibrationMethod:
 
 
 @dataclass(frozen=True)
+class SavedThresholds:
+    """Thresholds that were read off by one `method`: per tensor, and per channel (float32) where it asks for that."""
+
+    method: CalibrationMethod
+    tensors: Mapping[str, float]
+    channels: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
 class Statistics:
     """What calibration learned: a sketch per value, and how many samples it saw.
 
-    ``saved`` holds thresholds read from a file, for which no sketch exists; they answer only for the method they were
+    ``saved`` holds thresholds read from a file, for which no sketch exists; they answer only for the methods they were
     saved with.
     """
 
     sketches: Mapping[str, Sketch]
     samples: int
-    saved: Mapping[str, float] | None = None
-    saved_method: CalibrationMethod | None = None
+    saved: tuple[SavedThresholds, ...] = ()
+
+    def check(self, method: CalibrationMethod) -> None:
+        """Raise CalibrationError when `method` needs more than was learned."""
+        if self.sketches:
+            coarse = all(sketch.channel_counts is None for sketch in self.sketches.values())
+            if method.per_channel and method.fraction < 1.0 and coarse:
+                raise CalibrationError(
+                    f"{method.describe()!r} needs a histogram per channel; calibrate with data and per_channel=True"
+                )
+        elif self._saved(method) is None:
+            known = " and ".join(repr(entry.method.describe()) for entry in self.saved) or "no method"
+            raise CalibrationError(
+                f"the saved thresholds are of {known}; calibrate with data to use {method.describe()!r}"
+            )
 
     def threshold(self, value: str, method: CalibrationMethod) -> float:
         """Return the per-tensor threshold of `value`.
@@ -73,25 +95,49 @@ class Statistics:
         Raises
         ------
         CalibrationError
-            When the value was never observed, or only saved thresholds of another method exist.
+            When the value was never observed or becomes infinite, or only thresholds of another method were saved.
         """
         sketch = self.sketches.get(value)
         if sketch is not None:
-            return sketch.percentile(method.fraction)
-        if self.saved is not None and value in self.saved:
-            if self.saved_method is not None and self.saved_method.fraction != method.fraction:
+            if not sketch.finite:
                 raise CalibrationError(
-                    f"the saved thresholds are of {self.saved_method.describe()!r}; calibrate with data to use "
-                    f"{method.describe()!r}"
+                    f"{value!r} becomes infinite on the calibration data, so it has no threshold; send the ops that "
+                    "make and read it to the CPU, or clamp it in the model"
                 )
-            return self.saved[value]
+            return sketch.percentile(method.fraction)
+        if not self.sketches and self.saved:
+            self.check(method)
+            saved = self._saved(method)
+            if saved is not None and value in saved.tensors:
+                return saved.tensors[value]
         raise CalibrationError(f"no calibration data for {value!r}; call calibrate with a calibration set")
 
     def channel_thresholds(self, value: str, method: CalibrationMethod) -> np.ndarray | None:
         """Return per-channel thresholds of `value` (float32), or None where only per-tensor ones are known."""
         sketch = self.sketches.get(value)
-        if sketch is None or sketch.channel_max is None:
+        if sketch is None:
+            saved = self._saved(method)
+            return None if saved is None else saved.channels.get(value)
+        if sketch.channel_max is None or not sketch.finite:
             return None
         if method.fraction < 1.0 and sketch.channel_counts is None:
             return None
         return sketch.channel_percentile(method.fraction)
+
+    def _saved(self, method: CalibrationMethod) -> SavedThresholds | None:
+        fits = (
+            entry
+            for entry in self.saved
+            if entry.method.fraction == method.fraction and (entry.method.per_channel or not method.per_channel)
+        )
+        return next(fits, None)
+
+    def thresholds(self, method: CalibrationMethod) -> SavedThresholds:
+        """Return every threshold by `method`; values that become infinite have none."""
+        finite = [name for name, sketch in self.sketches.items() if sketch.finite]
+        channels = {name: self.channel_thresholds(name, method) for name in finite if method.per_channel}
+        return SavedThresholds(
+            method,
+            {name: self.threshold(name, method) for name in finite},
+            {name: array for name, array in channels.items() if array is not None},
+        )

@@ -49,7 +49,8 @@ def collect(
     Raises
     ------
     CalibrationError
-        Empty set, wrong shape, NaN or infinite values (with the batch's number).
+        Empty set, wrong shape, NaN or infinite values (with the batch's number), an activation that becomes NaN. One
+        that becomes infinite (a mask in front of a Softmax) only has no threshold.
     Cancelled
     """
     import torch
@@ -93,10 +94,8 @@ def collect(
     if count == 0 or samples == 0:
         raise CalibrationError("the calibration set is empty; give at least one sample (10 to 100 are usual)")
     for name, sketch in sketches.items():
-        if not sketch.finite:
-            raise CalibrationError(
-                f"{name!r} becomes NaN or infinite on the calibration data; compare with the float model first"
-            )
+        if sketch.has_nan:
+            raise CalibrationError(f"{name!r} becomes NaN on the calibration data; repair the model or the data first")
     return Statistics(sketches, samples)
 
 
@@ -112,6 +111,8 @@ def batches_of(data: Any, *, batch_size: int = 32) -> Iterable[Any]:
     if data is None:
         raise CalibrationError("no calibration data; pass an array of samples or an iterable of batches")
     if isinstance(data, (np.ndarray, torch.Tensor)):
+        if data.ndim == 0:
+            raise CalibrationError("calibration data must have a batch axis, got a single number")
         return _Chunks(data, batch_size)
     if isinstance(data, (str, bytes, int, float)) or not hasattr(data, "__iter__"):
         raise CalibrationError(
@@ -130,7 +131,7 @@ class _Chunks:
         self._data, self._size = data, size
 
     def __len__(self) -> int:
-        return -(-len(self._data) // self._size) if getattr(self._data, "ndim", 1) else 0
+        return (len(self._data) + self._size - 1) // self._size
 
     def __iter__(self) -> Iterator[Any]:
         for start in range(0, len(self._data), self._size):

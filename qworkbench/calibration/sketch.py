@@ -57,6 +57,11 @@ class Sketch:
         """Tell whether every element seen was finite."""
         return not self.counts[_INFINITY_BIN:].any()
 
+    @property
+    def has_nan(self) -> bool:
+        """Tell whether an element seen was NaN."""
+        return bool(self.counts[_INFINITY_BIN + 1 :].any())
+
     def update(self, values: np.ndarray, *, channels: bool = False) -> None:
         """Add a batch.
 

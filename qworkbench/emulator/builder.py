@@ -13,7 +13,7 @@ import numpy as np
 
 from qworkbench.emulator.fingerprint import Packed, Uncounted, digest
 from qworkbench.emulator.plan import Plan, Quantity, Step
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph, Node, Sym
 from qworkbench.numerics.arithmetic import Arithmetic, Requantize
 from qworkbench.numerics.dtypes import QMAX, QMIN, scale_from_threshold
 from qworkbench.placement.types import Placement, ScaleGroup, Unit
@@ -186,6 +186,9 @@ class PlanBuilder:
 
     def real(self, value: str) -> str:
         """Return the key of the float form of canonical `value`, dequantizing it here if it is codes so far."""
+        if value not in self._floats and not self.graph.is_activation(value):
+            array = np.array(self.graph.tensor(value).detach().numpy())
+            self._floats[value] = self.add(f"{value}.constant", value, "constant", (), (value,), codes=array)
         if value not in self._floats:
             key = self._codes[value]
             quantity = self.quantities[key]
@@ -261,7 +264,15 @@ class PlanBuilder:
                 source = self.placement.canonical[node.output]
                 results[node.name] = self._codes.get(source) or self._floats[source]
         outputs = tuple(self.real(self.placement.canonical[value]) for value in self.graph.outputs)
-        return Plan(tuple(self.steps), self.quantities, results, outputs, self.weights)
+        axes = (
+            (name, axis, dim.factor)
+            for name in self.graph.inputs
+            for axis, dim in enumerate(self.graph.values[name].shape)
+            if isinstance(dim, Sym)
+        )
+        return Plan(
+            tuple(self.steps), self.quantities, results, outputs, self.weights, next(axes, None), self.graph.batch
+        )
 
 
 def build_plan(

@@ -41,6 +41,7 @@ class ResultCache:
         self.max_bytes = max_bytes
         self._held: OrderedDict[bytes, StepResult] = OrderedDict()
         self._bytes = 0
+        self._overflow: dict[bytes, int] = {}
         self._lock = Lock()
 
     def get(self, fingerprint: bytes) -> StepResult | None:
@@ -55,6 +56,8 @@ class ResultCache:
         """Keep `result`; the arrays become read-only, since others will share them."""
         for array in result.outputs:
             array.flags.writeable = False
+        if result.overflow:
+            self._overflow[fingerprint] = result.overflow
         if result.nbytes > self.max_bytes:
             return
         with self._lock:
@@ -67,10 +70,15 @@ class ResultCache:
                 _, dropped = self._held.popitem(last=False)
                 self._bytes -= dropped.nbytes
 
+    def overflow(self, fingerprint: bytes) -> int:
+        """Return how many accumulators overflowed in this step; the count outlives the arrays."""
+        return self._overflow.get(fingerprint, 0)
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
             self._held.clear()
+            self._overflow.clear()
             self._bytes = 0
 
     @property

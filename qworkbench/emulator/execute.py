@@ -31,7 +31,7 @@ class Execution:
     computed : tuple of str
         Names of the steps that ran, in order; all others came from the cache.
     overflow : dict of str to int
-        Units whose int32 accumulator overflowed, with the number of elements.
+        Units whose int32 accumulator overflowed, now or when it was computed, with the number of elements.
     """
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
@@ -42,8 +42,11 @@ class Execution:
 def fingerprints(plan: Plan, feeds: Mapping[str, np.ndarray]) -> dict[str, bytes]:
     """Return the fingerprint of every key of `plan` on these `feeds`."""
     found = {name: digest("feed", array) for name, array in feeds.items()}
+    batch = plan.batch_of(feeds)
     for step in plan.steps:
-        whole = digest(step.digest, *(found[key] for key in step.inputs))
+        # a float kernel may follow the batch without reading a feed: a class token expanded to every sample
+        follows = (batch,) if step.kind == "torch" else ()
+        whole = digest(step.digest, *follows, *(found[key] for key in step.inputs))
         for slot, key in enumerate(step.outputs):
             found[key] = whole if slot == 0 else digest(whole, slot)
     return found
@@ -67,7 +70,7 @@ def execute(
     ----------
     plan : Plan
     feeds : Mapping of str to numpy.ndarray
-        Model inputs by name; the first axis of the first one is the batch.
+        Model inputs by name.
     wanted : collection of str
     cache : ResultCache
         Read and filled.
@@ -92,7 +95,7 @@ def execute(
         import qworkbench.emulator.kernels as ops
     else:
         ops = backend
-    batch = next(iter(feeds.values())).shape[0] if feeds else 1
+    batch = plan.batch_of(feeds)
     result = Execution()
     wanted_left = set(wanted)
     todo, held = _schedule(plan, wanted_left, prints, cache)
@@ -100,8 +103,6 @@ def execute(
     readers = Counter(key for step in todo for key in set(step.inputs))
 
     def deliver(step: Step, outcome: StepResult) -> None:
-        if outcome.overflow:
-            result.overflow[step.unit] = outcome.overflow
         for key, array in zip(step.outputs, outcome.outputs, strict=True):
             if readers[key]:
                 live[key] = array
@@ -141,6 +142,10 @@ def execute(
         if on_step is not None:
             on_step(step, done, len(todo))
     result.computed = tuple(computed)
+    for step in plan.steps:
+        overflow = cache.overflow(prints[step.outputs[0]])
+        if overflow:
+            result.overflow[step.unit] = overflow
     return result
 
 

@@ -77,6 +77,10 @@ class Plan:
         Float (or index) keys of the model's outputs.
     weights : Mapping of str to Quantity
         Unit -> dtype and per-channel scale of its weight.
+    batch_axis : (str, int, int) or None
+        Input, axis and factor that tell the batch size; None where no shape follows the batch.
+    batch : int
+        Batch size of the example.
     """
 
     steps: tuple[Step, ...]
@@ -84,7 +88,16 @@ class Plan:
     results: Mapping[str, str]
     outputs: tuple[str, ...]
     weights: Mapping[str, Quantity] = field(default_factory=dict)
+    batch_axis: tuple[str, int, int] | None = None
+    batch: int = 1
 
     def __post_init__(self) -> None:
         for name in ("quantities", "results", "weights"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def batch_of(self, feeds: Mapping[str, np.ndarray]) -> int:
+        """Return the batch size of `feeds`."""
+        if self.batch_axis is None:
+            return self.batch
+        name, axis, factor = self.batch_axis
+        return int(feeds[name].shape[axis]) // factor

@@ -15,6 +15,7 @@ from qworkbench.emulator.cache import StepResult
 from qworkbench.emulator.plan import Step
 from qworkbench.errors import EmulationError
 from qworkbench.numerics.arithmetic import Residual
+from qworkbench.numerics.reference.accumulate import RESIDUAL_LIMIT
 
 WIRED = "wired"  # operand of a torch step that comes from the plan, not from the model's constants
 
@@ -26,8 +27,8 @@ def run_step(step: Step, inputs: Arrays, batch: int, ops: Any) -> StepResult:
     """Run one step; errors name it."""
     try:
         return STEPS[step.kind](ops, step.params, inputs, batch)
-    except EmulationError:
-        raise
+    except EmulationError as error:
+        raise EmulationError(f"{step.name!r}: {error}") from error
     except (ValueError, RuntimeError, IndexError, TypeError) as error:
         raise EmulationError(f"{step.name!r} ({step.kind}) failed: {error}") from error
 
@@ -64,6 +65,27 @@ def _conv(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
     run = ops.conv_transpose2d if p["transposed"] else ops.conv2d
     y, overflow = run(x[0], p["weight"].array, p["bias"], p["geometry"], p["requantize"], _residual(p, x))
     return _one(y, overflow)
+
+
+def _conv3d(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
+    """Convolve over D, H and W; float64 holds every partial sum of codes exactly, so no kernel of its own is needed."""
+    import torch
+
+    begin_d, begin_h, begin_w, end_d, end_h, end_w = p["pads"]
+    codes = torch.nn.functional.pad(
+        torch.from_numpy(x[0].astype(np.float64)), (begin_w, end_w, begin_h, end_h, begin_d, end_d)
+    )
+    weight = torch.from_numpy(p["weight"].array.astype(np.float64))
+    sums = torch.nn.functional.conv3d(codes, weight, None, p["strides"], 0, p["dilations"], p["group"])
+    acc = sums.numpy().astype(np.int64)
+    if p["bias"] is not None:
+        acc += p["bias"].astype(np.int64)[:, None, None, None]
+    if p["residual"] is not None:
+        entering = np.rint(x[1].astype(np.float64) * p["residual"].reshape(-1, 1, 1, 1))
+        acc += np.clip(entering, -RESIDUAL_LIMIT, RESIDUAL_LIMIT).astype(np.int64)
+    wrapped = acc.astype(np.int32)
+    overflow = int(np.count_nonzero(wrapped != acc))
+    return _one(wrapped if p["requantize"] is None else ops.requantize(wrapped, p["requantize"], 1), overflow)
 
 
 def _gemm(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
@@ -135,6 +157,10 @@ def _argument(name: str) -> Run:
     return run
 
 
+def _compare(_: Any, p: Mapping[str, Any], x: Arrays, __: int) -> StepResult:
+    return _one(getattr(np, p["how"])(x[0], x[1]))
+
+
 def _concat(_: Any, p: Mapping[str, Any], x: Arrays, __: int) -> StepResult:
     return _one(np.concatenate(list(x), axis=p["axis"]))
 
@@ -160,6 +186,7 @@ STEPS: Mapping[str, Run] = {
     "dequantize": _dequantize,
     "requantize": _requantize,
     "conv": _conv,
+    "conv3d": _conv3d,
     "gemm": _gemm,
     "matmul": _matmul,
     "add": _sum("add"),
@@ -179,6 +206,7 @@ STEPS: Mapping[str, Run] = {
     "reduce_min": _reduce("reduce_min"),
     "argmax": _argument("argmax"),
     "argmin": _argument("argmin"),
+    "compare": _compare,
     "concat": _concat,
     "constant": _constant,
     "torch": _torch,

@@ -43,9 +43,9 @@ def check_scale(scale: float, owner: str) -> np.float32:
     """Return `scale` as float32, or raise if it cannot be a scale."""
     try:
         number = float(scale)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise EditError(f"scale of {owner!r} must be a number, got {scale!r}") from None
-    if not math.isfinite(number) or number <= 0 or not np.isfinite(np.float32(number)) or np.float32(number) <= 0:
+    if not 0 < number <= float(np.finfo(np.float32).max) or np.float32(number) <= 0:
         raise EditError(
             f"scale of {owner!r} must be > 0 and finite, got {number}; a fixed scale is |threshold| / 127 (int8)"
         )

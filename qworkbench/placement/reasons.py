@@ -189,7 +189,11 @@ def _behind(context: Context, unit: Unit) -> tuple[Fact, ...]:
 def _checked(context: Context, unit: Unit) -> tuple[Fact, ...]:
     """Return what the march could not decide, so that nothing is assumed silently."""
     results = context.supports[unit.anchor].results
-    return tuple(Fact(f"not known, assumed fine: {r.rule}") for r in results if not r.known)
+    inner = (Fact("its inner integer arithmetic is not public: in and out are quantized, the gates are float"),)
+    return (
+        *(Fact(f"not known, assumed fine: {r.rule}") for r in results if not r.known),
+        *(inner if unit.op == "LSTM" else ()),
+    )
 
 
 def _to_cpu(name: str) -> Way:

@@ -1,7 +1,8 @@
 """Rule 6: which tensors share a scale, whose threshold it is, and where a Requantize is needed.
 
 Passive ops that move integers keep input scale = output scale and form same-scale groups. A group takes the threshold
-of the active ops that read it; without one, the scale of the Concat it flows into; without that, its own. A Concat
+of the active ops that read it; without one, the scale of the Concat it flows into; without that, that of its first
+tensor, which is the input that run_on_bpu promises to a passive op. A Concat
 brings every input to the scale of its output: directly where nothing else fixed the input's scale, by a Requantize on
 that edge otherwise. Inferred from the vendor tool's printed tables, where every row obeys it; where a tensor flows into
 several Concats the nearest decides (it is also the one with the largest threshold in every printed case).
@@ -168,5 +169,5 @@ def _resolve(
             target = groups[nearest]
             groups[index] = replace(target, values=tuple(draft.values), dtype=dtype)
         else:
-            groups[index] = ScaleGroup(tuple(draft.values), (draft.values[-1],), dtype)
+            groups[index] = ScaleGroup(tuple(draft.values), (draft.values[0],), dtype)
     return [groups[index] for index in range(len(drafts))]

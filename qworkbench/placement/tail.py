@@ -46,7 +46,7 @@ def emits_int32(context: Context, op: str) -> bool:
 
 
 def _kept_by_user(context: Context, unit: Unit) -> bool:
-    """A run_on_bpu of what would be cut, or an output dtype or scale of the unit, keeps it on the BPU."""
+    """Tell whether run_on_bpu of what would be cut, or a dtype or scale of the unit, keeps it on the BPU."""
     overrides = context.overrides
     cut = {name for name in (unit.add, unit.activation) if name is not None} or {unit.name}
     if any(overrides.on.get(name) == "bpu" for name in cut):

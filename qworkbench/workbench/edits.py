@@ -18,10 +18,33 @@ from qworkbench.numerics.dtypes import ALIASES, check_scale
 from qworkbench.placement.types import DtypeRequest
 from qworkbench.workbench.config import Config, UnitConv
 
+# what a field may hold, by its annotation, and how to say it
+_KINDS_OF_VALUE: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "text"),
+    "str | None": ((str, type(None)), "text"),
+    "int | None": ((int, type(None)), "a whole number"),
+    "float": ((int, float), "a number"),
+    "bool": ((bool,), "True or False"),
+}
+
 
 @dataclass(frozen=True)
 class Edit:
-    """Base of every edit."""
+    """Base of every edit; a NumPy or torch number in a field becomes a Python number, which files and code can hold."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+                object.__setattr__(self, field.name, value.item())
+
+    def check(self) -> None:
+        """Raise EditError when a field holds a value of the wrong type."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            types, wanted = _KINDS_OF_VALUE[str(field.type)]
+            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+                raise EditError(f"{type(self).__name__}: {field.name} must be {wanted}, got {value!r}")
 
     def apply(self, config: Config) -> Config:
         """Return the configuration after this edit.
@@ -97,6 +120,8 @@ class InsertUnitConv(Edit):
         """See :meth:`Edit.apply`."""
         if self.where not in ("before", "after"):
             raise unknown_name("side", self.where, ("before", "after"))
+        if self.where == "after" and self.slot is not None:
+            raise EditError(f"slot picks an input, and a unit conv after {self.node!r} has none to pick; leave it out")
         if (self.node, self.where, self.slot) in [u.place for u in config.unit_convs]:
             raise EditError(f"{self.node!r} already has a unit conv {self.where} it; undo or remove that one first")
         index = max((u.index for u in config.unit_convs), default=-1) + 1
@@ -120,8 +145,16 @@ class RemoveUnitConv(Edit):
         """See :meth:`Edit.apply`."""
         kept = tuple(u for u in config.unit_convs if u.place != (self.node, self.where, self.slot))
         if len(kept) == len(config.unit_convs):
-            raise EditError(f"there is no unit conv {self.where} {self.node!r} to remove")
-        return replace(config, unit_convs=kept)
+            places = ", ".join(f"{u.where} {u.node!r}" for u in config.unit_convs) or "nowhere"
+            raise EditError(f"there is no unit conv {self.where} {self.node!r} to remove; there are some {places}")
+        gone = {f"_unitconv_{u.index}" for u in config.unit_convs if u not in kept}
+        return replace(
+            config,
+            unit_convs=kept,
+            on={name: wish for name, wish in config.on.items() if name not in gone},
+            scales={name: wish for name, wish in config.scales.items() if name not in gone},
+            dtypes={name: wish for name, wish in config.dtypes.items() if name not in gone},
+        )
 
     def describe(self) -> str:
         """See :meth:`Edit.describe`."""
@@ -134,6 +167,13 @@ class FixScale(Edit):
 
     node: str
     scale: float
+
+    def check(self) -> None:
+        """See :meth:`Edit.check`."""
+        scale: Any = self.scale
+        if not isinstance(scale, (int, float)) or isinstance(scale, bool):
+            raise EditError(f"scale of {self.node!r} must be a number, got {self.scale!r}; e.g. 1 / 128")
+        super().check()
 
     def apply(self, config: Config) -> Config:
         """See :meth:`Edit.apply`."""
@@ -264,6 +304,8 @@ class SetArithmetic(Edit):
     def apply(self, config: Config) -> Config:
         """See :meth:`Edit.apply`."""
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        if not given:
+            raise EditError(f"SetArithmetic changes nothing; give one of {', '.join(f.name for f in fields(self))}")
         known: Mapping[str, Sequence[Any]] = {
             "rounding": tuple(ROUNDING_CODES),
             "multiplier_int8": tuple(MULTIPLIER_CODES),
@@ -280,6 +322,11 @@ class SetArithmetic(Edit):
         """See :meth:`Edit.describe`."""
         given = [f"{f.name} {getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) is not None]
         return f"arithmetic: {', '.join(given)}"
+
+    def targets(self) -> tuple[tuple[str, Any], ...]:
+        """See :meth:`Edit.targets`."""
+        given = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return tuple((name, value) for name, value in given if value is not None)
 
 
 KINDS: Mapping[str, type[Edit]] = {
@@ -313,18 +360,15 @@ def edit_from_dict(data: Mapping[str, Any]) -> Edit:
         raise unknown_name("edit", str(data.get("kind")), KINDS)
     given = {k: v for k, v in data.items() if k != "kind"}
     allowed = {f.name: f for f in fields(kind)}
-    for name, value in given.items():
+    for name in given:
         if name not in allowed:
             raise unknown_name(f"field of {kind.__name__}", name, allowed)
-        if not isinstance(value, (str, int, float, bool, type(None))):
-            raise EditError(f"{kind.__name__}.{name} must be a plain value, got {type(value).__name__}")
     missing = [name for name, f in allowed.items() if f.default is MISSING and name not in given]
     if missing:
         raise EditError(f"{kind.__name__} lacks {', '.join(missing)}")
-    for name in ("node", "where", "on", "march", "method"):
-        if name in given and not isinstance(given[name], str):
-            raise EditError(f"{kind.__name__}.{name} must be text, got {given[name]!r}")
-    return kind(**given)
+    edit = kind(**given)
+    edit.check()
+    return edit
 
 
 def check_contradictions(edits: Sequence[Edit]) -> None:
@@ -333,6 +377,7 @@ def check_contradictions(edits: Sequence[Edit]) -> None:
     for edit in edits:
         if not isinstance(edit, Edit):
             raise EditError(f"edit() takes edits such as SetPlacement('softmax', 'bpu'), got {type(edit).__name__}")
+        edit.check()
         for setting, value in edit.targets():
             if setting in wanted and wanted[setting][0] != value:
                 first = wanted[setting][0]

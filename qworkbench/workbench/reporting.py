@@ -64,10 +64,11 @@ def environment() -> dict[str, str]:
 
 def write_report(workbench: Workbench, path: Path) -> Path:
     """Write the report to `path`."""
-    scratch = path.with_name(path.name + ".part")
+    scratch = path.parent / f"{path.name}.part"
     try:
         scratch.write_text(report_html(report_data(workbench)), encoding="utf-8")
         scratch.replace(path)
     except OSError as error:
+        scratch.unlink(missing_ok=True)
         raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
     return path

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,12 @@ class Run:
     overflow : dict of str to int
         Units whose accumulator left the int32 range, with the number of elements.
     config : Config
+    inputs : bytes
+        Digest of the sample.
+    metrics : Mapping of str to Metrics
+        By node.
+    calibrated : int
+        Which calibration it ran with.
     """
 
     outputs: dict[str, np.ndarray]
@@ -65,6 +72,7 @@ class Run:
     config: Config
     inputs: bytes = b""
     metrics: Mapping[str, Metrics] = field(default_factory=dict)
+    calibrated: int = 0
 
     def __repr__(self) -> str:
         worst = self.table["cosine"].min() if len(self.table) else float("nan")
@@ -84,19 +92,26 @@ class Measured:
 
     keep: int = 2
     references: dict[bytes, dict[str, np.ndarray]] = field(default_factory=dict)
-    metrics: dict[tuple[bytes, bytes, str], Metrics] = field(default_factory=dict)
+    metrics: dict[tuple[bytes, bytes, str, bytes], Metrics] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
 
     def reference(self, graph: Graph, feeds: Mapping[str, Any], key: bytes) -> dict[str, np.ndarray]:
         """Return every float activation of the captured model on `feeds`."""
-        found = self.references.pop(key, None)
-        if found is None:
-            found = {name: tensor.detach().numpy() for name, tensor in run_float(graph, feeds).items()}
-        self.references[key] = found
-        while len(self.references) > self.keep:
-            dropped = next(iter(self.references))
-            del self.references[dropped]
-            self.metrics = {k: m for k, m in self.metrics.items() if k[0] != dropped}
-        return found
+        with self.lock:
+            found = self.references.pop(key, None)
+            if found is None:
+                found = {name: tensor.detach().numpy() for name, tensor in run_float(graph, feeds).items()}
+            self.references[key] = found
+            while len(self.references) > self.keep:
+                dropped = next(iter(self.references))
+                del self.references[dropped]
+                self.metrics = {k: m for k, m in self.metrics.items() if k[0] != dropped}
+            return found
+
+    def put(self, key: tuple[bytes, bytes, str, bytes], metrics: Metrics) -> None:
+        """Remember the distance of (inputs, codes, float value, scale)."""
+        with self.lock:
+            self.metrics[key] = metrics
 
 
 def run_config(
@@ -118,6 +133,7 @@ def run_config(
         No calibration yet, or a sample that does not fit the model's inputs.
     Cancelled
     """
+    calibrated = stages.calibrated
     graph, placement, plan = stages.graph(config), stages.placement(config), stages.plan(config)
     feeds = feeds_of(stages.base, sample)
     inputs = digest([(name, tensor) for name, tensor in feeds.items()])
@@ -128,8 +144,10 @@ def run_config(
 
     waiting: dict[str, list[tuple[str, str]]] = {}
     found: dict[str, Metrics] = {}
+    # equal codes may stand for other numbers: a table that saturates everywhere does not tell the scale behind it
+    scales = {key: plan.quantities[key].scale.tobytes() if key in plan.quantities else b"" for key, _ in twins.values()}
     for node, (key, twin) in twins.items():
-        known = measured.metrics.get((inputs, prints[key], twin))
+        known = measured.metrics.get((inputs, prints[key], twin, scales[key]))
         if known is not None:
             found[node] = known
         else:
@@ -148,7 +166,8 @@ def run_config(
             None if quantity is None or quantity.per_channel or quantity.dtype == "int32" else float(quantity.single)
         )
         for node, twin in waiting.pop(key):
-            measured.metrics[inputs, prints[key], twin] = found[node] = compare(reference[twin], real, scale)
+            found[node] = compare(reference[twin], real, scale)
+            measured.put((inputs, prints[key], twin, scales[key]), found[node])
             if progress is not None:
                 progress(node, total - len(waiting), total)
 
@@ -158,7 +177,7 @@ def run_config(
         raise Cancelled("the run was cancelled; results are those of the last finished run")
     named = {name: outputs[key] for name, key in zip(graph.output_names, plan.outputs, strict=True)}
     at_outputs = {
-        name: compare(reference[value], named[name])
+        name: compare(reference[value] if value in reference else named[name], named[name])
         for name, value in zip(graph.output_names, stages.base.outputs, strict=True)
     }
     same = before if before is not None and before.inputs == inputs else None
@@ -175,6 +194,7 @@ def run_config(
         config=config,
         inputs=inputs,
         metrics=found,
+        calibrated=calibrated,
     )
 
 

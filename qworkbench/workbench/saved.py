@@ -9,14 +9,15 @@ from __future__ import annotations
 import base64
 import io
 import json
-import math
 import zlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qworkbench.calibration.method import CalibrationMethod, Statistics
+from qworkbench.calibration.method import CalibrationMethod, SavedThresholds, Statistics
+from qworkbench.calibration.observe import batches_of, collect
 from qworkbench.emulator.fingerprint import digest
 from qworkbench.errors import CalibrationError, FileFormatError, QWorkbenchError
 from qworkbench.graph.feeds import feeds_of
@@ -30,6 +31,7 @@ FORMAT = "qworkbench/state"
 SCHEMA = 1
 LARGEST_EXAMPLE = 4 * 1024 * 1024
 LARGEST_FILE = 256 * 1024 * 1024
+LARGEST_THRESHOLD = float(np.finfo(np.float32).max)
 
 
 def structure_fingerprint(graph: Graph) -> str:
@@ -74,7 +76,7 @@ def save(workbench: Workbench, path: Path) -> Path:
         "example": _example(base, workbench.example),
     }
     text = json.dumps(document, indent=1, allow_nan=False)
-    scratch = path.with_name(path.name + ".part")
+    scratch = path.parent / f"{path.name}.part"
     try:
         scratch.write_text(text + "\n", encoding="utf-8")
         scratch.replace(path)
@@ -88,16 +90,22 @@ def _calibration(workbench: Workbench) -> dict[str, Any] | None:
     statistics = workbench.statistics
     if statistics is None:
         return None
-    method = workbench.config.calibration
-    if statistics.saved is not None:
-        thresholds = dict(statistics.saved)
-        method = statistics.saved_method or method
-    else:
-        thresholds = {name: statistics.threshold(name, method) for name in statistics.sketches}
+    saved = statistics.saved
+    if statistics.sketches:
+        # one set for each method of the history, so that undo and redo work in the opened workbench, too
+        history = workbench.history
+        methods = dict.fromkeys((history.initial.calibration, *(e.config.calibration for e in history.entries)))
+        saved = tuple(statistics.thresholds(method) for method in methods)
     return {
-        "method": {"name": method.name, "percentile": method.percentile},
         "samples": statistics.samples,
-        "thresholds": thresholds,
+        "methods": [
+            {
+                "method": asdict(entry.method),
+                "thresholds": dict(entry.tensors),
+                "channels": {name: _pack(array) for name, array in entry.channels.items()},
+            }
+            for entry in saved
+        ],
     }
 
 
@@ -117,7 +125,7 @@ def _pack(array: np.ndarray) -> str:
 def _unpack(text: Any) -> np.ndarray:
     unzip = zlib.decompressobj()
     raw = unzip.decompress(base64.b64decode(text, validate=True), LARGEST_EXAMPLE * 2)
-    return np.asarray(np.load(io.BytesIO(raw), allow_pickle=False))
+    return np.asarray(np.lib.format.read_array(io.BytesIO(raw), allow_pickle=False))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -150,7 +158,16 @@ def open_saved(cls: type[Workbench], path: Path, model: Any, example: Any, calib
     document = read(path)
     try:
         return _rebuild(cls, document, model, example, calibration)
-    except (KeyError, TypeError, ValueError, AttributeError, zlib.error, EOFError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ArithmeticError,
+        ValueError,
+        AttributeError,
+        zlib.error,
+        MemoryError,
+        EOFError,
+    ) as error:
         detail = f"{type(error).__name__}: {error}"
         raise FileFormatError(f"{str(path)!r} is damaged: {detail}; save it again") from error
 
@@ -170,7 +187,9 @@ def _rebuild(cls: type[Workbench], document: dict[str, Any], model: Any, example
             "open it with the model it was made for"
         )
     if calibration is not None:
-        workbench.calibrate(calibration)
+        # the steps may ask for percentiles per channel, which need histograms of their own
+        wanted = any(edit.get("per_channel") for step in document["edits"] for edit in step)
+        workbench._stages.statistics = collect(base, batches_of(calibration), per_channel=wanted)
     elif weights_fingerprint(base) != document["model"]["weights"]:
         raise FileFormatError(
             "the layers match, but the weights differ from those the file was saved with, so its thresholds do not "
@@ -183,18 +202,29 @@ def _rebuild(cls: type[Workbench], document: dict[str, Any], model: Any, example
             workbench.edit(*(edit_from_dict(edit) for edit in step))
         except QWorkbenchError as error:
             raise FileFormatError(f"the file holds an edit that does not fit: {error}") from error
-    for _ in range(len(document["edits"]) - int(document["cursor"])):
+    steps, cursor = len(document["edits"]), document["cursor"]
+    if type(cursor) is not int or not 0 <= cursor <= steps:
+        raise ValueError(f"the cursor is {cursor!r}, not a number of the {steps} steps")
+    for _ in range(steps - cursor):
         workbench.undo()
     return workbench
 
 
-def _statistics(saved: dict[str, Any]) -> Statistics:
-    method = CalibrationMethod(saved["method"]["name"], float(saved["method"]["percentile"]))
-    thresholds = {str(name): float(value) for name, value in saved["thresholds"].items()}
-    broken = next((n for n, t in thresholds.items() if not math.isfinite(t) or t < 0), None)
-    if broken is not None:
-        raise FileFormatError(f"the saved threshold of {broken!r} is {thresholds[broken]}; it must be finite and >= 0")
-    return Statistics({}, int(saved["samples"]), thresholds, method)
+def _statistics(document: dict[str, Any]) -> Statistics:
+    return Statistics({}, int(document["samples"]), tuple(_thresholds(entry) for entry in document["methods"]))
+
+
+def _thresholds(entry: dict[str, Any]) -> SavedThresholds:
+    choice = entry["method"]
+    method = CalibrationMethod(choice["name"], float(choice["percentile"]), choice["per_channel"] is True)
+    tensors = {str(name): float(value) for name, value in entry["thresholds"].items()}
+    channels = {str(name): _unpack(text).astype(np.float32) for name, text in entry["channels"].items()}
+    for name, value in (*tensors.items(), *((name, array) for name, array in channels.items())):
+        if not np.all((np.asarray(value) >= 0) & (np.asarray(value) <= LARGEST_THRESHOLD)):
+            raise FileFormatError(
+                f"the saved threshold of {name!r} is {value}; it must be >= 0 and finite; calibrate again"
+            )
+    return SavedThresholds(method, tensors, channels)
 
 
 def _as_tensors(example: Any) -> Any:

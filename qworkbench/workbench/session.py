@@ -362,7 +362,7 @@ class Workbench:
         return self._worker.cancel()
 
     def _ticket(self) -> int:
-        """Number the runs by when they were asked for."""
+        """Return a number that tells which of two runs was asked for later."""
         with self._lock:
             self._asked += 1
             return self._asked

@@ -57,6 +57,11 @@ class Stages:
             self._statistics = statistics
             self._calibrated += 1
 
+    @property
+    def calibrated(self) -> int:
+        """How often statistics were replaced."""
+        return self._calibrated
+
     def graph(self, config: Config) -> Graph:
         """Return the model with the unit convs of `config`."""
         return self._stage(("graph", config.unit_convs), lambda: self._insert(config.unit_convs))
@@ -76,6 +81,7 @@ class Stages:
         """
         if self._statistics is None:
             raise CalibrationError("the workbench is not calibrated; call calibrate with samples first")
+        self._statistics.check(config.calibration)
         with self._lock:
             key = (
                 "plan",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from qworkbench.emulator.lower import accumulate, elementwise, movement, reduction, softmax, tables, windows
+from qworkbench.emulator.lower import accumulate, elementwise, movement, recurrent, reduction, softmax, tables, windows
 from qworkbench.errors import EmulationError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ BY_OP: Mapping[str, Lower] = {
     "Div": elementwise.div,
     "Min": elementwise.extremum,
     "Max": elementwise.extremum,
+    **dict.fromkeys(elementwise.COMPARISONS, elementwise.comparison),
     "PRelu": elementwise.prelu,
     "Relu": tables.clamp,
     "Clip": tables.clamp,
@@ -42,6 +43,7 @@ BY_OP: Mapping[str, Lower] = {
     "ArgMax": reduction.argument,
     "ArgMin": reduction.argument,
     "Softmax": softmax.softmax,
+    "LSTM": recurrent.recurrent,
 }
 
 

@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 
 
 def convolution(builder: PlanBuilder, unit: Unit) -> None:
-    """Lower Conv and ConvTranspose over H and W."""
+    """Lower Conv and ConvTranspose over H and W, and Conv over D, H and W."""
     node = builder.graph.nodes[unit.anchor]
     transposed = unit.op == "ConvTranspose"
     x, source = builder.codes_for(unit.inputs[0], unit)
     weight, s_w, bias = _weights(builder, unit, node, source)
     attrs = node.attrs
+    if len(attrs["kernel_shape"]) == 3:
+        window = {name: tuple(attrs[name]) for name in ("strides", "pads", "dilations")}
+        _accumulate(builder, unit, "conv3d", x, source, s_w, weight, bias, {**window, "group": attrs["group"]})
+        return
     geometry = ConvGeometry(
         kernel=tuple(attrs["kernel_shape"]),
         strides=tuple(attrs["strides"]),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qworkbench.emulator.plan import Quantity
+from qworkbench.numerics.dtypes import QMAX
 from qworkbench.numerics.tables import build_table8, build_table16
 
 if TYPE_CHECKING:
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from qworkbench.placement.types import Unit
 
 Operand = tuple[str, Quantity]
+
+COMPARISONS = {
+    "Equal": "equal",
+    "Greater": "greater",
+    "GreaterOrEqual": "greater_equal",
+    "Less": "less",
+    "LessOrEqual": "less_equal",
+}
 
 
 def operands(builder: PlanBuilder, unit: Unit) -> list[Operand]:
@@ -90,6 +99,29 @@ def extremum(builder: PlanBuilder, unit: Unit) -> None:
         name = f"{unit.name}.requantize{slot}"
         keys.append(key if same else builder.rescaled(name, unit.name, key, quantity, target)[0])
     _emit(builder, unit, "maximum" if unit.op == "Max" else "minimum", (keys[0], keys[1]), target)
+
+
+def comparison(builder: PlanBuilder, unit: Unit) -> None:
+    """Lower Equal, Greater, Less ...: both operands at the scale of the wider one, then codes are compared."""
+    node = builder.graph.nodes[unit.anchor]
+    found: dict[int, Operand] = {}
+    for slot, value in enumerate(node.inputs):
+        if value is not None and builder.graph.is_activation(value):
+            found[slot] = builder.codes_for(builder.placement.canonical[value], unit)
+    target = max((quantity for _, quantity in found.values()), key=lambda q: QMAX[q.dtype] * float(q.single))
+    keys = []
+    for slot, value in enumerate(node.inputs):
+        assert value is not None
+        if slot not in found:
+            keys.append(builder.constant_codes(value, unit, target.dtype, target)[0])
+            continue
+        key, quantity = found[slot]
+        same = quantity.dtype == target.dtype and quantity.single == target.single
+        name = f"{unit.name}.requantize{slot}"
+        keys.append(key if same else builder.rescaled(name, unit.name, key, quantity, target)[0])
+    value = unit.outputs[0]
+    builder.add(unit.name, unit.name, "compare", (keys[0], keys[1]), (value,), how=COMPARISONS[unit.op])
+    builder.set_real(value, value)
 
 
 def prelu(builder: PlanBuilder, unit: Unit) -> None:

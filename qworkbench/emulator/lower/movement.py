@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qworkbench.numerics.dtypes import QMAX, QMIN
+
 if TYPE_CHECKING:
     from qworkbench.emulator.builder import PlanBuilder
+    from qworkbench.emulator.plan import Quantity
     from qworkbench.graph.ir import Node
     from qworkbench.placement.types import Unit
 
@@ -19,16 +22,17 @@ def move(builder: PlanBuilder, unit: Unit) -> None:
     x, source = builder.codes_for(unit.inputs[0], unit)
     slot = next(i for i, v in enumerate(node.inputs) if builder.graph.is_activation(v))
     keys = tuple(f"{value}@{source.dtype}" for value in unit.outputs)
-    builder.torch_step(unit.name, unit.name, _on_codes(node, float(source.single)), {slot: x}, keys)
+    builder.torch_step(unit.name, unit.name, _on_codes(node, source), {slot: x}, keys)
     for value, key in zip(unit.outputs, keys, strict=True):
         builder.set_codes(value, key, source)
 
 
-def _on_codes(node: Node, scale: float) -> Node:
+def _on_codes(node: Node, source: Quantity) -> Node:
     """Return `node` with its padding value as a code: it is a number in float."""
     if node.op != "Pad" or not node.attrs.get("value"):
         return node
-    code = int(np.clip(np.rint(node.attrs["value"] / scale), -128, 127))
+    limits = (QMIN[source.dtype], QMAX[source.dtype])
+    code = int(np.clip(np.rint(node.attrs["value"] / float(source.single)), *limits))
     return replace(node, attrs={**node.attrs, "value": code})
 
 

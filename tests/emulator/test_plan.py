@@ -1,0 +1,263 @@
+"""Whole plans: kernels against the slow reference, bit for bit, and the switches of the arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import qworkbench as q
+import qworkbench.numerics.reference as reference
+from qworkbench.calibration.method import CalibrationMethod
+from qworkbench.calibration.observe import collect
+from qworkbench.emulator.builder import build_plan
+from qworkbench.emulator.cache import ResultCache, StepResult
+from qworkbench.emulator.execute import execute
+from qworkbench.errors import CalibrationError, EmulationError
+from qworkbench.graph.feeds import feeds_of
+from qworkbench.march import get_march
+from qworkbench.numerics.arithmetic import Arithmetic
+from qworkbench.placement.place import place
+from qworkbench.placement.types import DtypeRequest, Overrides
+from qworkbench.workbench.stages import ConfiguredThresholds
+from tests.models.zoo import ZOO
+
+
+class Prepared:
+    """A captured, calibrated model; plans and runs under any wishes."""
+
+    def __init__(self, graph, example, per_channel=False):
+        self.graph = graph
+        self.statistics = collect(graph, [example], per_channel=per_channel)
+        self.feeds = {name: tensor.numpy() for name, tensor in feeds_of(graph, example).items()}
+
+    def plan(self, march="bayes-e", method=None, arithmetic=None, **wishes):
+        placement = place(self.graph, get_march(march), Overrides(**wishes))
+        thresholds = ConfiguredThresholds(self.statistics, method or CalibrationMethod(), {})
+        return build_plan(self.graph, placement, thresholds, arithmetic)
+
+    def every(self, plan, backend=None):
+        keys = {key for step in plan.steps for key in step.outputs}
+        return execute(plan, self.feeds, keys, ResultCache(), backend=backend).arrays
+
+
+def assert_backends_agree(prepared, plan):
+    fast, slow = prepared.every(plan), prepared.every(plan, reference)
+    assert fast.keys() == slow.keys()
+    for key, array in slow.items():
+        assert fast[key].dtype == array.dtype, key
+        np.testing.assert_array_equal(fast[key], array, err_msg=key)
+
+
+@pytest.fixture(scope="module")
+def zoo():
+    held = {}
+
+    def get(name):
+        if name not in held:
+            model, example = ZOO[name]()
+            held[name] = Prepared(q.capture(model, example), example)
+        return held[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_every_step_of_a_whole_model_equals_the_reference(zoo, name):
+    prepared = zoo(name)
+    assert_backends_agree(prepared, prepared.plan())
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "detector", "vit"])
+def test_every_step_with_int16_everywhere_equals_the_reference(zoo, name):
+    prepared = zoo(name)
+    wide = {n.name: DtypeRequest("int16", None, "int16") for n in prepared.graph.nodes}
+    plan = prepared.plan(dtypes=wide)
+    assert any(quantity.dtype == "int16" for quantity in plan.quantities.values())
+    assert_backends_agree(prepared, plan)
+
+
+@pytest.mark.parametrize("name", ["vit", "segmentation"])
+def test_every_step_with_softmax_on_the_bpu_equals_the_reference(zoo, name):
+    prepared = zoo(name)
+    softmaxes = [n.name for n in prepared.graph.nodes if n.op == "Softmax"]
+    plan = prepared.plan(on=dict.fromkeys(softmaxes, "bpu"))
+    assert any(step.name.endswith(".exp") for step in plan.steps)
+    assert_backends_agree(prepared, plan)
+
+
+@pytest.mark.parametrize("march", ["bernoulli2", "bayes"])
+def test_every_step_on_the_other_marches_equals_the_reference(zoo, march):
+    prepared = zoo("densenet")
+    assert_backends_agree(prepared, prepared.plan(march))
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.999])
+def test_every_step_with_thresholds_per_channel_equals_the_reference(fraction):
+    model, example = ZOO["resnet18"]()
+    prepared = Prepared(q.capture(model, example), example, per_channel=True)
+    plan = prepared.plan(method=CalibrationMethod("max-percentile", fraction, per_channel=True))
+    assert any(quantity.per_channel and quantity.dtype == "int8" for quantity in plan.quantities.values())
+    assert_backends_agree(prepared, plan)
+
+
+# -- switches ----
+@pytest.fixture(scope="module")
+def small(mixed_model, samples):
+    return Prepared(q.capture(mixed_model, samples[:1]), samples[:4])
+
+
+@pytest.mark.parametrize(
+    "arithmetic",
+    [
+        Arithmetic(rounding="half_away"),
+        Arithmetic(rounding="half_up"),
+        Arithmetic(multiplier_int8="float64"),
+        Arithmetic(multiplier_int8="fixed"),
+        Arithmetic(multiplier_int8="pow2"),
+        Arithmetic(scale_denominator=128),
+    ],
+    ids=str,
+)
+def test_every_switch_of_the_arithmetic_equals_the_reference(small, arithmetic):
+    assert_backends_agree(small, small.plan(arithmetic=arithmetic))
+
+
+def test_scale_denominator_128_divides_thresholds_by_128(small):
+    by_127, by_128 = small.plan(), small.plan(arithmetic=Arithmetic(scale_denominator=128))
+    quotient = by_128.quantities["mix@int8"].single / by_127.quantities["mix@int8"].single
+    assert quotient == pytest.approx(127 / 128, rel=1e-6)
+    threshold = small.statistics.threshold("mix", CalibrationMethod())
+    assert by_127.quantities["mix@int8"].single == np.float32(threshold / 127)
+
+
+def test_rounding_decides_exact_halves():
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(1, 1, 1, bias=False)
+            self.b = nn.Conv2d(1, 1, 1, bias=False)
+
+        def forward(self, x):
+            return self.b(self.a(x))
+
+    model = Half().eval()
+    nn.init.constant_(model.a.weight, 127.0)
+    nn.init.constant_(model.b.weight, 1.0)
+    codes = torch.arange(-8, 8, dtype=torch.float32).reshape(1, 1, 4, 4)
+    prepared = Prepared(q.capture(model, codes), codes)
+    # scale of x 1, of the weight 1, of the output 254: a code is x / 2
+    outputs = {
+        rounding: prepared.every(
+            prepared.plan(arithmetic=Arithmetic(rounding=rounding), scales={"x": 1.0, "a": 254.0})
+        )["a@int8"]
+        .ravel()
+        .tolist()  # fmt: skip
+        for rounding in ("half_even", "half_away", "half_up")
+    }
+    halves = [n / 2 for n in range(-8, 8)]
+    assert outputs["half_even"] == [int(np.rint(h)) for h in halves]
+    assert outputs["half_away"] == [int(np.sign(h) * np.floor(abs(h) + 0.5)) for h in halves]
+    assert outputs["half_up"] == [int(np.floor(h + 0.5)) for h in halves]
+
+
+def test_pow2_multiplier_rescales_by_a_power_of_two(small):
+    plan = small.plan(arithmetic=Arithmetic(multiplier_int8="pow2"))
+    got, exact = small.every(plan), small.every(small.plan())
+    assert not np.array_equal(got["mix@int8"], exact["mix@int8"])
+
+
+def test_accumulator_overflow_is_counted_and_wraps():
+    class Wide(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(600, 2, 1, bias=False)
+
+        def forward(self, x):
+            return self.conv(x)
+
+    model = Wide().eval()
+    nn.init.constant_(model.conv.weight, 1.0)
+    ones = torch.ones(1, 600, 2, 2)
+    prepared = Prepared(q.capture(model, ones), ones)
+    plan = prepared.plan(dtypes={"conv": DtypeRequest(input="int16")})
+    cache = ResultCache()
+    first = execute(plan, prepared.feeds, set(plan.outputs), cache)
+    # 600 * 32767 * 127 is above 2**31, in each of 2 * 2 * 2 accumulators
+    assert first.overflow == {"conv": 8}
+    again = execute(plan, prepared.feeds, set(plan.outputs), cache)
+    assert again.computed == ()
+    assert again.overflow == {"conv": 8}
+    assert_backends_agree(prepared, plan)
+
+
+def test_an_error_of_a_step_names_it(small):
+    plan = small.plan()
+    feeds = {"x": small.feeds["x"][:, :2]}
+    with pytest.raises(EmulationError, match="'stem'|'_generated_relu_0'"):
+        execute(plan, feeds, set(plan.outputs), ResultCache())
+
+
+def test_a_threshold_that_nobody_observed_is_named(small):
+    class Nothing:
+        def threshold(self, name):
+            raise CalibrationError(f"no calibration data for {name!r}")
+
+        def channel_thresholds(self, name):
+            return None
+
+    placement = place(small.graph, get_march("bayes-e"))
+    with pytest.raises(CalibrationError, match="'x'"):
+        build_plan(small.graph, placement, Nothing())
+
+
+# -- the cache ----
+def test_the_cache_never_holds_more_than_its_bytes_and_drops_the_oldest():
+    cache = ResultCache(1000)
+    for i in range(10):
+        cache.put(bytes([i]), StepResult((np.zeros(300, np.int8),)))
+        cache.get(b"\x00")
+        assert cache.nbytes <= 1000
+    assert cache.get(b"\x00") is not None
+    assert cache.get(b"\x01") is None
+    assert cache.get(b"\x09") is not None
+    cache.put(b"large", StepResult((np.zeros(2000, np.int8),)))
+    assert cache.get(b"large") is None
+    cache.clear()
+    assert (len(cache), cache.nbytes) == (0, 0)
+
+
+def test_putting_a_result_twice_counts_its_bytes_once():
+    cache = ResultCache(1000)
+    for _ in range(5):
+        cache.put(b"k", StepResult((np.zeros(300, np.int8),)))
+    assert cache.nbytes == 300
+
+
+def test_cached_arrays_cannot_be_changed_by_a_reader(small):
+    plan, cache = small.plan(), ResultCache()
+    key = plan.outputs[0]
+    array = execute(plan, small.feeds, {key}, cache).arrays[key]
+    with pytest.raises(ValueError, match="read-only"):
+        array[...] = 0
+
+
+@pytest.mark.parametrize("limit", [0, 500, 3000])
+def test_results_stay_right_when_the_cache_evicts(small, limit):
+    plan, cache = small.plan(), ResultCache(limit)
+    expected = small.every(plan)
+    for _ in range(3):
+        got = execute(plan, small.feeds, set(plan.outputs), cache)
+        assert cache.nbytes <= limit
+        for key in plan.outputs:
+            np.testing.assert_array_equal(got.arrays[key], expected[key])
+
+
+def test_a_recurrent_layer_on_the_bpu_says_what_is_assumed_of_it(zoo):
+    prepared = zoo("lstm")
+    placement = place(prepared.graph, get_march("bayes-e"))
+    assert placement["rnn"].on == "BPU"
+    assert any("not public" in fact.text for fact in placement["rnn"].reason.facts)
+    plan = prepared.plan()
+    assert plan.quantities["rnn:0@int8"].dtype == "int8"
