@@ -175,6 +175,14 @@ export class GraphCanvas {
       },
       signal
     );
+    svg.addEventListener(
+      'mousedown',
+      event => {
+        event.preventDefault(); // the browser would take the focus away, and with it the wheel and the keys
+        this.focus();
+      },
+      { signal }
+    );
     svg.addEventListener('click', event => this.clicked(event.target as Element), { signal });
     svg.addEventListener('dblclick', event => this.open(this.nodes.get(idAt(event.target as Element))), {
       signal

@@ -48,5 +48,5 @@ export function s<K extends keyof SVGElementTagNameMap>(
 /** The element that has the focus in the tree that holds `inside` (document or shadow root). */
 export function focused(inside: Node): Element | null {
   const root = inside.getRootNode();
-  return root instanceof Document || root instanceof ShadowRoot ? root.activeElement : null;
+  return 'activeElement' in root ? (root as Document | ShadowRoot).activeElement : null;
 }

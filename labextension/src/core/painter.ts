@@ -96,14 +96,13 @@ export class Painter {
     this.layer.append(this.frames.layer, this.edges.layer, this.nodes.layer);
   }
 
-  /** Take another view; nodes that moved between BPU and CPU will flash once. */
+  /** Take another view, to be drawn after a `clear`; nodes that moved between BPU and CPU will flash once. */
   setView(view: GraphView): void {
     const before = new Map(this.view.nodes.map(node => [node.id, node.on]));
     this.changed = new Set(
       view.nodes.filter(node => (before.get(node.id) ?? node.on) !== node.on).map(node => node.id)
     );
     this.view = view;
-    this.clear();
   }
 
   clear(): void {
