@@ -3,8 +3,8 @@
     python benchmarks/x5_reference.py TABLES [--march bayes-e] [--structure] [--json]
 
 TABLES is a folder of NAME.csv files with the columns node, on, subgraph, type, threshold, dtype as the vendor's
-converter prints them. NAME is built by benchmarks/yolo. A printed threshold is what calibration found, so it is an input here: an edge whose two sides print the same value needs no
-Requantize. With --structure no threshold is used at all.
+converter prints them; NAME is built by benchmarks/yolo. A printed threshold is what calibration found, so it is an
+input here: an edge whose two sides print the same value needs no Requantize. With --structure no threshold is used.
 """
 
 from __future__ import annotations
@@ -109,13 +109,18 @@ def printed_thresholds(rows: Sequence[Row], printed: Sequence[Mapping[str, str]]
 
 
 def calibrated(placement: Placement, rows: Sequence[Row], printed: Sequence[Mapping[str, str]]) -> dict[str, float]:
-    """Return the printed threshold of every tensor that decides a scale."""
-    known: dict[str, float] = {}
+    """Return the printed threshold of every tensor whose scale group prints one."""
+    known: dict[tuple[str, ...], float] = {}
     for value, threshold in printed_thresholds(rows, printed):
         group = placement.group(value)
         if group is not None:
-            known |= dict.fromkeys(group.threshold_from, float(threshold))
-    return known
+            known[group.threshold_from] = float(threshold)
+    return {
+        value: known[group.threshold_from]
+        for group in placement.groups
+        if group.threshold_from in known
+        for value in group.values
+    }
 
 
 def scale_pattern(

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from qworkbench.errors import QWorkbenchError
 from qworkbench.graph.ir import Graph
 from qworkbench.march.table import March
-from qworkbench.placement.types import Placement, ScaleGroup, Unit
+from qworkbench.placement.types import Placement, Unit
 from qworkbench.toolchain.absorbed import ENDS, absorbed_nodes
 from qworkbench.toolchain.lowering import lower_unit
 from qworkbench.toolchain.naming import preprocess_name, requantize_name, shortened
 
 NO_SUBGRAPH = "--"
+PREPROCESS = "HzSQuantizedPreprocess"
 PREPROCESS_THRESHOLD = 127.0
 
 
@@ -34,8 +35,8 @@ class TableOptions:
     removed_at_ends : tuple of str
         Operators removed where they touch a model input or output (``remove_node_type``).
     thresholds : Mapping of str to float
-        Calibrated threshold per canonical value, as far as known: an edge whose two sides come out equal needs no
-        Requantize. Without them only tensors of one scale group count as equal.
+        Threshold in force (its scale group's) per canonical value, as far as known: an edge whose two sides have the
+        same one needs no Requantize. Without them only tensors of one scale group count as equal.
     """
 
     image_inputs: tuple[str, ...] | None = None
@@ -60,7 +61,7 @@ class Row:
     name : str
         `node` uncut.
     source : str or None
-        The graph node whose output the row makes or helps to make; None for inserted rows.
+        The graph node whose output the row makes; None for inserted rows and for pieces of a node.
     first_input : str or None
         Canonical value whose threshold is printed; None where ``--`` is.
     """
@@ -111,12 +112,6 @@ def vendor_table(graph: Graph, placement: Placement, march: March, *, options: T
     return rows
 
 
-def group_threshold(group: ScaleGroup, thresholds: Mapping[str, float]) -> float | None:
-    """Return the calibrated threshold of a scale group, or None where `thresholds` does not know it."""
-    known = [thresholds[value] for value in group.threshold_from if value in thresholds]
-    return max(known) if known and len(known) == len(group.threshold_from) else None
-
-
 def _preprocess_rows(graph: Graph, placement: Placement, options: TableOptions) -> Iterator[Row]:
     for value in graph.inputs:
         readers = [u for u in placement.units if value in u.inputs and placement[u.anchor].on == "BPU"]
@@ -127,7 +122,7 @@ def _preprocess_rows(graph: Graph, placement: Placement, options: TableOptions) 
         if image if options.image_inputs is None else value in options.image_inputs:
             subgraph = f"id({placement[readers[0].anchor].subgraph})"
             name = preprocess_name(value)
-            yield Row(shortened(name), "BPU", subgraph, "HzSQuantizedPreprocess", "int8", name)
+            yield Row(shortened(name), "BPU", subgraph, PREPROCESS, "int8", name)
 
 
 def _requantize_rows(graph: Graph, placement: Placement, unit: Unit, options: TableOptions) -> Iterator[Row]:
@@ -136,21 +131,24 @@ def _requantize_rows(graph: Graph, placement: Placement, unit: Unit, options: Ta
         source = placement.group(value)
         if target is None or source is None:
             continue
-        before = group_threshold(source, options.thresholds)
-        if before is not None and before == group_threshold(placement.groups[target], options.thresholds):
+        before = options.thresholds.get(value)
+        same_dtype = placement.groups[target].dtype == source.dtype
+        if same_dtype and before is not None and before == options.thresholds.get(unit.outputs[0]):
             continue
         name = requantize_name(graph, value)
         yield Row(shortened(name), "BPU", _subgraph(placement, unit), "HzRequantize", source.dtype, name)
 
 
 def _bpu_rows(graph: Graph, placement: Placement, unit: Unit) -> Iterator[Row]:
-    for made in lower_unit(graph, placement, unit):
+    lowered = lower_unit(graph, placement, unit)
+    whole = next(made for made in reversed(lowered) if not made.on_cpu)
+    for made in lowered:
         if made.on_cpu:
             yield _cpu_row(made.name, made.type, unit.tail)
             continue
-        dtype = placement[unit.anchor].input_dtype
-        subgraph = _subgraph(placement, unit)
-        yield Row(shortened(made.name), "BPU", subgraph, made.type, dtype, made.name, unit.tail, made.first_input)
+        dtype, subgraph = placement[unit.anchor].input_dtype, _subgraph(placement, unit)
+        source = unit.tail if made is whole else None
+        yield Row(shortened(made.name), "BPU", subgraph, made.type, dtype, made.name, source, made.first_input)
 
 
 def _cpu_row(name: str, type_: str, source: str) -> Row:
