@@ -38,6 +38,7 @@ from qworkbench.workbench.run import Measured, Run, emulate_config, run_config
 from qworkbench.workbench.stages import Stages
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
 
 Listener = Callable[[str, Any], None]
@@ -414,6 +415,18 @@ class Workbench:
         plan = self._stages.plan(self.config) if self._stages.statistics is not None else None
         run = self._last if self._last is not None and not self.stale else None
         return node_details(self.graph, self.placement, plan, self.config, None if run is None else run.metrics, name)
+
+    def vendor_table(self) -> pd.DataFrame:
+        """Return the table that the vendor's converter prints: node, on, subgraph, type, cosine, threshold, dtype.
+
+        Thresholds (of a row's first input) are those in force, NaN before calibration; cosines come from the newest
+        run, NaN before any.
+        """
+        from qworkbench.toolchain.frame import vendor_frame
+
+        plan = self._stages.plan(self.config) if self._stages.statistics is not None else None
+        layers = None if self._last is None else self._last.layers
+        return vendor_frame(self.graph, self.placement, get_march(self.march), plan, layers)
 
     def output_rows(self) -> list[dict[str, Any]]:
         """Return the newest run's outputs as plain rows; empty before any run."""

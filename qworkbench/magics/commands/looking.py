@@ -38,6 +38,11 @@ def layers(state: State, given: Namespace) -> Any:
     return frame.sort_values(given.sort, kind="stable") if given.sort else frame
 
 
+def table(state: State, _: Namespace) -> Any:
+    """Return the table that the vendor's converter prints for the model as it is edited now."""
+    return state.workbench.vendor_table()
+
+
 def widget(state: State, _: Namespace) -> Any:
     """Open the live widget."""
     from qworkbench.widgets import widget_of
@@ -88,6 +93,14 @@ LOOKING = (
             Argument("--on", "only nodes that run there", "choice", ("bpu", "cpu")),
         ),
         "t = %qwb layers --sort cosine",
+        "look",
+    ),
+    Command(
+        "table",
+        "the table that the vendor's converter prints for the model as edited",
+        table,
+        (),
+        "t = %qwb table",
         "look",
     ),
     Command("workbench", "the live widget", widget, (), "%qwb workbench", "look"),
