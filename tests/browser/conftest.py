@@ -151,6 +151,17 @@ class Notebook:
         }"""
         self.page.wait_for_function(done, timeout=seconds * 1000)
 
+    def show(self, source: str) -> None:
+        """Scroll to the cell that holds exactly `source`; cells out of sight may not be in the page at all."""
+        script = """async source => {
+            const content = window.jupyterapp.shell.currentWidget.content;
+            const index = content.widgets.findIndex(c => c.model.sharedModel.getSource() === source);
+            content.activeCellIndex = index;
+            await content.scrollToItem(index, 'start');
+            return index;
+        }"""
+        assert self.page.evaluate(script, source) >= 0, f"no cell {source!r}"
+
     def run(self, code: str, *, seconds: float = 60) -> str:
         """Run `code` in the notebook's kernel, beside its cells, and return what it printed."""
         script = """async code => {
