@@ -8,7 +8,6 @@ state never replaces a new one.
 
 from __future__ import annotations
 
-import base64
 import itertools
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -23,8 +22,6 @@ from qworkbench.widgets.messages import dispatch
 from qworkbench.widgets.plain import plain
 from qworkbench.widgets.progress import IDLE, Progress
 from qworkbench.widgets.protocol import JobLike, WorkbenchLike
-
-VIEW_MIME = "application/vnd.qworkbench.view+json"
 
 
 class WorkbenchWidget(anywidget.AnyWidget):
@@ -203,18 +200,10 @@ class WorkbenchWidget(anywidget.AnyWidget):
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None, **_: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the live widget, the view, and what is left of it without a kernel: PNG, SVG, one sentence."""
-        from qworkbench.view.png import to_png
-        from qworkbench.view.svg import to_svg
+        from qworkbench.view.forms import still_forms
 
-        view = dict(self.view)
         live, metadata = super()._repr_mimebundle_() or ({}, {})
-        data = {
-            **live,
-            VIEW_MIME: view,
-            "image/png": base64.b64encode(to_png(view)).decode("ascii"),
-            "image/svg+xml": to_svg(view),
-            "text/plain": view["sentence"],
-        }
+        data = {**live, **still_forms(self.view)}
         kept = {
             mime: value
             for mime, value in data.items()

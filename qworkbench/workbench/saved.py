@@ -74,6 +74,8 @@ def save(workbench: Workbench, path: Path) -> Path:
         "cursor": history.cursor,
         "calibration": _calibration(workbench),
         "example": _example(base, workbench.example),
+        # what JupyterLab draws when the file is opened there; it is not read back
+        "view": workbench.view(),
     }
     text = json.dumps(document, indent=1, allow_nan=False)
     scratch = path.parent / f"{path.name}.part"

@@ -9,8 +9,9 @@ import xml.etree.ElementTree as ET
 import comm
 import pytest
 
+from qworkbench.view.forms import VIEW_MIME
 from qworkbench.widgets import display_bundle, widget_of
-from qworkbench.widgets.workbench_widget import VIEW_MIME, WorkbenchWidget
+from qworkbench.widgets.workbench_widget import WorkbenchWidget
 from qworkbench.workbench.edits import SetDtype, SetPlacement
 from tests.widgets.fake import VIEW, FakeWorkbench, RecordingComm
 
