@@ -58,11 +58,13 @@ def _accumulate(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, floa
         bb += y * y
         l1 += d
         dd += d * d
-        # written so that NaN wins: a maximum that ignores NaN would hide a broken tensor
-        top = d if not (d <= top) else top
-        if d > 0.0:
-            ratio = d / abs(x) if x != 0.0 else np.inf
-            relative = ratio if not (ratio <= relative) else relative
+        # NaN wins and stays: a maximum that ignores NaN would hide a broken tensor
+        if d > top or np.isnan(d):
+            top = d
+        if d != 0.0:
+            ratio = d / abs(x) if x != 0.0 else d * np.inf
+            if ratio > relative or np.isnan(ratio):
+                relative = ratio
     return ab, aa, bb, l1, dd, top, relative
 
 

@@ -23,6 +23,7 @@ from qworkbench.placement.types import Placement
 from qworkbench.workbench.config import Config, difference, stub_scales
 from qworkbench.workbench.details import node_details
 from qworkbench.workbench.edits import (
+    ClearScale,
     Edit,
     FixScale,
     InsertUnitConv,
@@ -197,9 +198,10 @@ class Workbench:
         if name is None:
             return
         graph = self._stages.graph(config)
-        known = graph.nodes.names()
-        if name not in graph.nodes and not (isinstance(edit, FixScale) and name in graph.inputs):
-            raise unknown_name("node", name, (*known, *graph.inputs) if isinstance(edit, FixScale) else known)
+        # a model input has a scale, but nothing else that could be edited
+        known = (*graph.nodes.names(), *(graph.inputs if isinstance(edit, (FixScale, ClearScale)) else ()))
+        if name not in known:
+            raise unknown_name("node", name, known)
 
     def _in_one_form(self, edit: Edit, config: Config) -> Edit:
         """Leave the slot out where a node has one data input only, so that one place has one name."""

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 import qworkbench as q
-import qworkbench.numerics.reference as reference
 from qworkbench.calibration.method import CalibrationMethod
 from qworkbench.calibration.observe import collect
 from qworkbench.emulator.builder import build_plan
@@ -17,6 +16,7 @@ from qworkbench.emulator.execute import execute
 from qworkbench.errors import CalibrationError, EmulationError
 from qworkbench.graph.feeds import feeds_of
 from qworkbench.march import get_march
+from qworkbench.numerics import reference
 from qworkbench.numerics.arithmetic import Arithmetic
 from qworkbench.placement.place import place
 from qworkbench.placement.types import DtypeRequest, Overrides
@@ -148,14 +148,10 @@ def test_rounding_decides_exact_halves():
     codes = torch.arange(-8, 8, dtype=torch.float32).reshape(1, 1, 4, 4)
     prepared = Prepared(q.capture(model, codes), codes)
     # scale of x 1, of the weight 1, of the output 254: a code is x / 2
-    outputs = {
-        rounding: prepared.every(
-            prepared.plan(arithmetic=Arithmetic(rounding=rounding), scales={"x": 1.0, "a": 254.0})
-        )["a@int8"]
-        .ravel()
-        .tolist()  # fmt: skip
-        for rounding in ("half_even", "half_away", "half_up")
-    }
+    outputs = {}
+    for rounding in ("half_even", "half_away", "half_up"):
+        plan = prepared.plan(arithmetic=Arithmetic(rounding=rounding), scales={"x": 1.0, "a": 254.0})
+        outputs[rounding] = prepared.every(plan)["a@int8"].ravel().tolist()
     halves = [n / 2 for n in range(-8, 8)]
     assert outputs["half_even"] == [int(np.rint(h)) for h in halves]
     assert outputs["half_away"] == [int(np.sign(h) * np.floor(abs(h) + 0.5)) for h in halves]
@@ -195,7 +191,7 @@ def test_accumulator_overflow_is_counted_and_wraps():
 def test_an_error_of_a_step_names_it(small):
     plan = small.plan()
     feeds = {"x": small.feeds["x"][:, :2]}
-    with pytest.raises(EmulationError, match="'stem'|'_generated_relu_0'"):
+    with pytest.raises(EmulationError, match=r"'stem'|'_generated_relu_0'"):
         execute(plan, feeds, set(plan.outputs), ResultCache())
 
 

@@ -17,6 +17,7 @@ from qworkbench.graph.execute import run_float
 from qworkbench.graph.ir import Graph, Node, NodeTable, Value
 from qworkbench.graph.vocabulary import OPS
 from qworkbench.march import get_march
+from qworkbench.numerics import reference
 from qworkbench.placement.place import place
 from qworkbench.placement.types import DtypeRequest, Overrides
 from qworkbench.workbench.stages import ConfiguredThresholds
@@ -189,8 +190,6 @@ ON_BPU = [name for name, case in CASES.items() if get_march("bayes-e").row(case.
 @pytest.mark.parametrize("wide", [False, True], ids=["int8", "int16"])
 @pytest.mark.parametrize("name", ON_BPU)
 def test_operator_runs_on_the_bpu_like_the_reference_and_near_float(name, wide):
-    import qworkbench.numerics.reference as reference
-
     case = CASES[name]
     graph, feeds, placement, plan = plan_of(case, wide)
     if placement["op"].reason.code == "refused":  # a Concat alone: see the next test
@@ -210,7 +209,8 @@ def test_operator_runs_on_the_bpu_like_the_reference_and_near_float(name, wide):
         if case.op in COMPARED or case.op.startswith("Arg"):
             assert np.mean(got != exact) < 0.15
             continue
-        quantity = plan.quantities[plan.results["op"] if len(graph.outputs) == 1 else f"{value}@int16" if wide else f"{value}@int8"]  # fmt: skip
+        single = len(graph.outputs) == 1
+        quantity = plan.quantities[plan.results["op"] if single else f"{value}@{'int16' if wide else 'int8'}"]
         step = float(quantity.scale.max())
         # the segmented table interpolates: near to a thousandth of the range, except across a jump
         interpolated = float(np.abs(exact).max()) * (0.05 if case.op in STEPS else 1e-3) if wide else 0.0
@@ -228,7 +228,9 @@ def input_error(case, plan, feeds, graph):
     from_inputs = max(float((exact[v].float() - moved[v].float()).abs().max()) for v in graph.outputs)
     weights = [c for c in case.constants if c is not None and c.is_floating_point() and c.numel() > 1]
     reach = max((float(x.abs().max()) for x in feeds.values()), default=0.0)
-    from_weights = sum(float(w.abs().max()) / 254 * max(w[0].numel(), w.numel() // w.shape[-1]) * reach for w in weights if w.ndim >= 1)  # fmt: skip
+    from_weights = sum(
+        float(w.abs().max()) / 254 * max(w[0].numel(), w.numel() // w.shape[-1]) * reach for w in weights
+    )
     return from_inputs * 1.05 + from_weights
 
 

@@ -22,7 +22,13 @@ def thresholds(placement, *values):
 
 
 def test_pooling_pyramid_shares_one_threshold_without_requantize(captured):
-    graph = captured(lambda m, x: m.end(m.sppf(m.start(x))), (1, 3, 8, 8), start=nn.Conv2d(3, 8, 1), sppf=Sppf(8), end=nn.Conv2d(8, 4, 1))  # fmt: skip
+    graph = captured(
+        lambda m, x: m.end(m.sppf(m.start(x))),
+        (1, 3, 8, 8),
+        start=nn.Conv2d(3, 8, 1),
+        sppf=Sppf(8),
+        end=nn.Conv2d(8, 4, 1),
+    )
     placement = placed(graph)
     pools = [node.name for node in graph.nodes if node.op == "MaxPool"]
     concat = next(node for node in graph.nodes if node.op == "Concat")
@@ -38,7 +44,9 @@ def test_both_halves_of_a_split_are_requantized_into_the_concat(captured):
         a, b = m.cv1(x).chunk(2, 1)
         return m.cv2(torch.cat([a, b, m.m(b)], 1))
 
-    graph = captured(forward, (1, 3, 8, 8), cv1=nn.Conv2d(3, 8, 1), m=nn.Conv2d(4, 4, 3, padding=1), cv2=nn.Conv2d(12, 4, 1))  # fmt: skip
+    graph = captured(
+        forward, (1, 3, 8, 8), cv1=nn.Conv2d(3, 8, 1), m=nn.Conv2d(4, 4, 3, padding=1), cv2=nn.Conv2d(12, 4, 1)
+    )
     placement = placed(graph)
     split = next(node for node in graph.nodes if node.op == "Split")
     concat = next(node for node in graph.nodes if node.op == "Concat").name
@@ -106,7 +114,9 @@ def test_concat_input_that_a_conv_also_reads_is_requantized_on_that_edge_only(ca
         a, b = m.a(x), m.b(x)
         return m.c(torch.cat([a, b], 1)), m.d(a)
 
-    graph = captured(forward, (1, 3, 8, 8), a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(3, 4, 1), c=nn.Conv2d(8, 2, 1), d=nn.Conv2d(4, 2, 1))  # fmt: skip
+    graph = captured(
+        forward, (1, 3, 8, 8), a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(3, 4, 1), c=nn.Conv2d(8, 2, 1), d=nn.Conv2d(4, 2, 1)
+    )
     placement = placed(graph)
     assert list(placement.requantized) == [("a", "_generated_cat_0")]
     assert thresholds(placement, "a", "b") == [("a",), ("_generated_cat_0",)]
@@ -117,7 +127,15 @@ def test_group_takes_every_active_reader(captured):
         pooled = m.pool(m.a(x))
         return m.b(pooled), m.c(m.up(pooled))
 
-    graph = captured(forward, (1, 3, 8, 8), a=nn.Conv2d(3, 4, 1), pool=nn.MaxPool2d(2), up=nn.Upsample(scale_factor=2), b=nn.Conv2d(4, 2, 1), c=nn.Conv2d(4, 2, 1))  # fmt: skip
+    graph = captured(
+        forward,
+        (1, 3, 8, 8),
+        a=nn.Conv2d(3, 4, 1),
+        pool=nn.MaxPool2d(2),
+        up=nn.Upsample(scale_factor=2),
+        b=nn.Conv2d(4, 2, 1),
+        c=nn.Conv2d(4, 2, 1),
+    )
     assert set(placed(graph).group("a").threshold_from) == {"pool", "up"}
 
 
