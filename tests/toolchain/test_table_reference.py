@@ -1,0 +1,66 @@
+"""Our table against the vendor's printed ones, for eight public models: every row, and which rows share a scale."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.x5_reference import compare, read_tables
+from benchmarks.yolo import MODELS, build
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ.get("QWORKBENCH_SHARED", ROOT.parent / "shared"))
+TABLES = SHARED / "facts" / "x5_reference"
+
+needs_tables = pytest.mark.skipif(not TABLES.is_dir(), reason=f"the vendor's printed tables are not at {TABLES}")
+
+# Accidents of calibration: two tensors of different scale groups whose printed thresholds agree to the last digit, so
+# that nothing has to be requantized between them.
+EQUAL_BY_CHANCE = {"yolo11n_seg": ["...el.4/cv2/act/Mul_output_0_calibrated_Requantize"]}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return read_tables(TABLES)
+
+
+@needs_tables
+@pytest.mark.parametrize("name", MODELS)
+def test_every_row_of_the_printed_table_comes_out(name, tables):
+    found = compare(name, build(name), tables[name], "bayes-e", structure=False)
+    assert found.differing == ()
+    assert found.matching == found.rows == len(tables[name])
+    assert found.dtypes_matching == found.rows
+    assert found.requantize_matching == found.requantize
+
+
+@needs_tables
+@pytest.mark.parametrize("name", MODELS)
+def test_without_thresholds_only_edges_that_are_equal_by_chance_differ(name, tables):
+    found = compare(name, build(name), tables[name], "bayes-e", structure=True)
+    assert found.matching == found.rows
+    assert [ours[0] for _, ours in found.differing] == EQUAL_BY_CHANCE.get(name, [])
+
+
+@needs_tables
+@pytest.mark.parametrize("name", MODELS)
+def test_tensors_of_one_scale_group_print_one_threshold(name, tables):
+    found = compare(name, build(name), tables[name], "bayes-e", structure=False)
+    assert found.scale_groups_uniform == found.scale_groups > 50
+    # values that several groups carry: a SiLU that is the identity at its threshold, or the same pixel in both
+    assert found.shared_by_chance <= 5
+
+
+@needs_tables
+def test_a_wrong_architecture_is_noticed(tables):
+    found = compare("yolov8n", build("yolov8n_seg"), tables["yolov8n"], "bayes-e", structure=False)
+    assert found.matching == found.rows
+    assert {theirs for theirs, _ in found.differing} == {None}
+    assert len(found.differing) == 22
+
+
+@pytest.mark.parametrize("name", ["yolov8n", "yolo11n"])
+def test_a_smaller_input_has_the_same_nodes(name):
+    assert build(name, size=64).nodes.names() == build(name).nodes.names()
