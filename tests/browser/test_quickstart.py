@@ -1,4 +1,4 @@
-"""The quickstart as a user has it: run the lesson, click a node in the widget, change it, see picture and kernel change."""
+"""The quickstart as a user has it: run the lesson, click a node, change it, see picture and kernel change."""
 
 from __future__ import annotations
 
