@@ -2,24 +2,29 @@
 
 Three rewrites are visible in the printed tables: a Transpose at an end of the model is removed; a Transpose moves down
 through elementwise, table and keepdims-reduce operators and merges with the Transposes that it meets there (the one
-below keeps its name, and goes as well where the two cancel); a Flatten or Reshape in front of a Gemm disappears into
-the convolution that the Gemm becomes. Knows nothing of placement or marches.
+below keeps its name, and goes as well where the two cancel); a Flatten or Reshape in front of a Gemm on the BPU
+disappears into the convolution that the Gemm becomes. Knows nothing of marches.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from qworkbench.graph.ir import Graph, Node
 from qworkbench.graph.vocabulary import family
+from qworkbench.placement.units import is_marker
 
 ENDS = ("Transpose",)
 
 
-def absorbed_nodes(graph: Graph, ends: tuple[str, ...] = ENDS) -> frozenset[str]:
+def absorbed_nodes(graph: Graph, on_bpu: Collection[str], ends: tuple[str, ...] = ENDS) -> frozenset[str]:
     """Return the names of the nodes that disappear.
 
     Parameters
     ----------
     graph : Graph
+    on_bpu : collection of str
+        Names of the nodes placed there.
     ends : tuple of str
         Operators removed where they touch a model input or output (the ``remove_node_type`` of the configuration).
     """
@@ -27,7 +32,7 @@ def absorbed_nodes(graph: Graph, ends: tuple[str, ...] = ENDS) -> frozenset[str]
     for node in graph.nodes:
         if node.op == "Transpose" and node.name not in gone:
             gone |= _merged(graph, node)
-        elif node.op in ("Flatten", "Reshape") and _only_feeds_gemm(graph, node):
+        elif node.op in ("Flatten", "Reshape") and _only_feeds_gemms(graph, node, on_bpu):
             gone.add(node.name)
     return frozenset(gone)
 
@@ -37,10 +42,23 @@ def _at_an_end(graph: Graph, node: Node) -> bool:
     return node.inputs[0] in graph.inputs or (node.output in graph.outputs and not users)
 
 
-def _only_feeds_gemm(graph: Graph, node: Node) -> bool:
-    users = graph.users(node.output)
-    flat = len(graph.values[node.output].shape) == 2
-    return flat and bool(users) and node.output not in graph.outputs and all(user.op == "Gemm" for user, _ in users)
+def _only_feeds_gemms(graph: Graph, node: Node, on_bpu: Collection[str]) -> bool:
+    """Tell whether every reader, seen through what is removed at inference, is a Gemm on the BPU."""
+    waiting, found = [node.output], 0
+    if len(graph.values[node.output].shape) != 2:
+        return False
+    while waiting:
+        value = waiting.pop()
+        if value in graph.outputs:
+            return False
+        for user, _ in graph.users(value):
+            if is_marker(user.op):
+                waiting.append(user.output)
+            elif user.op == "Gemm" and user.name in on_bpu:
+                found += 1
+            else:
+                return False
+    return found > 0
 
 
 def _merged(graph: Graph, node: Node) -> set[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qworkbench.graph.ir import Graph, Node
+from qworkbench.march.table import March
 from qworkbench.placement.dtypes import is_table
 from qworkbench.placement.types import Placement, Unit
 
@@ -57,10 +58,11 @@ class Lowered:
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """A unit in its graph, and where it was placed."""
+    """A unit in its graph, where it was placed, and on which march."""
 
     graph: Graph
     placement: Placement
+    march: March
     unit: Unit
 
     @property
@@ -71,9 +73,9 @@ class _Site:
         return (Lowered(self.node.name, type_, self.unit.inputs[0]),)
 
 
-def lower_unit(graph: Graph, placement: Placement, unit: Unit) -> tuple[Lowered, ...]:
+def lower_unit(graph: Graph, placement: Placement, march: March, unit: Unit) -> tuple[Lowered, ...]:
     """Return the nodes that a unit on the BPU becomes, in order; the first name of a fused unit is its anchor's."""
-    site = _Site(graph, placement, unit)
+    site = _Site(graph, placement, march, unit)
     rewrite = _REWRITES.get(unit.op)
     if rewrite is not None:
         return rewrite(site)
@@ -90,6 +92,15 @@ def _gemm(site: _Site) -> tuple[Lowered, ...]:
     rank = len(site.graph.values[site.node.output].shape)
     suffix = "transpose_output_reshape" if rank == 2 else "reshape_output"
     return (*site.one(CONV), Lowered(f"{site.node.name}_{suffix}", "Reshape", None, on_cpu=True))
+
+
+def _add(site: _Site) -> tuple[Lowered, ...]:
+    """Make an Add elementwise, or the sum that enters an identity convolution of the tensor that was there first."""
+    features = dict.fromkeys(site.unit.inputs)
+    if site.march.parameter("residual_add") != "unit_conv" or len(features) < 2:
+        return site.one(TYPES["Add"])
+    order = [*site.graph.inputs, *(value for node in site.graph.nodes for value in node.outputs)]
+    return (Lowered(f"UNIT_CONV_FOR_{site.node.name}", CONV, min(features, key=order.index)),)
 
 
 def _mul(site: _Site) -> tuple[Lowered, ...]:
@@ -135,6 +146,7 @@ def _has_scalar(site: _Site) -> bool:
 
 
 _REWRITES: dict[str, Callable[[_Site], tuple[Lowered, ...]]] = {
+    "Add": _add,
     "Gemm": _gemm,
     "Mul": _mul,
     "MatMul": _matmul,

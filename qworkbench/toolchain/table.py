@@ -99,14 +99,15 @@ def vendor_table(graph: Graph, placement: Placement, march: March, *, options: T
     if placement.march != march.name:
         raise QWorkbenchError(f"the placement is for {placement.march}, the table is asked for {march.name}")
     options = options or TableOptions()
-    gone = absorbed_nodes(graph, options.removed_at_ends)
+    convolved = (name for name, placed in placement.nodes.items() if placed.on == "BPU")
+    gone = absorbed_nodes(graph, frozenset(convolved), options.removed_at_ends)
     rows = list(_preprocess_rows(graph, placement, options))
     for unit in placement.units:
         if unit.anchor in gone:
             continue
         if placement[unit.anchor].on == "BPU":
             rows += _requantize_rows(graph, placement, unit, options)
-            rows += _bpu_rows(graph, placement, unit)
+            rows += _bpu_rows(graph, placement, march, unit)
         else:
             rows += [_cpu_row(name, graph.nodes[name].op, name) for name in unit.members]
     return rows
@@ -139,8 +140,8 @@ def _requantize_rows(graph: Graph, placement: Placement, unit: Unit, options: Ta
         yield Row(shortened(name), "BPU", _subgraph(placement, unit), "HzRequantize", source.dtype, name)
 
 
-def _bpu_rows(graph: Graph, placement: Placement, unit: Unit) -> Iterator[Row]:
-    lowered = lower_unit(graph, placement, unit)
+def _bpu_rows(graph: Graph, placement: Placement, march: March, unit: Unit) -> Iterator[Row]:
+    lowered = lower_unit(graph, placement, march, unit)
     whole = next(made for made in reversed(lowered) if not made.on_cpu)
     for made in lowered:
         if made.on_cpu:

@@ -24,9 +24,9 @@ def net():
     return build
 
 
-def table(build, *outputs, options=None, **wishes):
+def table(build, *outputs, options=None, march="bayes-e", **wishes):
     graph = build.graph(*outputs)
-    march = get_march("bayes-e")
+    march = get_march(march)
     return vendor_table(graph, place(graph, march, Overrides(**wishes)), march, options=options)
 
 
@@ -84,6 +84,16 @@ def test_residual_add_fuses_into_a_bare_convolution_and_stays_elementwise_behind
     assert {row.node: row.first_input for row in table(net)}[apart] == fused
 
 
+def test_add_is_an_identity_convolution_on_a_march_without_elementwise_add():
+    build = Build()
+    build.input(1, 8, 8, 8)
+    conv = build.conv("x", 8, POINT)
+    gate = build.node("Sigmoid", (conv,), (1, 8, 8, 8))
+    build.conv(build.node("Add", (gate, "x"), (1, 8, 8, 8), "sum"), 4, POINT)
+    row = next(row for row in table(build, march="bernoulli2") if row.source == "sum")
+    assert (row.node, row.type, row.first_input) == ("UNIT_CONV_FOR_sum", "HzSQuantizedConv", "x")
+
+
 def test_table_at_the_end_is_int16_and_two_layers(net):
     conv = net.conv("x", 8, POINT)
     net.node("Swish", (conv,), (1, 8, 8, 8), "tail")
@@ -104,6 +114,18 @@ def test_gemm_leaves_a_cpu_reshape_and_swallows_the_flatten_before_it(net):
         ("pool", "BPU", "id(0)", "HzSQuantizedGlobalAveragePool", "int8"),
         ("fc", "BPU", "id(0)", "HzSQuantizedConv", "int8"),
         ("fc_transpose_output_reshape", "CPU", "--", "Reshape", "float"),
+    ]
+
+
+def test_flatten_is_swallowed_through_a_dropout_and_kept_before_a_gemm_on_the_cpu(net):
+    flat = net.node("Flatten", (net.conv("x", 8, (8, 8)),), (1, 8), "flat", axis=1)
+    drop = net.node("Dropout", (flat,), (1, 8), "drop", ratio=0.5)
+    net.node("Gemm", (drop, net.weight(10, 8)), (1, 10), "fc", transB=True)
+    assert [row.node for row in table(net)] == ["conv0", "fc", "fc_transpose_output_reshape"]
+    assert [(row.node, row.on) for row in table(net, on={"fc": "cpu"})] == [
+        ("conv0", "BPU"),
+        ("flat", "CPU"),
+        ("fc", "CPU"),
     ]
 
 
