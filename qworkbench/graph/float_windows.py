@@ -107,6 +107,16 @@ def adaptive_average_pool(attrs: Attrs, x: Tensor) -> Tensor:
     return _ADAPTIVE[x.dim() - 2](x, tuple(attrs["output_size"]))
 
 
+def _linear_asymmetric(x: Tensor, axis: int, size: int, scale: float | None) -> Tensor:
+    """Return `x` interpolated along one axis at ``position / scale``, the border repeated."""
+    last = x.shape[axis] - 1
+    position = torch.arange(size, device=x.device) / (size / (last + 1) if scale is None else scale)
+    first = position.floor().clamp(max=last)
+    weight = (position - first).clamp(0, 1).to(x.dtype).reshape(-1, *(1,) * (x.dim() - axis - 1))
+    left = x.index_select(axis, first.long())
+    return left + (x.index_select(axis, (first.long() + 1).clamp(max=last)) - left) * weight
+
+
 def resize(attrs: Attrs, x: Tensor) -> Tensor:
     """Return `x` resampled to ``size``, or by ``scales`` where they are what the author gave.
 
@@ -114,6 +124,11 @@ def resize(attrs: Attrs, x: Tensor) -> Tensor:
     """
     spatial, kind, coordinates = x.dim() - 2, attrs["mode"], attrs["coordinate_transformation_mode"]
     align: bool | None = None
+    if kind == "linear" and coordinates == "asymmetric":
+        scales = attrs.get("scales") or (None,) * spatial
+        for axis, (size, scale) in enumerate(zip(attrs["size"], scales, strict=True), start=2):
+            x = _linear_asymmetric(x, axis, size, scale)
+        return x
     if kind == "nearest":
         mode = "nearest" if coordinates == "asymmetric" else "nearest-exact"
     else:

@@ -190,6 +190,8 @@ class Graph:
         pytree specs that turn call arguments into the flat inputs, and flat outputs into what the model returned.
     call_counts : Mapping of str to int
         How often each leaf module was called.
+    tensor_names : Mapping of str to str
+        What an ONNX file calls each value; empty for other sources.
     """
 
     nodes: NodeTable
@@ -204,6 +206,7 @@ class Graph:
     out_spec: Any = None
     call_counts: Mapping[str, int] = field(default_factory=dict)
     name: str = "model"
+    tensor_names: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
