@@ -1,10 +1,11 @@
 """How much of a vendor's printed table our placement reproduces, row by row.
 
-    python benchmarks/x5_reference.py TABLES [--march bayes-e] [--structure] [--json]
+    python benchmarks/x5_reference.py TABLES [--onnx MODELS] [--march bayes-e] [--structure] [--json]
 
 TABLES is a folder of NAME.csv files with the columns node, on, subgraph, type, threshold, dtype as the vendor's
-converter prints them; NAME is built by benchmarks/yolo. A printed threshold is what calibration found, so it is an
-input here: an edge whose two sides print the same value needs no Requantize. With --structure no threshold is used.
+converter prints them. NAME is read from MODELS/NAME.onnx, or built by benchmarks/yolo where no folder is given. A
+printed threshold is what calibration found, so it is an input here: an edge whose two sides print the same value needs
+no Requantize. With --structure no threshold is used.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.yolo import MODELS, build
 from qworkbench.graph.ir import Graph
-from qworkbench.march import get_march
+from qworkbench.graph.onnx_frontend import read_onnx
+from qworkbench.march import MARCHES, get_march
 from qworkbench.placement.place import place
 from qworkbench.placement.types import Placement
 from qworkbench.toolchain.table import Row, TableOptions, vendor_table
@@ -150,6 +152,14 @@ def read_tables(folder: Path) -> dict[str, list[dict[str, str]]]:
     return tables
 
 
+def graph_of(name: str, folder: Path | None) -> Graph | None:
+    """Return the model called `name` from its file in `folder`, or from our own builder; None where there is none."""
+    if folder is None:
+        return build(name) if name in MODELS else None
+    path = folder / f"{name}.onnx"
+    return read_onnx(path) if path.is_file() else None
+
+
 def report(found: Comparison) -> list[str]:
     """Return the lines printed for one model."""
     lines = [
@@ -168,6 +178,7 @@ def main() -> None:
     """Parse the command line, compare every table, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("tables", type=Path, nargs="?", help="folder of NAME.csv files")
+    parser.add_argument("--onnx", type=Path, metavar="MODELS", help="folder of NAME.onnx; our own builders otherwise")
     parser.add_argument("--march", default="bayes-e")
     parser.add_argument("--structure", action="store_true", help="use no printed threshold")
     parser.add_argument("--short", action="store_true", help="only the shortest table")
@@ -176,8 +187,11 @@ def main() -> None:
     if given.tables is None:
         print("no folder of printed tables was given, nothing is compared")
         return
-    if not given.tables.is_dir():
-        parser.error(f"{given.tables} is no folder")
+    for folder in (given.tables, given.onnx):
+        if folder is not None and not folder.is_dir():
+            parser.error(f"{folder} is no folder")
+    if given.march not in MARCHES:
+        parser.error(f"{given.march} is no march; known: {', '.join(MARCHES)}")
     tables = read_tables(given.tables)
     if not tables:
         parser.error(f"{given.tables} holds no CSV file with the columns {', '.join(COLUMNS)}, threshold, dtype")
@@ -185,10 +199,11 @@ def main() -> None:
         tables = dict([min(tables.items(), key=lambda item: len(item[1]))])
     found, without = [], []
     for name, printed in tables.items():
-        if name not in MODELS:
+        graph = graph_of(name, given.onnx)
+        if graph is None:
             without.append(name)
         else:
-            found.append(compare(name, build(name), printed, given.march, structure=given.structure))
+            found.append(compare(name, graph, printed, given.march, structure=given.structure))
     if given.json:
         print(json.dumps({"models": [asdict(each) for each in found], "without_model": without}, indent=2))
         return

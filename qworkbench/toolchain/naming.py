@@ -16,9 +16,11 @@ def shortened(name: str, width: int = WIDTH) -> str:
 
 
 def tensor_name(graph: Graph, value: str) -> str:
-    """Return the name of a tensor: ``<node>_output_<i>`` as exporters write it; model inputs keep theirs."""
-    producer = graph.producer(value)
-    return value if producer is None else f"{producer.name}_output_{producer.outputs.index(value)}"
+    """Return what the ONNX file calls a tensor; for other sources ``<node>_output_<i>``, as exporters write it."""
+    known, producer = graph.tensor_names.get(value), graph.producer(value)
+    if known is not None or producer is None:
+        return known or value
+    return f"{producer.name}_output_{producer.outputs.index(value)}"
 
 
 def requantize_name(graph: Graph, value: str) -> str:

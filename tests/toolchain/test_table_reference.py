@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.x5_reference import compare, read_tables
-from benchmarks.yolo import MODELS, build
+from benchmarks.yolo import MODELS, build, write_onnx
+from qworkbench.graph.onnx_frontend import read_onnx
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("QWORKBENCH_SHARED", ROOT.parent / "shared"))
@@ -51,6 +52,15 @@ def test_tensors_of_one_scale_group_print_one_threshold(name, tables):
     assert found.scale_groups_uniform == found.scale_groups > 50
     # values that several groups carry: a SiLU that is the identity at its threshold, or the same pixel in both
     assert found.shared_by_chance <= 5
+
+
+@needs_tables
+@pytest.mark.parametrize("name", MODELS)
+def test_every_row_comes_out_from_an_onnx_file_too(name, tables, tmp_path):
+    graph = read_onnx(write_onnx(build(name), tmp_path / f"{name}.onnx"))
+    found = compare(name, graph, tables[name], "bayes-e", structure=False)
+    assert found.differing == ()
+    assert found.matching == found.dtypes_matching == found.rows
 
 
 @needs_tables

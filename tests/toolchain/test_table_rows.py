@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -266,6 +268,13 @@ def test_requantize_stands_before_the_concat_for_the_input_with_a_scale_of_its_o
     row = table(net)[2]
     assert (row.on, row.subgraph, row.type, row.dtype) == ("BPU", "id(0)", "HzRequantize", "int8")
     assert row.source is row.first_input is None
+
+
+def test_requantize_is_named_after_the_tensor_of_the_file(net):
+    a, _ = forked(net)
+    graph = replace(net.graph(), tensor_names={a: "417"})
+    march = get_march("bayes-e")
+    assert "417_calibrated_Requantize" in [row.node for row in vendor_table(graph, place(graph, march), march)]
 
 
 def test_equal_thresholds_need_no_requantize(net):
