@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.errors import UnknownNameError, unknown_name
@@ -68,6 +69,10 @@ class State:
                 raise MagicUsageError(f"{first!r} has no attribute {part!r}")
             found = getattr(found, part)
         return found
+
+    def model(self, word: str) -> Any:
+        """Return what a model argument means: a word that ends in ``.onnx`` is a path, anything else a variable."""
+        return Path(word).expanduser() if word.lower().endswith(".onnx") else self.variable(word)
 
 
 def _variable_error(name: str, known: list[str]) -> UnknownNameError:

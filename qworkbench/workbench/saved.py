@@ -112,6 +112,8 @@ def _calibration(workbench: Workbench) -> dict[str, Any] | None:
 
 
 def _example(base: Graph, example: Any) -> dict[str, Any] | None:
+    if example is None:
+        return None
     feeds = {name: tensor.numpy() for name, tensor in feeds_of(base, example).items()}
     if sum(array.nbytes for array in feeds.values()) > LARGEST_EXAMPLE:
         return None
@@ -175,13 +177,15 @@ def open_saved(cls: type[Workbench], path: Path, model: Any, example: Any, calib
 
 
 def _rebuild(cls: type[Workbench], document: dict[str, Any], model: Any, example: Any, calibration: Any) -> Workbench:
-    if example is None:
-        if document["example"] is None:
+    if example is None and document["example"] is None:
+        if not isinstance(model, (str, Path)):
             raise CalibrationError("the file holds no example (its inputs are above 4 MB); pass example=...")
+    elif example is None:
         example = {name: _unpack(text) for name, text in document["example"].items()}
         if len(example) == 1:
             example = next(iter(example.values()))
-    workbench = cls(model, _as_tensors(example), march=document["march"], name=document["model"]["name"])
+    sample = None if example is None else _as_tensors(example)
+    workbench = cls(model, sample, march=document["march"], name=document["model"]["name"])
     base = workbench.base_graph
     if structure_fingerprint(base) != document["model"]["structure"]:
         raise FileFormatError(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from qworkbench.calibration.method import DEFAULT_PERCENTILE, Statistics
 from qworkbench.calibration.observe import batches_of, collect
 from qworkbench.emulator.cache import ResultCache
-from qworkbench.errors import EditError, QWorkbenchError, unknown_name
+from qworkbench.errors import CalibrationError, EditError, QWorkbenchError, unknown_name
 from qworkbench.graph.ir import Graph
 from qworkbench.march import get_march
 from qworkbench.placement.types import Placement
@@ -34,6 +34,7 @@ from qworkbench.workbench.edits import (
 from qworkbench.workbench.explain import Explanation, explain
 from qworkbench.workbench.history import Entry, History
 from qworkbench.workbench.jobs import Job, Worker
+from qworkbench.workbench.models import InputShape, graph_of
 from qworkbench.workbench.rows import journal_rows, node_rows, output_rows
 from qworkbench.workbench.run import Measured, Run, emulate_config, run_config
 from qworkbench.workbench.stages import Stages
@@ -50,21 +51,26 @@ class Workbench:
 
     Parameters
     ----------
-    model : torch.nn.Module
-        A trained model; it is captured in eval mode and left as it was.
+    model : torch.nn.Module, str or Path
+        A trained model, which is captured in eval mode and left as it was, or the path of an ``.onnx`` file.
     example : tensor, array, tuple or dict
-        One sample (or batch) as the model takes it; also what :meth:`run` uses by default.
+        One sample (or batch) as the model takes it; also what :meth:`run` uses by default. May be left out for an ONNX
+        file; :meth:`run` then needs inputs.
     calibration : array, tensor or iterable of batches, optional
         Calibrates at once with the `max` method; otherwise call :meth:`calibrate`.
     march : str
         ``"bernoulli2"``, ``"bayes"`` or ``"bayes-e"``.
     cache_bytes : int
         Bound of the result cache.
+    input_shape : sequence of int, or Mapping of str to sequence of int, optional
+        Sizes of axes that an ONNX file leaves open, where no example gives them.
 
     Raises
     ------
     CaptureError
         When the model cannot be turned into a graph; the text holds file, line and the ways out.
+    FileFormatError
+        When the path leads to no readable ONNX file.
     CalibrationError
         When calibration data does not fit the model.
     UnknownNameError
@@ -79,20 +85,19 @@ class Workbench:
 
     def __init__(
         self,
-        model: torch.nn.Module,
-        example: Any,
+        model: torch.nn.Module | str | Path,
+        example: Any = None,
         *,
         calibration: Any = None,
         march: str = "bayes-e",
         name: str | None = None,
         cache_bytes: int | None = None,
+        input_shape: InputShape | None = None,
     ) -> None:
         known = get_march(march).name
-        from qworkbench.graph.torch_frontend import capture
-
         self._lock = RLock()
-        self._example = example
-        self._stages = Stages(capture(model, example, name=name))
+        self._model, self._example = model, example
+        self._stages = Stages(graph_of(model, example, name=name, input_shape=input_shape))
         config = Config(march=known, scales=stub_scales(self._stages.base))
         self._history = History(config)
         self._cache = ResultCache() if cache_bytes is None else ResultCache(cache_bytes)
@@ -132,8 +137,13 @@ class Workbench:
         return self._stages.statistics
 
     @property
+    def model(self) -> torch.nn.Module | str | Path:
+        """The model as it was given: a module, or the path of an ONNX file."""
+        return self._model
+
+    @property
     def example(self) -> Any:
-        """The sample that :meth:`run` uses by default."""
+        """The sample that :meth:`run` uses by default; None where an ONNX file was loaded without one."""
         return self._example
 
     @property
@@ -379,6 +389,8 @@ class Workbench:
         cancelled: Callable[[], bool],
     ) -> Run:
         sample = self._example if inputs is None else inputs
+        if sample is None:
+            raise CalibrationError("the model was loaded without an example; pass inputs, e.g. wb.run(images[:1])")
         run = run_config(
             self._stages,
             config,
@@ -456,14 +468,14 @@ class Workbench:
 
     @classmethod
     def open(
-        cls, path: str | Path, model: torch.nn.Module, example: Any = None, *, calibration: Any = None
+        cls, path: str | Path, model: torch.nn.Module | str | Path, example: Any = None, *, calibration: Any = None
     ) -> Workbench:
         """Rebuild a workbench from a saved file and the same model.
 
         Parameters
         ----------
         path : str or Path
-        model : torch.nn.Module
+        model : torch.nn.Module, or str or Path of an ONNX file
         example : optional
             Needed only when the file holds none (inputs above 4 MB).
         calibration : optional
@@ -477,6 +489,24 @@ class Workbench:
         from qworkbench.workbench.saved import open_saved
 
         return open_saved(cls, Path(path), model, example, calibration)
+
+    def to_onnx(self, path: str | Path, *, opset: int = 11) -> Path:
+        """Write the float model as it is edited now, unit convs included, as ONNX with the same node names.
+
+        Parameters
+        ----------
+        path : str or Path
+        opset : int
+            11 by default, the newest that every converter of these marches reads.
+
+        Raises
+        ------
+        FileFormatError
+            An operator that ONNX has no form for, or a path that cannot be written.
+        """
+        from qworkbench.toolchain.onnx_export import to_onnx
+
+        return to_onnx(self.graph, path, opset=opset)
 
     def report(self, path: str | Path) -> Path:
         """Write one self-contained HTML file: picture, reasons, tables, journal, assumptions, environment."""

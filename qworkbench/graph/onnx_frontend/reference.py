@@ -23,7 +23,7 @@ class Evaluators:
     """Evaluators of single nodes, shared by nodes that differ only in names."""
 
     def __init__(self, opsets: Mapping[str, int], ir_version: int) -> None:
-        self._opsets, self._ir = dict(opsets), ir_version
+        self.opsets, self._ir = dict(opsets), ir_version
         self._held: dict[Any, Any] = {}
 
     def run(self, node: NodeProto, names: Sequence[str], arrays: Sequence[np.ndarray]) -> list[Any]:
@@ -65,7 +65,7 @@ class Evaluators:
         else:
             copy.input[:] = [f"in{names.index(n)}" if n else "" for n in node.input]
         graph = helper.make_graph([*renamed, copy], "node", infos, [ValueInfoProto(name=name) for name in outputs])
-        imports = [helper.make_opsetid(domain, version) for domain, version in self._opsets.items()]
+        imports = [helper.make_opsetid(domain, version) for domain, version in self.opsets.items()]
         return ReferenceEvaluator(helper.make_model(graph, opset_imports=imports, ir_version=self._ir))
 
 

@@ -26,7 +26,7 @@ def open_file(state: State, given: Namespace) -> Any:
     name = given.model or state.current
     if name is None:
         raise MagicUsageError("which model is it for? %qwb open FILE --model MODEL")
-    model: Any = state.variable(name) if given.model else state.workbench.base_graph.root
+    model: Any = state.model(name) if given.model else state.workbench.model
     example = state.variable(given.example) if given.example else None
     workbench = Workbench.open(given.file, model, example)
     state.add(name, workbench)
@@ -61,7 +61,7 @@ FILES = (
         open_file,
         (
             FILE,
-            Argument("--model", "variable of the model (default: the current one)", "variable"),
+            Argument("--model", "variable or .onnx file of the model (default: the current one)", "variable"),
             Argument("--example", "variable with an example, where the file holds none", "variable"),
         ),
         "%qwb open state.qwb.json --model model",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from qworkbench.magics.progress import reporter
@@ -15,11 +17,15 @@ def load(state: State, given: Namespace) -> Any:
     """Capture a model, place it, calibrate it if data is given."""
     from qworkbench.workbench.session import Workbench
 
-    model, example = state.variable(given.model), state.variable(given.example)
-    workbench = Workbench(model, example, march=given.march, name=given.name)
+    model = state.model(given.model)
+    is_file = isinstance(model, Path)
+    wanted = given.example is not None or not is_file
+    example = state.variable(given.example or "x") if wanted else None
+    shape = None if given.input_shape is None else input_shapes(given.input_shape)
+    workbench = Workbench(model, example, march=given.march, name=given.name, input_shape=shape)
     if given.calibration is not None:
         _calibrate(workbench, state.variable(given.calibration), given)
-    name = given.name or given.model
+    name = given.name or (model.stem if is_file else given.model)
     state.add(name, workbench)
     placed = workbench.placement
     text = (
@@ -33,6 +39,24 @@ def load(state: State, given: Namespace) -> Any:
     ]
     hint = "%qwb run compares with float" if workbench.statistics else "%qwb calibrate DATA comes next"
     return Step(text, changes[:8] + ([f"... and {len(changes) - 8} more"] if len(changes) > 8 else []), hint)
+
+
+def input_shapes(text: str) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
+    """Read ``1x3x224x224``, or ``image=1x3x224x224,scale=1x2`` for several inputs.
+
+    Raises
+    ------
+    MagicUsageError
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for part in text.split(","):
+        name, _, sizes = part.rpartition("=")
+        if not re.fullmatch(r"\d+(x\d+)*", sizes) or (not name and "," in text):
+            raise MagicUsageError(
+                f"{text!r} is no input shape; write 1x3x224x224, or image=1x3x224x224,scale=1x2 for several inputs"
+            )
+        found[name] = tuple(int(size) for size in sizes.split("x"))
+    return found.get("", found)
 
 
 def calibrate(state: State, given: Namespace) -> Any:
@@ -80,11 +104,12 @@ LOADING = (
         "capture a model, place it and calibrate it",
         load,
         (
-            Argument("model", "notebook variable of the model", "variable"),
-            Argument("--example", "variable with one sample as the model takes it", "variable", default="x"),
+            Argument("model", "notebook variable of the model, or an .onnx file", "variable"),
+            Argument("--example", "variable with one sample (default: x; none for a file)", "variable"),
+            Argument("--input-shape", "sizes that an .onnx file leaves open, e.g. 1x3x224x224", "text"),
             Argument("--calibration", "variable with calibration samples", "variable"),
             Argument("--march", "BPU architecture", "march", default="bayes-e"),
-            Argument("--name", "name of the workbench (default: the variable's)", "text"),
+            Argument("--name", "name of the workbench (default: the variable's or the file's)", "text"),
             *METHOD,
         ),
         "%qwb load model --example x --calibration images --march bayes-e",

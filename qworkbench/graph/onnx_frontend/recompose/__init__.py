@@ -8,10 +8,20 @@ from __future__ import annotations
 
 from qworkbench.graph.ir import Graph
 from qworkbench.graph.onnx_frontend.recompose.activations import gelu, gelu_tanh, hard_swish, mish, swish
-from qworkbench.graph.onnx_frontend.recompose.layers import gemm, group_norm, layer_norm
+from qworkbench.graph.onnx_frontend.recompose.layers import gemm, group_norm, layer_norm, moved_softmax
 from qworkbench.graph.onnx_frontend.recompose.match import Pattern, applied
 
-PATTERNS: tuple[Pattern, ...] = (layer_norm, group_norm, gelu, gelu_tanh, mish, hard_swish, swish, gemm)
+PATTERNS: tuple[Pattern, ...] = (
+    layer_norm,
+    group_norm,
+    gelu,
+    gelu_tanh,
+    mish,
+    hard_swish,
+    swish,
+    moved_softmax,
+    gemm,
+)
 """In the order in which they are tried: the larger ones first."""
 
 

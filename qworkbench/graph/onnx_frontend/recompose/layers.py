@@ -159,6 +159,18 @@ def group_norm(r: Reader, node: Node) -> Match | None:
     return Match(last, tuple(taken), "GroupNormalization", (x, *names), attrs, constants)
 
 
+def moved_softmax(r: Reader, node: Node) -> Match | None:
+    """Match a softmax over the last axis between two Transposes that bring another axis there and back."""
+    softmax = r.maker(node.inputs[0], "Softmax", "LogSoftmax") if node.op == "Transpose" else None
+    before = r.maker(softmax.inputs[0], "Transpose") if softmax is not None else None
+    if softmax is None or before is None:
+        return None
+    there, back = tuple(before.attrs["perm"]), tuple(node.attrs["perm"])
+    if tuple(there[axis] for axis in back) != tuple(range(len(there))):
+        return None
+    return Match(node, (softmax, before), softmax.op, (before.inputs[0],), {"axis": there[softmax.attrs["axis"]]})
+
+
 def _per_channel(r: Reader, node: Node, value: str, channels: int, rank: int) -> torch.Tensor | None:
     if len(node.inputs) != 2 or value not in node.inputs:
         return None
