@@ -34,19 +34,8 @@ def serve(body, kind):
     return lambda route: route.fulfill(body=body, content_type=kind)
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        found = Path("/usr/bin/chromium")
-        options = {"executable_path": str(found)} if found.exists() else {}
-        launched = playwright.chromium.launch(args=["--no-sandbox", "--disable-gpu"], **options)
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
-def show(chromium):
+def show(browser):
     """Open the widget; fails on any error in the page."""
     pages, errors = [], []
 
@@ -64,7 +53,7 @@ def show(chromium):
             **traits,
         }
         html = PAGE % {"light": str(light).lower(), "width": width, "traits": json.dumps(state)}
-        page = chromium.new_page(viewport={"width": width + 40, "height": 900})
+        page = browser.new_page(viewport={"width": width + 40, "height": 900})
         pages.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
