@@ -38,6 +38,10 @@ class EmulationError(QWorkbenchError):
     """The integer plan could not be built or run."""
 
 
+class AnalysisError(QWorkbenchError):
+    """An accuracy analysis that cannot be made as asked: no data, nothing comparable, a target out of reach."""
+
+
 class Cancelled(QWorkbenchError):  # noqa: N818 (a cancel is an outcome, not a fault)
     """The user cancelled a job; results up to the last finished state are kept."""
 

@@ -94,14 +94,48 @@ def compare(reference: np.ndarray, emulated: np.ndarray, scale: float | None = N
     EmulationError
         When the shapes differ.
     """
+    return metrics_of(sums(reference, emulated), scale)
+
+
+def sums(reference: np.ndarray, emulated: np.ndarray) -> np.ndarray:
+    """Return what every distance is made of, so that distances of a stream need no tensor of the whole.
+
+    Parameters
+    ----------
+    reference, emulated : numpy.ndarray
+        Same shape.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, (8,): sum ab, sum a^2, sum b^2, sum |d|, sum d^2, max |d|, max |d| / |a|, number of elements.
+        :func:`merged` adds two of them, :func:`metrics_of` reads distances off one.
+
+    Raises
+    ------
+    EmulationError
+        When the shapes differ.
+    """
     if reference.shape != emulated.shape:
         raise EmulationError(f"cannot compare shapes {reference.shape} and {emulated.shape}")
     a = np.ascontiguousarray(reference, np.float32).reshape(-1)
     b = np.ascontiguousarray(emulated, np.float32).reshape(-1)
-    if a.size == 0:
+    return np.array([*_accumulate(a, b), a.size])
+
+
+def merged(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the :func:`sums` of both parts together; NaN stays."""
+    whole = first + second
+    whole[5:7] = np.maximum(first[5:7], second[5:7])
+    return np.asarray(whole)
+
+
+def metrics_of(total: np.ndarray, scale: float | None = None) -> Metrics:
+    """Return the distances that :func:`sums` stand for."""
+    ab, aa, bb, l1, dd, top, relative, size = map(float, total)
+    if size == 0:
         return Metrics(1.0, 0.0, 0.0, 0.0, 0.0, math.inf, scale)
-    ab, aa, bb, l1, dd, top, relative = _accumulate(a, b)
     norm = math.sqrt(aa) * math.sqrt(bb)
     cosine = ab / norm if norm > 0 else math.nan if math.isnan(norm) else float(aa == bb)
     sqnr = math.inf if dd == 0 else _decibel(aa, dd)
-    return Metrics(cosine, l1 / a.size, dd / a.size, top, relative, sqnr, scale)
+    return Metrics(cosine, l1 / size, dd / size, top, relative, sqnr, scale)

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from qworkbench.analysis.sensitivity import SensitivityMemo
 from qworkbench.calibration.method import DEFAULT_PERCENTILE, Statistics
 from qworkbench.calibration.observe import batches_of, collect
 from qworkbench.emulator.cache import ResultCache
@@ -21,6 +22,7 @@ from qworkbench.graph.ir import Graph
 from qworkbench.march import get_march
 from qworkbench.placement.types import Placement
 from qworkbench.workbench.config import Config, difference, stub_scales
+from qworkbench.workbench.debugging import samples, sensitivity_of, start_analysis
 from qworkbench.workbench.details import node_details
 from qworkbench.workbench.edits import (
     ClearScale,
@@ -102,6 +104,7 @@ class Workbench:
         self._history = History(config)
         self._cache = ResultCache() if cache_bytes is None else ResultCache(cache_bytes)
         self._measured = Measured()
+        self._effects = SensitivityMemo()
         self._last: Run | None = None
         self._asked = self._published = 0
         self._worker = Worker()
@@ -418,6 +421,36 @@ class Workbench:
         with self._lock:
             self._cache.clear()
             self._measured = Measured()
+            self._effects = SensitivityMemo()
+
+    # -- debugging accuracy
+    def sensitivity(self, inputs: Any = None, **options: Any) -> pd.DataFrame:
+        """Return what each quantizer, switched on alone, does to the outputs, worst first.
+
+        Parameters
+        ----------
+        inputs : as the model takes them, optional
+            Any batch size where the model allows it; None is the example.
+        **options
+            ``metric``, ``nodes``, ``budget`` (bytes), ``progress``, ``cancelled``, ``on_rows``: see
+            :func:`qworkbench.analysis.sensitivity.sensitivity`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Only what edits changed is computed again.
+        """
+        return sensitivity_of(self._stages, self.config, self._feeds(inputs), self._effects, **options)
+
+    def _feeds(self, inputs: Any) -> dict[str, torch.Tensor]:
+        return samples(self._stages, inputs, self._example)
+
+    def in_background(self, analysis: str, *given: Any, **options: Any) -> Job:
+        """Run a long analysis (``"sensitivity"`` ...) on the worker thread; a newer job cancels this one.
+
+        Listeners hear ``progress``, ``rows`` (a table so far), and ``analysed`` with the result, or ``error``.
+        """
+        return start_analysis(self._worker, self._publish, self, analysis, *given, **options)
 
     # -- asking
     def why(self, name: str) -> Explanation:

@@ -1,0 +1,197 @@
+"""Every quantizer of a plan by name: outputs and weights, with the codes that they would write.
+
+One per tensor that is rounded and one per weight. An op that hands integers through (MaxPool, Reshape ...) has none of
+its own: its codes are those of its input. Knows nothing of how their effect is measured.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from qworkbench.emulator.fingerprint import digest
+from qworkbench.graph.fusion import ANCHORS
+from qworkbench.graph.vocabulary import family
+from qworkbench.numerics.dtypes import QMAX, QMIN
+from qworkbench.placement.scale_groups import keeps_scale
+
+if TYPE_CHECKING:
+    import torch
+
+    from qworkbench.emulator.plan import Plan
+    from qworkbench.graph.ir import Graph
+    from qworkbench.numerics.arithmetic import Rounding
+    from qworkbench.placement.types import Placement, Unit
+
+SensitiveType = Literal["activation", "weight"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantizer:
+    """One place where numbers become codes.
+
+    Attributes
+    ----------
+    name : str
+        Node: the one that has the weight, or the last named op of the fused unit that makes the tensor; a model input.
+    op : str
+        ``Conv``, or ``Conv+Add+Relu`` where several are fused.
+    kind : "activation" | "weight"
+    value : str
+        Canonical value that is quantized, or that the unit with the weight makes.
+    unit : str or None
+        None for a model input.
+    dtype : "int8" | "int16"
+    scale : numpy.ndarray
+        float32: (1,), or one per channel.
+    axis : int
+        Channel axis of `scale`.
+    rounding : str
+    content : bytes
+        Digest: equal digests have equal effects on equal inputs.
+    codes : numpy.ndarray or None
+        Of a weight: what the plan holds.
+    groups : int
+        Of a transposed convolution, whose weight is (in, out / groups, kernel); 0 for every other weight.
+    folded : numpy.ndarray or None
+        Scales per input channel that the plan folded into the weight before it was rounded.
+    """
+
+    name: str
+    op: str
+    kind: SensitiveType
+    value: str
+    unit: str | None
+    dtype: str
+    scale: np.ndarray
+    axis: int
+    rounding: Rounding
+    content: bytes
+    codes: np.ndarray | None = None
+    groups: int = 0
+    folded: np.ndarray | None = None
+
+    def weight(self) -> np.ndarray:
+        """Return the fake-quantized weight ``codes * scale`` (float32, the layout of the folded float weight)."""
+        assert self.codes is not None
+        real = self.codes.astype(np.float32)
+        tail = (1,) * (real.ndim - 2)
+        if self.groups:
+            shape = (self.groups, real.shape[0] // self.groups, real.shape[1], *real.shape[2:])
+            scale = self.scale.reshape(self.groups, 1, real.shape[1], *tail)
+            return np.asarray((real.reshape(shape) * scale).reshape(real.shape))
+        real *= self.scale.reshape(-1, 1, *tail)
+        if self.folded is not None:
+            real /= self.folded.reshape((-1, 1, *tail) if real.shape[1] == 1 < self.folded.size else (1, -1, *tail))
+        return real
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        """Return ``s * clamp(round(x / s), qmin, qmax)``, the fake-quantized `x` (same shape and dtype)."""
+        import torch
+
+        shape = [1] * x.dim()
+        if self.scale.size > 1:
+            shape[self.axis] = -1
+        scale = torch.from_numpy(self.scale.astype(np.float32)).to(x.dtype).reshape(shape if x.dim() else ())
+        ratio = x / scale
+        if self.rounding == "half_up":
+            ratio = torch.floor(ratio) + (ratio - torch.floor(ratio) >= 0.5).to(x.dtype)
+        elif self.rounding == "half_away":
+            size = ratio.abs()
+            ratio = torch.sign(ratio) * (torch.floor(size) + (size - torch.floor(size) >= 0.5).to(x.dtype))
+        else:
+            ratio = torch.round(ratio)
+        return ratio.clamp_(QMIN[self.dtype], QMAX[self.dtype]).mul_(scale)
+
+
+def quantizers_of(graph: Graph, placement: Placement, plan: Plan, rounding: Rounding) -> tuple[Quantizer, ...]:
+    """Return the quantizers of `plan` in topological order: a unit's weight before its output."""
+    found = [
+        made
+        for name in graph.inputs
+        if (made := _activation(graph, plan, rounding, name, _stub(graph, name), "Input", None)) is not None
+    ]
+    for unit in placement.units:
+        on_bpu = placement[unit.anchor].on == "BPU"
+        if on_bpu and unit.op in ANCHORS and unit.name in plan.weights:
+            found.append(_weight(graph, plan, unit))
+        if on_bpu and keeps_scale(unit.op):
+            continue
+        for value in unit.outputs:
+            made = _activation(graph, plan, rounding, value, unit.name, op_type(graph, unit), unit.name)
+            if made is not None:
+                found.append(made)
+    return tuple(found)
+
+
+def op_type(graph: Graph, unit: Unit) -> str:
+    """Return ``Conv+Add+Relu`` for a fused unit, the operator for a single node."""
+    ops = [graph.nodes[name].op for name in unit.members]
+    return "+".join(op for op in ops if family(op) != "transparent") or unit.op
+
+
+def _stub(graph: Graph, name: str) -> str:
+    """Return the quantization stub behind an input, where the model has one: that is the name that users know."""
+    stubs = [node.name for node, _ in graph.users(name) if node.op == "QuantizeLinear"]
+    return stubs[0] if len(stubs) == 1 else name
+
+
+def _activation(
+    graph: Graph,
+    plan: Plan,
+    rounding: Rounding,
+    value: str,
+    name: str,
+    op: str,
+    unit: str | None,
+) -> Quantizer | None:
+    keys = (f"{value}@{dtype}" for dtype in ("int8", "int16"))
+    quantity = next((plan.quantities[key] for key in keys if key in plan.quantities), None)
+    if quantity is None or not graph.values[value].dtype.startswith("float"):
+        return None
+    content = digest("activation", value, quantity.dtype, quantity.scale, quantity.axis, rounding)
+    return Quantizer(
+        name, op, "activation", value, unit, quantity.dtype, quantity.scale, quantity.axis, rounding, content
+    )
+
+
+def _weight(graph: Graph, plan: Plan, unit: Unit) -> Quantizer:
+    quantity = plan.weights[unit.name]
+    step = next(step for step in plan.steps if step.unit == unit.name and "weight" in step.params)
+    packed = step.params["weight"]
+    source = plan.quantities[step.inputs[0]]
+    folded = source.scale if source.per_channel else None
+    node = graph.nodes[unit.anchor]
+    return Quantizer(
+        unit.anchor,
+        op_type(graph, unit),
+        "weight",
+        unit.outputs[0],
+        unit.name,
+        quantity.dtype,
+        quantity.scale,
+        quantity.axis,
+        "half_even",
+        digest("weight", unit.anchor, packed, quantity.scale, folded),
+        packed.array,
+        int(node.attrs["group"]) if node.op == "ConvTranspose" else 0,
+        folded,
+    )
+
+
+def flops_of(graph: Graph, unit: Unit, batch: int = 1) -> int:
+    """Return the arithmetic of one unit: 2 per multiply-accumulate of a gemm-like anchor, else 1 per output element."""
+    node = graph.nodes[unit.anchor]
+    elements = math.prod(graph.shape(unit.outputs[0], batch))
+    if node.op in ("Conv", "Gemm") and node.inputs[1] is not None:
+        weight = graph.shape(node.inputs[1], batch)
+        depth = math.prod(weight[1:]) if node.op == "Conv" or node.attrs.get("transB", True) else weight[0]
+        return 2 * elements * depth
+    if node.op == "ConvTranspose" and node.inputs[0] is not None and node.inputs[1] is not None:
+        return 2 * math.prod(graph.shape(node.inputs[0], batch)) * math.prod(graph.shape(node.inputs[1], batch)[1:])
+    if node.op == "MatMul" and node.inputs[0] is not None:
+        return 2 * elements * graph.shape(node.inputs[0], batch)[-1]
+    return elements

@@ -1,0 +1,88 @@
+"""Accuracy analyses of the configuration in force: what a workbench hands to :mod:`qworkbench.analysis`.
+
+Only gathers graph, placement, plan and samples; what is measured, and how, is decided there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qworkbench.analysis.sensitivity import sensitivity
+from qworkbench.errors import AnalysisError, unknown_name
+from qworkbench.graph.feeds import feeds_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from qworkbench.analysis.sensitivity import SensitivityMemo
+    from qworkbench.workbench.config import Config
+    from qworkbench.workbench.jobs import Job, Worker
+    from qworkbench.workbench.session import Workbench
+    from qworkbench.workbench.stages import Stages
+
+
+def samples(stages: Stages, given: Any, example: Any) -> dict[str, torch.Tensor]:
+    """Return feeds of what the user gave, or of the example.
+
+    Raises
+    ------
+    AnalysisError
+        When there is neither.
+    CalibrationError
+        When the sample does not fit the model.
+    """
+    sample = example if given is None else given
+    if sample is None:
+        raise AnalysisError("the model was loaded without an example; pass inputs, e.g. images[:8]")
+    return feeds_of(stages.base, sample)
+
+
+def sensitivity_of(
+    stages: Stages, config: Config, feeds: dict[str, torch.Tensor], memo: SensitivityMemo, **options: Any
+) -> pd.DataFrame:
+    """Return the sensitivity table of `config`; see :func:`qworkbench.analysis.sensitivity.sensitivity`."""
+    plan = stages.plan(config)
+    graph, placement = stages.graph(config), stages.placement(config)
+    return sensitivity(graph, placement, plan, feeds, rounding=config.arithmetic.rounding, memo=memo, **options)
+
+
+ANALYSES = ("sensitivity",)
+STREAMING = ("sensitivity",)
+
+
+def start_analysis(
+    worker: Worker,
+    publish: Callable[[str, Any], None],
+    workbench: Workbench,
+    analysis: str,
+    *given: Any,
+    **options: Any,
+) -> Job:
+    """Start one of :data:`ANALYSES` as a job with progress and cancel.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    if analysis not in ANALYSES:
+        raise unknown_name("analysis", analysis, ANALYSES)
+
+    def work(job: Job) -> Any:
+        def progress(name: str, done: int, total: int) -> None:
+            job.progress(done, total)
+            publish("progress", {"node": name, "done": done, "total": total})
+
+        if analysis in STREAMING:
+            options.setdefault("on_rows", lambda rows: publish("rows", rows))
+        try:
+            result = getattr(workbench, analysis)(*given, progress=progress, cancelled=lambda: job.cancelled, **options)
+        except Exception as error:
+            publish("cancelled" if job.cancelled else "error", str(error))
+            raise
+        publish("analysed", result)
+        return result
+
+    publish("running", None)
+    return worker.start(work)
