@@ -15,12 +15,16 @@ from qworkbench.placement.units import Keep
 
 
 def tail_units(context: Context, decisions: Mapping[str, Decision]) -> frozenset[str]:
-    """Return the names of the BPU units from which no other BPU unit can be reached."""
+    """Return the names of the BPU units that end the model's BPU part.
+
+    With the march's ``tail_scope`` "model" no BPU unit lies anywhere downstream of them; with "segment" none reads them.
+    """
     consumers = context.consumers()
+    whole_model = context.march.parameters["tail_scope"].value == "model"
     reaches: dict[str, bool] = {}
     for unit in reversed(context.units):
         behind = [c for value in unit.outputs for c in consumers.get(value, ())]
-        reaches[unit.name] = any(decisions[c.name].on == "BPU" or reaches[c.name] for c in behind)
+        reaches[unit.name] = any(decisions[c.name].on == "BPU" or (whole_model and reaches[c.name]) for c in behind)
     return frozenset(u.name for u in context.units if decisions[u.name].on == "BPU" and not reaches[u.name])
 
 

@@ -17,9 +17,7 @@ def parameters(
     """Return the parameters of an X3, Ultra or X5 march; the arguments are (value, basis) of those that differ."""
     values: dict[str, tuple[Any, Basis, str]] = {
         "input_batch": (1, "documented", "the board model is compiled for this batch; symbolic dims follow it"),
-        "default_dtype": ("int8", "documented", "activations and weights are int8 unless a request says otherwise"),
         "int16_supported": (*int16, "activations may be int16 where the op's row allows it"),
-        "int16_weight": (False, "documented", "weights may be int16"),
         "tail_int32": (
             ("Conv", "Gemm", "MatMul"),
             "documented",
@@ -37,29 +35,21 @@ def parameters(
             "unknown",
             "passive ops that run_on_bpu can move: those with one data input, since which ones is not published",
         ),
-        "removed_ops": (("Dropout", "Identity"), "documented", "removed before placement"),
-        "folded_ops": (
-            ("Constant", "ConstantOfShape", "Shape", "Size"),
-            "documented",
-            "they never run on the BPU and disappear by constant folding",
-        ),
-        "conv_fuses_activation": (
-            ("Relu", "Clip"),
-            "documented",
-            "activations that disappear into the convolution before them",
-        ),
         "residual_add": (
             *residual_add,
             "form of an Add of two feature maps: an element-wise op, or an identity convolution with a summed input",
         ),
-        "gemm_leaves_reshape": (True, "seen in logs", "a Gemm leaves a CPU Reshape behind it"),
         "group_threshold": (
             "max",
             "inferred",
             "of several active consumers behind one scale group the largest threshold wins; the logs fit the nearest "
             "consumer equally well",
         ),
-        "max_outputs": (32, "documented", "a model has at most this many outputs"),
-        "onnx_opsets": ((10, 11), "documented", "opsets that the converter reads"),
+        "concat_target": (
+            "nearest",
+            "inferred",
+            "a tensor that flows into several Concats takes the scale of the nearest one and is requantized for the "
+            "others; in every printed case the nearest also has the largest threshold",
+        ),
     }
     return MappingProxyType({name: Parameter(*entry) for name, entry in values.items()})
