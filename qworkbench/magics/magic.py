@@ -39,7 +39,7 @@ def split(line: str) -> list[str]:
 
 def guide() -> Lines:
     """Return the short guide that bare ``%qwb`` prints."""
-    titles = {"load": "Load", "look": "Look", "edit": "Edit", "history": "Undo", "files": "Files"}
+    titles = {"load": "Load", "look": "Look", "edit": "Edit", "debug": "Accuracy", "history": "Undo", "files": "Files"}
     lines = ["%qwb: see where each op runs on the BPU and why, change it, rerun in place"]
     group = ""
     for command in commands().values():
@@ -58,7 +58,7 @@ class QWorkbenchMagics(Magics):
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
-        self.state = State(shell.user_ns)
+        self.state = State(shell.user_ns, shell.user_ns_hidden)
 
     @line_cell_magic
     def qwb(self, line: str, cell: str | None = None) -> Any:

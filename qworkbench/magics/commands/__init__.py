@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qworkbench.magics.commands.debugging import DEBUGGING
 from qworkbench.magics.commands.editing import EDITING
 from qworkbench.magics.commands.files import FILES
 from qworkbench.magics.commands.history import HISTORY
@@ -9,4 +10,6 @@ from qworkbench.magics.commands.loading import LOADING
 from qworkbench.magics.commands.looking import LOOKING
 from qworkbench.magics.registry import Command
 
-COMMANDS: dict[str, Command] = {command.name: command for command in (*LOADING, *LOOKING, *EDITING, *HISTORY, *FILES)}
+COMMANDS: dict[str, Command] = {
+    command.name: command for command in (*LOADING, *LOOKING, *EDITING, *DEBUGGING, *HISTORY, *FILES)
+}

@@ -1,0 +1,41 @@
+"""Accuracy debugging: which quantizer hurts, which sample, which layer, and what to change."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from qworkbench.magics.progress import reporter
+from qworkbench.magics.registry import Argument, Command
+from qworkbench.magics.state import State
+
+
+def sensitivity(state: State, given: Namespace) -> Any:
+    """Return what each quantizer, switched on alone, does to the outputs."""
+    inputs = None if given.inputs is None else state.variable(given.inputs)
+    with reporter("sensitivity") as report:
+        table = state.workbench.sensitivity(
+            inputs, metric=given.metric, nodes=given.nodes or None, budget=int(given.budget * 2**20), progress=report
+        )
+    return table if given.top is None else table.head(given.top)
+
+
+METRICS = ("COSINE", "L1", "ATOL", "MSE", "SQNR", "KL", "RTOL")
+INPUTS = Argument("--inputs", "variable with samples (default: the example)", "variable")
+
+DEBUGGING = (
+    Command(
+        "sensitivity",
+        "what each quantizer, switched on alone, does to the outputs; worst first",
+        sensitivity,
+        (
+            Argument("nodes", "only these ops", "node", optional=True, many=True),
+            INPUTS,
+            Argument("--metric", "distance of the outputs from float (default L1)", "choice", METRICS, "L1"),
+            Argument("--top", "only the worst rows", "integer"),
+            Argument("--budget", "memory for activations in MB (default 512)", "number", default=512.0),
+        ),
+        "t = %qwb sensitivity --inputs images --metric COSINE",
+        "debug",
+    ),
+)

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from IPython.core.error import UsageError
+
+
+def test_sensitivity_returns_the_table(loaded):
+    table = loaded("sensitivity --inputs images --metric COSINE")
+    assert isinstance(table, pd.DataFrame)
+    assert table.COSINE.is_monotonic_increasing
+    assert len(loaded("sensitivity --inputs images --top 2")) == 2
+    assert set(loaded("sensitivity stem left").op_name) == {"stem", "left"}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("sensitivity stemm", "did you mean 'stem'"),
+        ("sensitivity --metric cosine", "did you mean 'COSINE'"),
+        ("sensitivity --inputs imagess", "did you mean 'images'"),
+        ("sensitivity --budget 0.0001", "budget"),
+    ],
+)
+def test_wrong_lines_end_in_one_sentence(loaded, line, expected):
+    with pytest.raises(UsageError, match=expected) as error:
+        loaded(line)
+    assert "\n" not in str(error.value)
