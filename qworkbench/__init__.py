@@ -27,6 +27,7 @@ _HOME = {
             "SetDtype",
             "SetMarch",
             "SetCalibration",
+            "SetNodeCalibration",
             "SetArithmetic",
             "edit_from_dict",
         ),
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from qworkbench.workbench.edits import RemoveUnitConv as RemoveUnitConv
     from qworkbench.workbench.edits import SetArithmetic as SetArithmetic
     from qworkbench.workbench.edits import SetCalibration as SetCalibration
+    from qworkbench.workbench.edits import SetNodeCalibration as SetNodeCalibration
     from qworkbench.workbench.edits import SetDtype as SetDtype
     from qworkbench.workbench.edits import SetMarch as SetMarch
     from qworkbench.workbench.edits import SetPlacement as SetPlacement

@@ -5,7 +5,7 @@ Memory does not grow with the number of samples: activations are freed as soon a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from qworkbench.calibration.sketch import Sketch
 from qworkbench.errors import CalibrationError, Cancelled
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph, Node, Sym
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,8 @@ def collect(
     batches : iterable
         Each item is what the model takes: a tensor or array, a tuple, or a dict by input name.
     per_channel : bool
-        Keep per-channel histograms of rank-4 values, too (needed for percentiles per channel).
+        Keep histograms per channel of every rank-4 value. Without it they are kept only where a convolution reads,
+        which is where thresholds per channel can take effect; a unit conv inserted later adds such places.
     progress : callable, optional
         Called with (batches done, None or total).
     cancelled : callable
@@ -57,6 +58,8 @@ def collect(
 
     sketches: dict[str, Sketch] = {}
     inner = internals_of(graph)
+    fine = {n.inputs[0] for n in graph.nodes if n.op == "Conv"}
+    first: dict[str, np.ndarray] = {}
     samples = 0
     total = len(batches) if isinstance(batches, Sized) else None
 
@@ -64,7 +67,7 @@ def collect(
         if tensor.is_floating_point():
             sketch = sketches.setdefault(name, Sketch())
             array = tensor.detach().to(torch.float32).numpy()
-            sketch.update(array, channels=per_channel and array.ndim == 4)
+            sketch.update(array, channels=array.ndim == 4 and (per_channel or name in fine))
             for part, function in inner.get(name, ()):
                 sketches.setdefault(part, Sketch()).update(function(tensor.detach()).to(torch.float32).numpy())
 
@@ -83,6 +86,7 @@ def collect(
                     f"calibration batch {count} holds NaN or infinite values in input {name!r}; remove or repair them"
                 )
             observe(name, tensor)
+        first = first or _first_sample(graph, feeds)
         samples += int(next(iter(feeds.values())).shape[0]) if graph.inputs else 0
         run_float(graph, feeds, keep=(), on_node=on_node)
         if progress is not None:
@@ -96,7 +100,15 @@ def collect(
     for name, sketch in sketches.items():
         if sketch.has_nan:
             raise CalibrationError(f"{name!r} becomes NaN on the calibration data; repair the model or the data first")
-    return Statistics(sketches, samples)
+    return Statistics(sketches, samples, first=first)
+
+
+def _first_sample(graph: Graph, feeds: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    found = {}
+    for name, tensor in feeds.items():
+        cut = tuple(slice(d.factor) if isinstance(d, Sym) else slice(None) for d in graph.values[name].shape)
+        found[name] = np.array(tensor[cut].numpy())
+    return found
 
 
 def batches_of(data: Any, *, batch_size: int = 32) -> Iterable[Any]:

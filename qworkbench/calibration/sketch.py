@@ -1,8 +1,9 @@
 """A mergeable summary of one tensor's values, from which thresholds follow without keeping activations.
 
 A histogram on the float's own bit pattern: |x| as float32 is ordered like its bits, so the upper 15 bits (8 exponent,
-7 mantissa) index 32,768 bins of 0.8 % relative width over the whole range. Adding batches in any order and any size
-gives the same counts. Knows nothing of graphs; :mod:`qworkbench.calibration.observe` feeds it.
+7 mantissa) index 32,768 bins of 0.8 % relative width over the whole range, apart for each sign. Adding batches in any
+order and any size gives the same counts. Knows nothing of graphs; :mod:`qworkbench.calibration.observe` feeds it, and
+:mod:`qworkbench.calibration.thresholds` reads it.
 """
 
 from __future__ import annotations
@@ -14,38 +15,87 @@ import numpy as np
 BINS = 1 << 15
 _SHIFT = 16
 _INFINITY_BIN = 0x7F80
+_FULL = 2**32 - 1
 
 CHANNEL_BINS = 512
 _CHANNEL_SHIFT = 19
 _CHANNEL_FIRST = (127 - 20) << 4  # 2**-20; 16 bins to each factor of two, up to 2**12
 
+AVERAGING_CONSTANT = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Occupied bins of magnitudes, ascending: edges `low` and `high`, `counts` (all float64), and the maximum."""
+
+    low: np.ndarray
+    high: np.ndarray
+    counts: np.ndarray
+    top: float
+
+
+@dataclass
+class Average:
+    """An exponential moving average of the samples' largest magnitudes, in the order they came.
+
+    ``value = value + 0.01 (top - value)``, the averaging constant of the training plugin's observers. It counts
+    samples, not batches, so only the order of the data decides.
+    """
+
+    samples: int = 0
+    first: float = 0.0
+    value: float = 0.0
+
+    def add(self, top: float) -> None:
+        """Add the largest magnitude of the next sample."""
+        if not self.samples:
+            self.first = self.value = top
+        else:
+            self.value += AVERAGING_CONSTANT * (top - self.value)
+        self.samples += 1
+
+    def extend(self, later: Average) -> None:
+        """Add every sample of `later` behind the own ones."""
+        if not self.samples:
+            self.samples, self.first, self.value = later.samples, later.first, later.value
+        elif later.samples:
+            faded = (1 - AVERAGING_CONSTANT) ** later.samples
+            self.value = faded * (self.value - later.first) + later.value
+            self.samples += later.samples
+
 
 @dataclass
 class Sketch:
-    """Counts of |x| by bit pattern, and the exact extremes.
+    """Counts of values by bit pattern, and the exact extremes.
 
     Attributes
     ----------
-    counts : numpy.ndarray
-        int64, shape (32768,).
+    table : numpy.ndarray
+        uint32 (int64 beyond 4e9 elements), shape (2, 32768): values >= 0, then values < 0.
+    total : int
+        Number of elements seen.
     low, high : float
         Smallest and largest value seen.
+    average : Average
+        Moving average of the samples' maxima (axis 0 holds the samples; a tensor of rank < 2 is one sample).
     channel_max : numpy.ndarray or None
         float32, largest |x| per entry of axis 1; None for tensors of rank < 2.
     channel_counts : numpy.ndarray or None
-        int64, shape (channels, 512): coarser histogram per channel, only where it was asked for.
+        uint32 or int64, shape (channels, 512): coarser histogram per channel, only where it was asked for.
     """
 
-    counts: np.ndarray = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    table: np.ndarray = field(default_factory=lambda: np.zeros((2, BINS), np.uint32))
+    total: int = 0
     low: float = np.inf
     high: float = -np.inf
+    average: Average = field(default_factory=Average)
     channel_max: np.ndarray | None = None
     channel_counts: np.ndarray | None = None
 
     @property
-    def total(self) -> int:
-        """Number of elements seen."""
-        return int(self.counts.sum())
+    def counts(self) -> np.ndarray:
+        """Counts of |x|, int64, shape (32768,)."""
+        return np.asarray(self.table.sum(axis=0, dtype=np.int64))
 
     @property
     def absmax(self) -> float:
@@ -55,12 +105,12 @@ class Sketch:
     @property
     def finite(self) -> bool:
         """Tell whether every element seen was finite."""
-        return not self.counts[_INFINITY_BIN:].any()
+        return not self.table[:, _INFINITY_BIN:].any()
 
     @property
     def has_nan(self) -> bool:
         """Tell whether an element seen was NaN."""
-        return bool(self.counts[_INFINITY_BIN + 1 :].any())
+        return bool(self.table[:, _INFINITY_BIN + 1 :].any())
 
     def update(self, values: np.ndarray, *, channels: bool = False) -> None:
         """Add a batch.
@@ -72,65 +122,87 @@ class Sketch:
         channels : bool
             Keep the per-channel histogram, too.
         """
+        from qworkbench.calibration.sketch_kernel import observe
+
         x = np.ascontiguousarray(values, np.float32)
         if x.size == 0:
             return
-        magnitude = x.view(np.int32) & 0x7FFFFFFF
-        self.counts += np.bincount((magnitude >> _SHIFT).ravel(), minlength=BINS)
-        self.low = min(self.low, float(x.min()))
-        self.high = max(self.high, float(x.max()))
-        if x.ndim < 2:
-            return
-        by_channel = np.moveaxis(magnitude, 1, 0).reshape(x.shape[1], -1)
-        top = by_channel.max(axis=1).view(np.float32)
-        self.channel_max = top if self.channel_max is None else np.maximum(self.channel_max, top)
-        if channels:
-            index = np.clip((by_channel >> _CHANNEL_SHIFT) - _CHANNEL_FIRST, 0, CHANNEL_BINS - 1)
-            index += (np.arange(x.shape[1], dtype=np.int32) * CHANNEL_BINS)[:, None]
-            flat = np.bincount(index.ravel(), minlength=x.shape[1] * CHANNEL_BINS)
-            counts = flat.reshape(x.shape[1], CHANNEL_BINS)
-            self.channel_counts = counts if self.channel_counts is None else self.channel_counts + counts
+        rows, columns = x.shape[:2] if x.ndim >= 2 else (1, 1)
+        self._make_room(x.size)
+        channel_counts = np.zeros((0, 0), np.uint32)
+        if channels and x.ndim >= 2:
+            if self.channel_counts is None:
+                self.channel_counts = np.zeros((columns, CHANNEL_BINS), self.table.dtype)
+            channel_counts = self.channel_counts
+        tops = np.empty((rows, columns), np.int32)
+        bits = x.view(np.int32).reshape(rows, columns, -1)
+        low, high = observe(bits, self.table, channel_counts, tops).view(np.float32)
+        self.total += x.size
+        self.low, self.high = min(self.low, float(low)), max(self.high, float(high))
+        for top in tops.max(axis=1).view(np.float32):
+            self.average.add(float(top))
+        if x.ndim >= 2:
+            top = tops.max(axis=0).view(np.float32)
+            self.channel_max = top if self.channel_max is None else np.maximum(self.channel_max, top)
+
+    def _make_room(self, size: int) -> None:
+        if self.table.dtype == np.uint32 and self.total + size > _FULL:
+            self.table = self.table.astype(np.int64)
+            if self.channel_counts is not None:
+                self.channel_counts = self.channel_counts.astype(np.int64)
 
     def merge(self, other: Sketch) -> None:
-        """Add everything that `other` saw; the result does not depend on order or batch size."""
-        self.counts += other.counts
+        """Add everything that `other` saw, behind the own samples; only the moving average depends on that order."""
+        self._make_room(other.total)
+        self.total += other.total
+        self.table += other.table.astype(self.table.dtype)
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.average.extend(other.average)
         if other.channel_max is not None:
             mine = self.channel_max
             self.channel_max = other.channel_max if mine is None else np.maximum(mine, other.channel_max)
         if other.channel_counts is not None:
-            counts = self.channel_counts
-            self.channel_counts = other.channel_counts if counts is None else counts + other.channel_counts
+            added = other.channel_counts.astype(self.table.dtype)
+            self.channel_counts = added if self.channel_counts is None else self.channel_counts + added
+
+    def bins(self, sign: int = 0) -> Bins:
+        """Return the occupied bins of |x|; `sign` +1 or -1 leaves only values of that sign (0 counts as positive)."""
+        counts = self.counts if sign == 0 else self.table[0 if sign > 0 else 1]
+        top = self.absmax if sign == 0 else max(0.0, sign * (self.high if sign > 0 else self.low))
+        return _occupied(counts, np.arange(BINS + 1) << _SHIFT, top)
+
+    def channel_bins(self) -> list[Bins] | None:
+        """Return the occupied bins of |x| of every channel, or None where they were not kept."""
+        if self.channel_max is None or self.channel_counts is None:
+            return None
+        pattern = (np.arange(CHANNEL_BINS + 1) + _CHANNEL_FIRST) << _CHANNEL_SHIFT
+        pattern[0] = 0
+        return [
+            _occupied(row, pattern, float(top)) for row, top in zip(self.channel_counts, self.channel_max, strict=True)
+        ]
 
     def percentile(self, fraction: float) -> float:
         """Return the magnitude below which `fraction` of all elements lie; 1.0 is the exact maximum.
 
         Interpolated linearly inside a bin, so the relative error is below 0.8 %.
         """
-        if fraction >= 1.0 or self.total == 0:
-            return self.absmax
-        edges = (np.arange(BINS + 1, dtype=np.int64) << _SHIFT).astype(np.int32)[:-1].view(np.float32)
-        return min(_interpolate(self.counts, edges, fraction), self.absmax)
+        from qworkbench.calibration.thresholds import percentile
+
+        return percentile(self.bins(), fraction)
 
     def channel_percentile(self, fraction: float) -> np.ndarray:
         """Return the per-channel magnitude below which `fraction` lies, float32, shape (channels,)."""
+        from qworkbench.calibration.thresholds import percentile
+
         assert self.channel_max is not None
         if fraction >= 1.0:
             return self.channel_max
-        assert self.channel_counts is not None
-        pattern = (np.arange(CHANNEL_BINS) + _CHANNEL_FIRST) << _CHANNEL_SHIFT
-        edges = pattern.astype(np.int32).view(np.float32)
-        found = [_interpolate(row, edges, fraction) for row in self.channel_counts]
-        return np.asarray(np.minimum(np.asarray(found, np.float32), self.channel_max))
+        bins = self.channel_bins()
+        assert bins is not None
+        return np.asarray([percentile(channel, fraction) for channel in bins], np.float32)
 
 
-def _interpolate(counts: np.ndarray, edges: np.ndarray, fraction: float) -> float:
-    running = np.cumsum(counts)
-    wanted = fraction * float(running[-1])
-    index = int(np.searchsorted(running, wanted))
-    before = float(running[index - 1]) if index else 0.0
-    low = float(edges[index])
-    high = float(edges[index + 1]) if index + 1 < len(edges) else low
-    if not np.isfinite(high):
-        high = low
-    return low + (high - low) * (wanted - before) / float(counts[index])
+def _occupied(counts: np.ndarray, pattern: np.ndarray, top: float) -> Bins:
+    index = np.flatnonzero(counts)
+    edges = np.minimum(pattern, 0x7F7FFFFF).astype(np.int32).view(np.float32).astype(np.float64)
+    return Bins(np.minimum(edges[index], top), np.minimum(edges[index + 1], top), counts[index].astype(np.float64), top)

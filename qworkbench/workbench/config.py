@@ -48,6 +48,8 @@ class Config:
     unit_convs : tuple of UnitConv
         In order of insertion.
     calibration : CalibrationMethod
+    methods : Mapping of node or input name to CalibrationMethod
+        Nodes whose outputs read their thresholds by another method.
     arithmetic : Arithmetic
     """
 
@@ -57,10 +59,11 @@ class Config:
     dtypes: Mapping[str, DtypeRequest] = field(default_factory=_empty)
     unit_convs: tuple[UnitConv, ...] = ()
     calibration: CalibrationMethod = field(default_factory=CalibrationMethod)
+    methods: Mapping[str, CalibrationMethod] = field(default_factory=_empty)
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
 
     def __post_init__(self) -> None:
-        for name in ("on", "scales", "dtypes"):
+        for name in ("on", "scales", "dtypes", "methods"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property
@@ -70,7 +73,7 @@ class Config:
 
     def edited(self) -> frozenset[str]:
         """Return the names that carry a wish."""
-        return frozenset((*self.on, *self.scales, *self.dtypes, *(u.node for u in self.unit_convs)))
+        return frozenset((*self.on, *self.scales, *self.dtypes, *self.methods, *(u.node for u in self.unit_convs)))
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON-able data, keys sorted."""
@@ -81,6 +84,7 @@ class Config:
             "dtypes": {name: asdict(wish) for name, wish in sorted(self.dtypes.items())},
             "unit_convs": [asdict(unit) for unit in self.unit_convs],
             "calibration": asdict(self.calibration),
+            "methods": {name: method.describe() for name, method in sorted(self.methods.items())},
             "arithmetic": asdict(self.arithmetic),
         }
 
@@ -101,7 +105,7 @@ def difference(before: Config, after: Config) -> list[str]:
     old, new = before.as_dict(), after.as_dict()
     whole = ("march", "calibration", "arithmetic")
     lines = [f"{part}: {_short(old[part])} -> {_short(new[part])}" for part in whole if old[part] != new[part]]
-    for part, absent in (("on", "auto"), ("scales", "calibrated"), ("dtypes", "auto")):
+    for part, absent in (("on", "auto"), ("scales", "calibrated"), ("dtypes", "auto"), ("methods", "calibration")):
         for name in sorted({*old[part], *new[part]}):
             a, b = old[part].get(name), new[part].get(name)
             if a != b:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
-from qworkbench.calibration.method import DEFAULT_PERCENTILE, CalibrationMethod
+from qworkbench.calibration.method import DEFAULT_PERCENTILE, MAX_NUM_BIN, NUM_BIN, CalibrationMethod
 from qworkbench.errors import EditError, unknown_name
 from qworkbench.march import get_march
 from qworkbench.numerics.arithmetic import MULTIPLIER_CODES, ROUNDING_CODES, Arithmetic
@@ -22,6 +22,7 @@ from qworkbench.workbench.config import Config, UnitConv
 _KINDS_OF_VALUE: Mapping[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "text"),
     "str | None": ((str, type(None)), "text"),
+    "int": ((int,), "a whole number"),
     "int | None": ((int, type(None)), "a whole number"),
     "float": ((int, float), "a number"),
     "bool": ((bool,), "True or False"),
@@ -154,6 +155,7 @@ class RemoveUnitConv(Edit):
             on={name: wish for name, wish in config.on.items() if name not in gone},
             scales={name: wish for name, wish in config.scales.items() if name not in gone},
             dtypes={name: wish for name, wish in config.dtypes.items() if name not in gone},
+            methods={name: method for name, method in config.methods.items() if name not in gone},
         )
 
     def describe(self) -> str:
@@ -272,24 +274,56 @@ class SetMarch(Edit):
 
 @dataclass(frozen=True)
 class SetCalibration(Edit):
-    """Read thresholds by another method."""
+    """Read thresholds by another method (:data:`qworkbench.calibration.method.METHODS`)."""
 
     method: str = "max"
     percentile: float = DEFAULT_PERCENTILE
     per_channel: bool = False
+    num_bin: int = NUM_BIN
+    max_num_bin: int = MAX_NUM_BIN
+
+    @property
+    def chosen(self) -> CalibrationMethod:
+        """The method that the fields say."""
+        return CalibrationMethod(self.method, self.percentile, self.per_channel, self.num_bin, self.max_num_bin)
 
     def apply(self, config: Config) -> Config:
         """See :meth:`Edit.apply`."""
-        method = CalibrationMethod(self.method, self.percentile, self.per_channel)
-        return replace(config, calibration=method)
+        return replace(config, calibration=self.chosen)
 
     def describe(self) -> str:
         """See :meth:`Edit.describe`."""
-        return f"calibration {CalibrationMethod(self.method, self.percentile, self.per_channel).describe()}"
+        return f"calibration {self.chosen.describe()}"
 
     def targets(self) -> tuple[tuple[str, Any], ...]:
         """See :meth:`Edit.targets`."""
-        return (("calibration", (self.method, self.percentile, self.per_channel)),)
+        return (("calibration", self.chosen),)
+
+
+@dataclass(frozen=True)
+class SetNodeCalibration(Edit):
+    """Read the thresholds of the outputs of `node` (or of a model input) by a method of their own; "auto" clears."""
+
+    node: str
+    method: str
+    percentile: float = DEFAULT_PERCENTILE
+
+    def apply(self, config: Config) -> Config:
+        """See :meth:`Edit.apply`."""
+        kept = {name: method for name, method in config.methods.items() if name != self.node}
+        if self.method != "auto":
+            kept[self.node] = CalibrationMethod(self.method, self.percentile)
+        return replace(config, methods=kept)
+
+    def describe(self) -> str:
+        """See :meth:`Edit.describe`."""
+        if self.method == "auto":
+            return f"{self.node}: calibrated as all others"
+        return f"{self.node}: calibration {CalibrationMethod(self.method, self.percentile).describe()}"
+
+    def targets(self) -> tuple[tuple[str, Any], ...]:
+        """See :meth:`Edit.targets`."""
+        return ((f"calibration of {self.node!r}", (self.method, self.percentile)),)
 
 
 @dataclass(frozen=True)
@@ -340,6 +374,7 @@ KINDS: Mapping[str, type[Edit]] = {
         SetDtype,
         SetMarch,
         SetCalibration,
+        SetNodeCalibration,
         SetArithmetic,
     )
 }

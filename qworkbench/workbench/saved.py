@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qworkbench.calibration.method import CalibrationMethod, SavedThresholds, Statistics
+from qworkbench.calibration.method import MAX_NUM_BIN, NUM_BIN, CalibrationMethod, SavedThresholds, Statistics
 from qworkbench.calibration.observe import batches_of, collect
 from qworkbench.emulator.fingerprint import digest
 from qworkbench.errors import CalibrationError, FileFormatError, QWorkbenchError
@@ -96,7 +96,8 @@ def _calibration(workbench: Workbench) -> dict[str, Any] | None:
     if statistics.sketches:
         # one set for each method of the history, so that undo and redo work in the opened workbench, too
         history = workbench.history
-        methods = dict.fromkeys((history.initial.calibration, *(e.config.calibration for e in history.entries)))
+        configs = (history.initial, *(entry.config for entry in history.entries))
+        methods = dict.fromkeys(method for c in configs for method in (c.calibration, *c.methods.values()))
         saved = tuple(statistics.thresholds(method) for method in methods)
     return {
         "samples": statistics.samples,
@@ -222,7 +223,13 @@ def _statistics(document: dict[str, Any]) -> Statistics:
 
 def _thresholds(entry: dict[str, Any]) -> SavedThresholds:
     choice = entry["method"]
-    method = CalibrationMethod(choice["name"], float(choice["percentile"]), choice["per_channel"] is True)
+    method = CalibrationMethod(
+        choice["name"],
+        float(choice["percentile"]),
+        choice["per_channel"] is True,
+        int(choice.get("num_bin", NUM_BIN)),
+        int(choice.get("max_num_bin", MAX_NUM_BIN)),
+    )
     tensors = {str(name): float(value) for name, value in entry["thresholds"].items()}
     channels = {str(name): _unpack(text).astype(np.float32) for name, text in entry["channels"].items()}
     for name, value in (*tensors.items(), *((name, array) for name, array in channels.items())):

@@ -31,6 +31,7 @@ from qworkbench.workbench.edits import (
     InsertUnitConv,
     RemoveUnitConv,
     SetCalibration,
+    SetNodeCalibration,
     check_contradictions,
 )
 from qworkbench.workbench.explain import Explanation, explain
@@ -200,7 +201,11 @@ class Workbench:
                 self._check_effect(edit, config)
                 made.append(edit)
             placement = self._stages.placement(config)
-            if self._stages.statistics is not None and config.calibration != self.config.calibration:
+            now = self.config
+            if self._stages.statistics is not None and (config.calibration, config.methods) != (
+                now.calibration,
+                now.methods,
+            ):
                 self._stages.plan(config)
             self._history.push(tuple(made), config)
         self._publish("edited", None)
@@ -212,7 +217,8 @@ class Workbench:
             return
         graph = self._stages.graph(config)
         # a model input has a scale, but nothing else that could be edited
-        known = (*graph.nodes.names(), *(graph.inputs if isinstance(edit, (FixScale, ClearScale)) else ()))
+        scaled = isinstance(edit, (FixScale, ClearScale, SetNodeCalibration))
+        known = (*graph.nodes.names(), *(graph.inputs if scaled else ()))
         if name not in known:
             raise unknown_name("node", name, known)
 

@@ -7,12 +7,13 @@ part share its stage. Thread-safe: a run on the worker thread and an edit in a c
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import RLock
 from typing import Any, TypeVar
 
 import numpy as np
 
+from qworkbench.calibration.internals import internals_of
 from qworkbench.calibration.method import CalibrationMethod, Statistics
 from qworkbench.emulator.builder import PlanMemo, build_plan
 from qworkbench.emulator.plan import Plan
@@ -81,7 +82,8 @@ class Stages:
         """
         if self._statistics is None:
             raise CalibrationError("the workbench is not calibrated; call calibrate with samples first")
-        self._statistics.check(config.calibration)
+        for method in {config.calibration, *config.methods.values()}:
+            self._statistics.check(method)
         with self._lock:
             key = (
                 "plan",
@@ -90,15 +92,34 @@ class Stages:
                 config.march,
                 _frozen(config),
                 config.calibration,
+                tuple(sorted(config.methods.items(), key=lambda item: item[0])),
                 config.arithmetic,
             )
-            thresholds = ConfiguredThresholds(self._statistics, config.calibration, self.aliases(config))
+            thresholds = self.thresholds(config)
             return self._stage(
                 key,
                 lambda: build_plan(
                     self.graph(config), self.placement(config), thresholds, config.arithmetic, self._memo
                 ),
             )
+
+    def thresholds(self, config: Config) -> ConfiguredThresholds:
+        """Return the thresholds by the methods of `config`; only after a calibration."""
+        assert self._statistics is not None
+        return ConfiguredThresholds(
+            self._statistics, config.calibration, self.aliases(config), self._methods_of_values(config)
+        )
+
+    def _methods_of_values(self, config: Config) -> dict[str, CalibrationMethod]:
+        """Map the values that a node of `config.methods` makes, and the inner tensors of it, to its method."""
+        graph = self.graph(config)
+        found: dict[str, CalibrationMethod] = {}
+        for name, method in config.methods.items():
+            made = graph.nodes[name].outputs if name in graph.nodes else (name,)
+            found.update(dict.fromkeys(made, method))
+            inner = (part for parts in internals_of(self.base).values() for part, _ in parts)
+            found.update((part, method) for part in inner if part.rpartition(".")[0] == name)
+        return found
 
     def aliases(self, config: Config) -> dict[str, str]:
         """Map the output of each unit conv to the value of the captured model that it equals."""
@@ -127,20 +148,45 @@ class Stages:
 
 
 class ConfiguredThresholds:
-    """Thresholds of one calibration method, also for the outputs of unit convs."""
+    """Thresholds of one calibration method, or of the one of their own, also for the outputs of unit convs."""
 
-    def __init__(self, statistics: Statistics, method: CalibrationMethod, aliases: dict[str, str]) -> None:
+    def __init__(
+        self,
+        statistics: Statistics,
+        method: CalibrationMethod,
+        aliases: dict[str, str],
+        methods: Mapping[str, CalibrationMethod] | None = None,
+    ) -> None:
         self._statistics, self._method, self._aliases = statistics, method, aliases
+        self._methods = methods or {}
+
+    def method(self, name: str) -> CalibrationMethod:
+        """Return the method by which the threshold of `name` is read."""
+        return self._methods.get(name) or self._methods.get(self._aliases.get(name, name)) or self._method
 
     def threshold(self, name: str) -> float:
         """Return the per-tensor threshold of `name`."""
-        return self._statistics.threshold(self._aliases.get(name, name), self._method)
+        return self._statistics.threshold(self._aliases.get(name, name), self.method(name))
 
     def channel_thresholds(self, name: str) -> np.ndarray | None:
         """Return per-channel thresholds of `name` where the method asks for them."""
-        if not self._method.per_channel:
+        method = self.method(name)
+        if not method.per_channel:
             return None
-        return self._statistics.channel_thresholds(self._aliases.get(name, name), self._method)
+        return self._statistics.channel_thresholds(self._aliases.get(name, name), method)
+
+    def range_of(self, name: str) -> tuple[float, float]:
+        """Return the asymmetric range (low, high) of `name`.
+
+        Raises
+        ------
+        CalibrationError
+            Where only saved thresholds are known, which are symmetric.
+        """
+        sketch = self._statistics.sketch(self._aliases.get(name, name))
+        if sketch is None:
+            raise CalibrationError(f"an asymmetric range of {name!r} needs statistics; calibrate with data")
+        return self.method(name).range_of(sketch)
 
 
 def _frozen(config: Config) -> tuple[Any, ...]:

@@ -93,12 +93,14 @@ def listing(state: State, _: Namespace) -> Any:
 
 
 METHOD = (
-    Argument("--method", "how thresholds are read", "choice", ("max", "max-percentile"), "max"),
-    Argument("--percentile", "fraction for max-percentile (default 0.99995)", "number", default=0.99995),
+    Argument("--method", "how thresholds are read", "choice", METHODS, "max"),
+    Argument("--percentile", f"fraction for max-percentile (default {DEFAULT_PERCENTILE})", "number"),
     Argument("--per-channel", "one threshold per feature-map channel where possible", "flag"),
 )
 
 LOADING = (
+DEFAULT_PERCENTILE = 0.99995
+METHODS = ("max", "max-percentile", "kl", "mse", "moving-average", "default", "mix")
     Command(
         "load",
         "capture a model, place it and calibrate it",
