@@ -65,5 +65,9 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownNameError
     hints = nearest(str(name), pool)
     if hints:
         return UnknownNameError(f"no {what} {name!r}; did you mean {' or '.join(map(repr, hints))}?")
-    shown = ", ".join(pool[:8]) + (" ..." if len(pool) > 8 else "")
+    shown = ", ".join(map(_shortened, pool[:8])) + (f" ... ({len(pool)} in all)" if len(pool) > 8 else "")
     return UnknownNameError(f"no {what} {name!r}; known: {shown or 'none'}")
+
+
+def _shortened(name: str, length: int = 60) -> str:
+    return name if len(name) <= length else f"{name[: length // 2]}...{name[-length // 2 + 3 :]}"

@@ -23,8 +23,7 @@ def candidates(state: State, line: str, *, inside_cell: bool = False) -> tuple[l
     rest = found["rest"] if found else (line.lstrip() if inside_cell else None)
     if rest is None:
         return None
-    words = rest.split(" ")
-    fragment, before = words[-1], [word for word in words[:-1] if word]
+    before, fragment = _words(rest)
     if not before:
         return _starting(commands(), fragment), fragment
     command = commands().get(before[0])
@@ -33,10 +32,27 @@ def candidates(state: State, line: str, *, inside_cell: bool = False) -> tuple[l
     return _for_command(state, command, before[1:], fragment), fragment
 
 
+def _words(rest: str) -> tuple[list[str], str]:
+    """Return the finished words before the cursor, quotes taken off, and the unfinished one as it is typed."""
+    words, start, quote = [], 0, ""
+    for place, letter in enumerate(rest):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        elif letter.isspace():
+            words.append(rest[start:place])
+            start = place + 1
+    return [found.strip("\"'") for found in words if found], rest[start:]
+
+
 def _for_command(state: State, command: Command, before: list[str], fragment: str) -> list[str]:
     options = {a.name: a for a in command.arguments if a.is_option}
     if before and before[-1] in options and options[before[-1]].kind != "flag":
         return _values(state, options[before[-1]], fragment)
+    option, equals, value = fragment.partition("=")
+    if equals and option in options:
+        return [f"{option}={found}" for found in _values(state, options[option], value)]
     if fragment.startswith("-"):
         return _starting([name for name in (*options, "--help") if name not in before], fragment)
     positional = [a for a in command.arguments if not a.is_option]
@@ -57,10 +73,14 @@ def _for_command(state: State, command: Command, before: list[str], fragment: st
 def _values(state: State, argument: Argument, fragment: str) -> list[str]:
     if argument.choices:
         return _starting(argument.choices, fragment)
-    if argument.kind == "node":
-        return _containing(_nodes(state), fragment)
+    if argument.kind in ("node", "value"):
+        from qworkbench.workbench.explain import word
+
+        return [word(name) for name in _containing(_names(state, argument.kind), fragment.lstrip("\"'"))]
     if argument.kind == "variable":
-        return _starting([n for n in state.namespace if not n.startswith("_")], fragment)
+        return _starting(state.variables(), fragment)
+    if argument.kind == "workbench":
+        return _starting(state.loadable(), fragment)
     if argument.kind == "march":
         from qworkbench.march import MARCHES
 
@@ -70,11 +90,12 @@ def _values(state: State, argument: Argument, fragment: str) -> list[str]:
     return []
 
 
-def _nodes(state: State) -> list[str]:
+def _names(state: State, kind: str) -> list[str]:
+    """Return node names; a "value" may be an input of the model, too."""
     if state.current is None:
         return []
     graph = state.workbenches[state.current].graph
-    return [*graph.nodes.names(), *graph.inputs]
+    return [*graph.nodes.names(), *(graph.inputs if kind == "value" else ())]
 
 
 def _starting(names: Any, fragment: str) -> list[str]:

@@ -15,7 +15,7 @@ from qworkbench.errors import QWorkbenchError, nearest, unknown_name
 if TYPE_CHECKING:
     from qworkbench.magics.state import State
 
-Kind = Literal["node", "variable", "file", "number", "integer", "choice", "flag", "text", "march"]
+Kind = Literal["node", "value", "workbench", "variable", "file", "number", "integer", "choice", "flag", "text", "march"]
 
 
 class MagicUsageError(QWorkbenchError):
@@ -89,16 +89,17 @@ class Command:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        options = [o for action in self._actions for o in action.option_strings]
+        options = [o for action in self._actions for o in action.option_strings if o.startswith("--")]
+        usage = " ".join(self.format_usage().split())
         if message.startswith("unrecognized arguments:"):
             word = message.split(":", 1)[1].split(maxsplit=1)[0]
             hints = nearest(word.split("=")[0], options) if word.startswith("-") else []
             if word.startswith("-"):
-                known = ", ".join(o for o in options if o.startswith("--"))
+                known = ", ".join(options)
                 hint = f"; did you mean {hints[0]!r}?" if hints else f"; options: {known}"
                 raise MagicUsageError(f"{self.prog} has no option {word!r}{hint}")
-            raise MagicUsageError(f"{self.prog} does not take {word!r}; {self.format_usage().strip()}")
-        raise MagicUsageError(f"{self.prog}: {message}; {self.format_usage().strip()}")
+            raise MagicUsageError(f"{self.prog} does not take {word!r} (quote names that hold spaces); {usage}")
+        raise MagicUsageError(f"{self.prog}: {message}; {usage}")
 
 
 def _options(argument: Argument) -> dict[str, Any]:

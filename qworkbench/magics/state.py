@@ -23,10 +23,13 @@ class State:
     ----------
     namespace : Mapping
         The user's variables, live.
+    hidden : Mapping, optional
+        What IPython put there itself; not offered while it still means the same.
     """
 
-    def __init__(self, namespace: Mapping[str, Any]) -> None:
+    def __init__(self, namespace: Mapping[str, Any], hidden: Mapping[str, Any] | None = None) -> None:
         self.namespace = namespace
+        self.hidden = hidden or {}
         self.workbenches: dict[str, Workbench] = {}
         self.current: str | None = None
 
@@ -49,11 +52,25 @@ class State:
         if name not in self.workbenches:
             found = self.namespace.get(name)
             if not isinstance(found, Workbench):
-                held = [k for k, v in self.namespace.items() if isinstance(v, Workbench) and not k.startswith("_")]
-                raise unknown_name("workbench", name, [*self.workbenches, *held])
+                raise unknown_name("workbench", name, self.loadable())
             self.workbenches[name] = found
         self.current = name
         return self.workbenches[name]
+
+    def loadable(self) -> list[str]:
+        """Return what :meth:`use` takes: loaded workbenches, then notebook variables that hold one."""
+        from qworkbench.workbench.session import Workbench
+
+        held = [name for name in self.variables() if isinstance(self.namespace[name], Workbench)]
+        return list(dict.fromkeys([*self.workbenches, *held]))
+
+    def variables(self) -> list[str]:
+        """Return the names that the user made; IPython's own (``In``, ``exit`` ...) are not among them."""
+        return [
+            name
+            for name, value in self.namespace.items()
+            if not name.startswith("_") and not (name in self.hidden and self.hidden[name] is value)
+        ]
 
     def variable(self, path: str) -> Any:
         """Return the notebook variable `path` (``images``, ``data.images``); nothing is evaluated."""
@@ -61,8 +78,7 @@ class State:
             raise MagicUsageError(f"{path!r} is not the name of a notebook variable; assign it to one first")
         first, *rest = path.split(".")
         if first not in self.namespace:
-            names = [name for name in self.namespace if not name.startswith("_")]
-            raise _variable_error(first, names)
+            raise _variable_error(first, self.variables())
         found = self.namespace[first]
         for part in rest:
             if not hasattr(found, part):

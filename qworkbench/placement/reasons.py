@@ -18,7 +18,7 @@ RULES = {
     "threshold": "A passive op takes the threshold of the active op behind it; one that reaches none stays on the CPU.",
     "manual": "Manual ops stay on the CPU unless run_on_bpu asks for them.",
     "active": "Active ops are quantized wherever the constraints allow it.",
-    "tail": "Only a convolution leaves the BPU as int32, and such a convolution fuses nothing.",
+    "tail": "Only a convolution (a Gemm becomes one) leaves the BPU as int32, and then it fuses nothing.",
     "user": "The user decides.",
     "request": "run_on_bpu works for manual ops and for passive ops that can be given a threshold.",
     "marker": "Removed at inference: it computes nothing on the device.",
@@ -54,7 +54,9 @@ def marker_reason(node: Node) -> Reason:
 def fused_reason(unit: Unit, node: Node, whole: Reason) -> Reason:
     """Return the reason of a member of a fused unit."""
     ops = " + ".join(unit.members)
-    text = f"{node.op} {node.name!r} runs inside {unit.name!r}: {ops} are one operation on the BPU."
+    # a unit around an Add carries the Add's name, so "inside" would point at the node itself
+    where = f"together with {unit.anchor!r}" if node.name == unit.name else f"inside {unit.name!r}"
+    text = f"{node.op} {node.name!r} runs {where}: {ops} are one operation on the BPU."
     rule = "Convolution, BatchNormalization, Add and ReLU(6) fuse."
     kept = tuple(way for way in whole.ways if any(edit.get("on") == "auto" for edit in way.edits))
     return Reason("fused", text, rule, whole.facts, kept or (_to_cpu(node.name),))
@@ -128,7 +130,7 @@ def _constraint(context: Context, unit: Unit, _: Decision) -> Reason:
     asked = "run_on_bpu is refused: " if context.wish(unit) == "bpu" else ""
     text = f"{asked}{unit.op} {unit.anchor!r} breaks a constraint of {context.march.name}: {first}."
     facts = tuple(Fact(f"{result.text} (allowed: {result.rule})", name) for name, result in broken)
-    ways = tuple(Way(f"change the model so that {result.rule}") for _, result in broken)
+    ways = tuple(Way(f"change the model so that it meets: {result.rule}") for _, result in broken)
     return Reason("constraint", text, RULES["constraints"], facts, ways)
 
 
@@ -148,7 +150,8 @@ def _not_in_list(context: Context, unit: Unit, _: Decision) -> Reason:
 
 
 def _not_a_feature(_context: Context, unit: Unit, _: Decision) -> Reason:
-    text = f"{unit.op} {unit.anchor!r} works on indices or constants, not on a feature map; nothing to quantize."
+    what = "indices, constants or complex numbers, not on a feature map"
+    text = f"{unit.op} {unit.anchor!r} works on {what}; nothing to quantize."
     return Reason("not_a_feature", text, RULES["constraints"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import shlex
 from dataclasses import dataclass
 
 from qworkbench.graph.ir import Graph
@@ -69,6 +70,12 @@ def explain(graph: Graph, placement: Placement, name: str) -> Explanation:
     return Explanation(placement[name], node.op, ", ".join(part for part in (node.source_op, location) if part))
 
 
+def word(name: str) -> str:
+    """Return `name` as ``%qwb`` reads it: in quotes where it holds a space, a quote or a backslash."""
+    plain = name and not any(c.isspace() or c in "\"'\\" for c in name)
+    return name if plain else shlex.quote(name)
+
+
 def _where(node: NodePlacement) -> str:
     if node.on == "BPU":
         return f"the BPU, subgraph {node.subgraph}, {node.input_dtype} -> {node.dtype}"
@@ -81,6 +88,7 @@ def _way(text: str, edits: tuple[object, ...]) -> str:
 
 
 def _command(edit: dict[str, str]) -> str:
+    node = word(edit["node"])
     if edit["kind"] == "SetPlacement":
-        return f"%qwb {edit['on']} {edit['node']}"
-    return f"%qwb unitconv {edit['node']} --{edit['where']}"
+        return f"%qwb {edit['on']} {node}"
+    return f"%qwb unitconv {node} --{edit['where']}"

@@ -76,14 +76,27 @@ class Run:
 
     def __repr__(self) -> str:
         worst = self.table["cosine"].min() if len(self.table) else float("nan")
-        return (
-            f"<Run: {len(self.outputs)} outputs, worst cosine {worst:.6f}, {len(self.computed)} of {self.steps} steps>"
-        )
+        count = f"{len(self.outputs)} output{'' if len(self.outputs) == 1 else 's'}"
+        return f"<Run: {count}, worst cosine {worst:.6f}, {len(self.computed)} of {self.steps} steps>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print what the HTML form shows, for a terminal."""
+        from qworkbench.view.tables import text_table
+
+        parts = [repr(self)]
+        if not cycle:
+            parts += [f"{caption}:\n{text_table(frame)}" for caption, frame in self._shown()]
+        printer.text("\n\n".join(parts))
 
     def _repr_html_(self) -> str:
         from qworkbench.view.tables import html_table
 
-        return html_table(self.table, caption="Outputs against float")
+        return "".join(html_table(frame, caption=caption) for caption, frame in self._shown())
+
+    def _shown(self) -> list[tuple[str, pd.DataFrame]]:
+        """Return the captioned tables of a cell: the outputs, and the nodes that moved where any did."""
+        tables = [("Outputs against float", self.table)]
+        return [*tables, ("Nodes that changed most", self.deltas)] if len(self.deltas) else tables
 
 
 @dataclass

@@ -20,14 +20,23 @@ def apply(state: State, *edits: Any) -> Step:
     workbench = state.workbench
     before = workbench.placement
     after = workbench.edit(*edits)
-    return Step(workbench.journal[-1], placement_changes(before, after))
+    changes = placement_changes(before, after)
+    refused = [r.sentence for r in (after[n].reason for n in _asked_for_bpu(edits)) if "refused" in r.sentence]
+    return Step(workbench.journal[-1], list(dict.fromkeys([*changes, *refused])))
+
+
+def _asked_for_bpu(edits: tuple[Any, ...]) -> list[str]:
+    """Return the nodes that `edits` send to the BPU: a refusal is told each time, not only when it is new."""
+    from qworkbench.workbench.edits import SetPlacement
+
+    return [edit.node for edit in edits if isinstance(edit, SetPlacement) and edit.on.lower() == "bpu"]
 
 
 def _place(on: str) -> Callable[[State, Namespace], Any]:
     def run(state: State, given: Namespace) -> Any:
         from qworkbench.workbench.edits import SetPlacement
 
-        return apply(state, *(SetPlacement(node, on) for node in given.nodes))
+        return apply(state, *(SetPlacement(node, on) for node in dict.fromkeys(given.nodes)))
 
     return run
 
@@ -91,7 +100,7 @@ EDITING = (
         "pin the output scale of a node or input",
         scale,
         (
-            NODE,
+            Argument("node", "node or input name", "value"),
             Argument("scale", "|threshold| / 127 for int8", "number", optional=True),
             Argument("--clear", "let calibration decide again", "flag"),
         ),

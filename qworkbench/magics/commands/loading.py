@@ -17,6 +17,7 @@ def load(state: State, given: Namespace) -> Any:
     """Capture a model, place it, calibrate it if data is given."""
     from qworkbench.workbench.session import Workbench
 
+    _check_method(given)
     model = state.model(given.model)
     is_file = isinstance(model, Path)
     wanted = given.example is not None or not is_file
@@ -29,8 +30,8 @@ def load(state: State, given: Namespace) -> Any:
     state.add(name, workbench)
     placed = workbench.placement
     text = (
-        f"{workbench.title}: {len(placed)} nodes, {placed.count('BPU')} on the BPU in {placed.subgraphs} subgraphs, "
-        f"{placed.count('CPU')} on the CPU"
+        f"{workbench.title}: {len(placed)} nodes, {placed.count('BPU')} on the BPU in {placed.subgraphs} "
+        f"subgraph{'' if placed.subgraphs == 1 else 's'}, {placed.count('CPU')} on the CPU"
     )
     changes = [
         f"{n.name} ({workbench.graph.nodes[n.name].op}) on the CPU: {n.reason.sentence}"
@@ -61,6 +62,7 @@ def input_shapes(text: str) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
 
 def calibrate(state: State, given: Namespace) -> Any:
     """Calibrate with data, or switch the method on the data seen before."""
+    _check_method(given)
     workbench = state.workbench
     data = None if given.data is None else state.variable(given.data)
     _calibrate(workbench, data, given)
@@ -68,12 +70,17 @@ def calibrate(state: State, given: Namespace) -> Any:
     return Step(f"calibrated on {seen} samples, {workbench.config.calibration.describe()}", [])
 
 
+def _check_method(given: Namespace) -> None:
+    if given.percentile is not None and given.method != "max-percentile":
+        raise MagicUsageError("--percentile belongs to --method max-percentile; give both")
+
+
 def _calibrate(workbench: Any, data: Any, given: Namespace) -> None:
     with reporter("calibrating") as report:
         workbench.calibrate(
             data,
             method=given.method,
-            percentile=given.percentile,
+            percentile=DEFAULT_PERCENTILE if given.percentile is None else given.percentile,
             per_channel=given.per_channel,
             progress=lambda done, total: report("batch", done, total or 0),
         )
@@ -92,6 +99,8 @@ def listing(state: State, _: Namespace) -> Any:
     return Lines(lines)
 
 
+DEFAULT_PERCENTILE = 0.99995
+METHODS = ("max", "max-percentile", "kl", "mse", "moving-average", "default", "mix")
 METHOD = (
     Argument("--method", "how thresholds are read", "choice", METHODS, "max"),
     Argument("--percentile", f"fraction for max-percentile (default {DEFAULT_PERCENTILE})", "number"),
@@ -99,8 +108,6 @@ METHOD = (
 )
 
 LOADING = (
-DEFAULT_PERCENTILE = 0.99995
-METHODS = ("max", "max-percentile", "kl", "mse", "moving-average", "default", "mix")
     Command(
         "load",
         "capture a model, place it and calibrate it",
@@ -129,7 +136,7 @@ METHODS = ("max", "max-percentile", "kl", "mse", "moving-average", "default", "m
         "use",
         "make another workbench current, or return the current one",
         use,
-        (Argument("workbench", "its name, or a variable that holds one", "variable", optional=True),),
+        (Argument("workbench", "its name, or a variable that holds one", "workbench", optional=True),),
         "wb = %qwb use",
         "load",
     ),
