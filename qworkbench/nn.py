@@ -72,6 +72,18 @@ class FloatFunctional(nn.Module):
         """Return `tensors` joined along `dim`."""
         return torch.cat(list(tensors), dim)
 
+    def add_scalar(self, x: Tensor, y: float) -> Tensor:
+        """Return ``x + y`` for a number `y`."""
+        return torch.add(x, y)
+
+    def mul_scalar(self, x: Tensor, y: float) -> Tensor:
+        """Return ``x * y`` for a number `y`."""
+        return torch.mul(x, y)
+
+    def add_relu(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return ``relu(x + y)``."""
+        return torch.relu(torch.add(x, y))
+
     def forward(self, *_: Tensor) -> Tensor:
         """Raise: a FloatFunctional is used through its methods."""
         raise QWorkbenchError("a FloatFunctional is not called itself; use its add, sub, mul, matmul or cat")

@@ -1,0 +1,219 @@
+"""Stubs, functions of two tensors, tables, pooling and reductions on codes; other ops in float between two stubs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from qworkbench.emulator import kernels
+from qworkbench.numerics.dtypes import QMAX, scale_from_threshold
+from qworkbench.numerics.tables import build_table8, build_table16
+from qworkbench.qat.codes import window
+from qworkbench.qat.errors import QATError
+from qworkbench.qat.nn.qat import FunctionCall, Operation
+from qworkbench.qat.nn.quantized.common import ARITHMETIC, Quantized, codes_of, float_of
+from qworkbench.qat.qtensor import QTensor
+
+TABLES: tuple[type[nn.Module], ...] = (
+    nn.Sigmoid, nn.SiLU, nn.Tanh, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU,
+    nn.Softplus, nn.Softsign, nn.Mish, nn.LogSigmoid, nn.Tanhshrink, nn.Hardshrink, nn.Softshrink,
+)  # fmt: skip
+TABLE_FUNCTIONS = frozenset(
+    "sigmoid silu tanh gelu hardswish hardsigmoid leaky_relu elu selu celu softplus softsign mish logsigmoid exp log "
+    "sqrt rsqrt reciprocal neg abs erf sin cos tan square pow floor ceil round sign".split()
+)
+
+
+class QuantStub(Quantized):
+    """Quantizes float data by its scale; codes of the same scale pass, others are rescaled."""
+
+    def forward(self, x: Tensor) -> Any:
+        """Return the codes of `x`."""
+        if self.scale is None or self.dtype is None:
+            return x
+        if isinstance(x, QTensor):
+            q, s = codes_of(x, self.owner)
+            if s == self.out_scale and str(q.dtype) == self.dtype:
+                return x
+            return self.result(kernels.requantize(q, self.requantize(self.ratio(s))), x.device)
+        array = np.ascontiguousarray(x.detach().cpu().numpy(), np.float32)
+        return self.result(kernels.quantize(array, self.out_scale, self.dtype, ARITHMETIC.rounding), x.device)
+
+
+class DeQuantStub(Quantized):
+    """Brings codes to float; float passes."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "dequant")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the numbers that `x` stands for."""
+        return x.dequantize() if isinstance(x, QTensor) else x
+
+
+class FloatFunctional(Quantized):
+    """Functions of two tensors on codes: each operand keeps its own scale, one rounding at the end."""
+
+    float_functional = True
+
+    def operand(self, x: Any) -> tuple[np.ndarray, np.float32]:
+        """Return codes and scale of an operand; a constant of the model is quantized at its own maximum."""
+        if isinstance(x, nn.Parameter) and self.dtype is not None:
+            array = x.detach().cpu().numpy().astype(np.float32)
+            scale = scale_from_threshold(float(np.abs(array).max(initial=0.0)), self.dtype, 127)
+            return np.clip(np.rint(array / scale), -QMAX[self.dtype] - 1, QMAX[self.dtype]).astype(self.dtype), scale
+        return codes_of(x, self.owner)
+
+    def add(self, x: Any, y: Any) -> Any:
+        """Return ``clamp(round(a * s_a / s + b * s_b / s))``."""
+        return self._sum(kernels.add, x, y)
+
+    def sub(self, x: Any, y: Any) -> Any:
+        """Return ``clamp(round(a * s_a / s - b * s_b / s))``."""
+        return self._sum(kernels.sub, x, y)
+
+    def add_relu(self, x: Any, y: Any) -> Any:
+        """Return the sum, at least 0."""
+        return self._sum(kernels.add, x, y, low=0)
+
+    def _sum(self, kernel: Any, x: Any, y: Any, low: int | None = None) -> Any:
+        (a, s_a), (b, s_b) = self.operand(x), self.operand(y)
+        rescale = self.requantize(1.0, low)
+        return self.result(kernel(a, b, self.ratio(s_a), self.ratio(s_b), rescale), x.device)
+
+    def mul(self, x: Any, y: Any) -> Any:
+        """Return ``clamp(round(a * b * s_a * s_b / s))``."""
+        (a, s_a), (b, s_b) = self.operand(x), self.operand(y)
+        return self.result(kernels.mul(a, b, self.requantize(self._product(s_a, s_b))), x.device)
+
+    def matmul(self, x: Any, y: Any) -> Any:
+        """Return ``clamp(round(sum(a * b) * s_a * s_b / s))``."""
+        (a, s_a), (b, s_b) = self.operand(x), self.operand(y)
+        if a.ndim < 2 or b.ndim < 2:
+            raise QATError(f"{self.owner!r} multiplies shapes {a.shape} and {b.shape}; both need two axes or more")
+        found, _ = kernels.matmul(a, b, self.requantize(self._product(s_a, s_b)))
+        return self.result(found, x.device)
+
+    def cat(self, tensors: Any, dim: int = 0) -> Any:
+        """Return the operands, each brought to the output's scale, joined along `dim`."""
+        parts = []
+        for x in tensors:
+            q, s = self.operand(x)
+            same = s == self.out_scale and str(q.dtype) == self.dtype
+            parts.append(q if same else kernels.requantize(q, self.requantize(self.ratio(s))))
+        return self.result(np.concatenate(parts, axis=dim), tensors[0].device)
+
+    def add_scalar(self, x: Any, y: float) -> Any:
+        """Return ``clamp(round(a * s_a / s + y / s))``; `y` is one code of scale ``|y|``."""
+        if y == 0:
+            return self.mul_scalar(x, 1.0)
+        q, s = codes_of(x, self.owner)
+        one = np.full((1,) * max(q.ndim, 1), 1 if y > 0 else -1, q.dtype)
+        found = kernels.add(q, one, self.ratio(s), self.ratio(np.float32(abs(y))), self.requantize(1.0))
+        return self.result(found, x.device)
+
+    def mul_scalar(self, x: Any, y: float) -> Any:
+        """Return ``clamp(round(a * s_a * y / s))``."""
+        q, s = codes_of(x, self.owner)
+        factor = np.float32(s * np.float32(abs(y)))
+        if factor == 0:
+            return self.result(np.zeros_like(q).astype(self.dtype), x.device)
+        signed = q if y > 0 else -q.astype(np.int32)
+        return self.result(kernels.requantize(signed, self.requantize(self.ratio(factor))), x.device)
+
+    def _product(self, s_a: np.float32, s_b: np.float32) -> float:
+        assert self.dtype is not None
+        real: Any = np.float32 if ARITHMETIC.multiplier(self.dtype) == "float32" else np.float64
+        return float(real(s_a) * real(s_b) / real(self.out_scale))
+
+
+class Table(Quantized):
+    """A function of one tensor as a table over the codes: 256 entries, or the segmented table of int16."""
+
+    def __init__(self, source: Operation, owner: str) -> None:
+        super().__init__(source.activation_post_process, owner)
+        self.operation = source.operation
+
+    def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the table's entries."""
+        q, s = codes_of(x, self.owner)
+        assert self.dtype is not None
+
+        def function(values: np.ndarray) -> np.ndarray:
+            return np.asarray(self.operation(torch.from_numpy(values), *args, **kwargs).numpy())
+
+        with torch.no_grad():
+            if q.dtype == np.int8:
+                table = build_table8(function, float(s), float(self.out_scale), self.dtype, ARITHMETIC.rounding)
+                return self.result(kernels.lut(q, table), x.device)
+            wide = build_table16(function, float(s), float(self.out_scale), ARITHMETIC.rounding)
+        if self.dtype != "int16":
+            raise QATError(f"{self.owner!r} reads int16 and writes {self.dtype}; an int16 table writes int16")
+        return self.result(kernels.lut16(q, wide), x.device)
+
+
+class AveragePool(Quantized):
+    """Average pooling and means: integer sums, one rescale."""
+
+    def __init__(self, source: Operation, owner: str) -> None:
+        super().__init__(source.activation_post_process, owner)
+        self.operation = source.operation
+
+    def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the rescaled sums."""
+        q, s = codes_of(x, self.owner)
+        rescale = self.requantize(self.ratio(s))
+        op = self.operation
+        if isinstance(op, nn.AvgPool2d):
+            geometry = window(op.kernel_size, op.stride, op.padding)
+            found = kernels.average_pool2d(q, geometry, bool(op.ceil_mode), bool(op.count_include_pad), rescale)
+        elif isinstance(op, nn.AdaptiveAvgPool2d):
+            found = kernels.global_average_pool(q, rescale)
+        else:
+            axes, keepdims = mean_axes(q.ndim, *args, **kwargs)
+            found = kernels.reduce_mean(q, axes, keepdims, rescale)
+        return self.result(found, x.device)
+
+
+def mean_axes(ndim: int, dim: Any = None, keepdim: bool = False, **_: Any) -> tuple[tuple[int, ...], bool]:
+    """Return the axes of ``torch.mean(x, dim, keepdim)``, none negative."""
+    dims = range(ndim) if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
+    return tuple(int(d) % ndim for d in dims), bool(keepdim)
+
+
+class FloatOperation(Quantized):
+    """An op without an integer form: dequantize, float, quantize, as the CPU does it beside the BPU."""
+
+    def __init__(self, source: Operation, owner: str) -> None:
+        super().__init__(source.activation_post_process, owner)
+        self.operation = source.operation
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the float result, quantized where the op has a scale."""
+        y = self.operation(*(float_of(arg) for arg in args), **{k: float_of(v) for k, v in kwargs.items()})
+        if self.scale is None or self.dtype is None:
+            return y if self.cast is None else self.cast(y)
+        array = np.ascontiguousarray(y.detach().cpu().numpy(), np.float32)
+        return self.result(kernels.quantize(array, self.out_scale, self.dtype, ARITHMETIC.rounding), y.device)
+
+
+def operation(source: Operation, owner: str) -> Quantized:
+    """Return the integer module of an :class:`Operation`, or its float form between two rescales."""
+    op = source.operation
+    integer = source.activation_post_process is not None and hasattr(source.activation_post_process, "observer")
+    if integer and (type(op) in TABLES or (isinstance(op, FunctionCall) and op.function in TABLE_FUNCTIONS)):
+        return Table(source, owner)
+    if integer and _averages(op):
+        return AveragePool(source, owner)
+    return FloatOperation(source, owner)
+
+
+def _averages(op: nn.Module) -> bool:
+    if isinstance(op, nn.AvgPool2d):
+        return op.divisor_override is None
+    if isinstance(op, nn.AdaptiveAvgPool2d):
+        return op.output_size in (1, (1, 1), [1, 1])
+    return isinstance(op, FunctionCall) and op.function == "mean"

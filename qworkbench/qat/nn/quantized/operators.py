@@ -1,0 +1,148 @@
+"""Multiply-accumulate operators on codes, by the emulator's kernels.
+
+``acc = sum(q_x * q_w) + q_b (+ residual)``, output ``clamp(round(acc * s_x * s_w[c] / s_y))``; with no output scale the
+int32 accumulator itself leaves, with scale ``s_x * s_w[c]``. The scale of the input is read off the data, so that a
+graph can be edited after conversion.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from qworkbench.emulator import kernels
+from qworkbench.emulator.fingerprint import Packed
+from qworkbench.emulator.steps import STEPS
+from qworkbench.numerics.arithmetic import ConvGeometry, Requantize
+from qworkbench.numerics.dtypes import NUMPY, QMAX, QMIN
+from qworkbench.numerics.weights import conv_multiplier, quantize_bias
+from qworkbench.qat.dtype import INTEGER_NAMES
+from qworkbench.qat.errors import QATError
+from qworkbench.qat.nn.qat import QuantizedOperator
+from qworkbench.qat.nn.quantized.common import ARITHMETIC, Quantized, array_of, codes_of
+from qworkbench.qat.nn.variants import Variant, variants
+from qworkbench.qat.qtensor import QTensor
+from qworkbench.qat.quantization.absorb import absorbed
+from qworkbench.qat.quantization.fake_quantize import FakeQuantize
+
+
+class Operator(Quantized):
+    """A convolution, transposed convolution or linear layer on integers, with what is fused behind it.
+
+    Attributes
+    ----------
+    weight : Tensor
+        Buffer, int8 or int16 codes.
+    weight_scale : Tensor
+        Buffer, float32, (outputs,).
+    bias : Tensor or None
+        Buffer, float32; becomes int32 codes at the accumulator's scale.
+    """
+
+    variant: ClassVar[Variant]
+    weight: Tensor
+    weight_scale: Tensor
+    bias: Tensor | None
+
+    def __init__(self, source: Any, owner: str) -> None:
+        super().__init__(source.activation_post_process, owner)
+        weight, bias = _deployed(source)
+        codes, scale = _weight_codes(source, weight, owner)
+        self.register_buffer("weight", torch.from_numpy(codes))
+        self.register_buffer("weight_scale", torch.from_numpy(scale))
+        self.register_buffer("bias", None if bias is None else bias.detach().float().clone())
+        self.relu = "" if source.relu is None else type(source.relu).__name__
+        self.kind, self.params = _step(source)
+
+    def forward(self, x: Any, other: Any = None) -> QTensor | Tensor:
+        """Return the output codes; `other` enters the accumulator."""
+        q, s_x = codes_of(x, self.owner)
+        s_w = self.weight_scale.cpu().numpy()
+        params = dict(self.params)
+        inputs = [q]
+        ratio = None
+        if other is not None:
+            codes, s_other = codes_of(other, self.owner)
+            ratio = np.float64(s_other) / (float(s_x) * s_w.astype(np.float64))
+            inputs.append(codes)
+        bias = None if self.bias is None else quantize_bias(self.bias.cpu().numpy(), float(s_x), s_w)[0]
+        params |= {
+            "weight": Packed(self.weight.cpu().numpy(), b""),
+            "bias": bias,
+            "residual": ratio,
+            "requantize": None if self.scale is None else self._rescale(s_x, s_w),
+        }
+        found = array_of(STEPS[self.kind](kernels, params, inputs, len(q)), self.owner)
+        if self.scale is not None:
+            return self.result(found, x.device)  # type: ignore[no-any-return]
+        axis = found.ndim - 1 if self.kind == "gemm" else 1
+        acc = QTensor.make(torch.from_numpy(found).to(x.device), torch.from_numpy(np.float32(s_x) * s_w), axis)
+        if self.relu:
+            return _float_relu(acc.dequantize(), self.relu)
+        return acc if self.cast is None else self.cast(acc.dequantize())
+
+    def _rescale(self, s_x: np.float32, s_w: np.ndarray) -> Requantize:
+        assert self.dtype is not None
+        kind = ARITHMETIC.multiplier(self.dtype)
+        multiplier = conv_multiplier(float(s_x), s_w, float(self.out_scale), kind)
+        low, high = (0, QMAX[self.dtype]) if self.relu else (None, None)
+        if self.relu == "ReLU6":
+            high = int(np.clip(np.rint(6.0 / float(self.out_scale)), 0, QMAX[self.dtype]))
+        return self.requantize(multiplier, low, high)
+
+
+OPERATORS: dict[Variant, type[Operator]] = {
+    v: type(v.name, (Operator,), {"variant": v, "__module__": __name__, "__doc__": f"{v.name} on integers."})
+    for v in variants(bare=True)
+}
+globals().update({cls.__name__: cls for cls in OPERATORS.values()})
+
+
+def _float_relu(y: Tensor, relu: str) -> Tensor:
+    return torch.clamp(y, 0.0, 6.0 if relu == "ReLU6" else torch.inf)
+
+
+def _deployed(source: QuantizedOperator) -> tuple[Tensor, Tensor | None]:
+    if source.bn is None:
+        return source.weight.detach(), source.bias
+    assert isinstance(source, nn.Module)
+    return absorbed(source.weight, source.bias, source.bn, source)
+
+
+def _weight_codes(source: QuantizedOperator, weight: Tensor, owner: str) -> tuple[np.ndarray, np.ndarray]:
+    fake = source.weight_fake_quant
+    if not isinstance(fake, FakeQuantize):
+        raise QATError(f"{owner!r} has a weight that is not quantized; its qconfig needs a weight of qint8 or qint16")
+    if not fake.observed:
+        raise QATError(f"the weight of {owner!r} was never observed; run the prepared model once before convert_fx")
+    name = INTEGER_NAMES[fake.dtype]
+    rows = source.out_first(weight).cpu().numpy()
+    scale = np.broadcast_to(fake.scale.detach().cpu().numpy(), (rows.shape[0],)).astype(np.float32)
+    codes = np.clip(np.rint(rows / scale.reshape(-1, *(1,) * (rows.ndim - 1))), QMIN[name], QMAX[name])
+    laid = source.own_layout(torch.from_numpy(codes.astype(NUMPY[name])))
+    return np.ascontiguousarray(laid.numpy()), np.ascontiguousarray(scale)
+
+
+def _step(source: Any) -> tuple[str, dict[str, Any]]:
+    """Return the kind of step and its geometry."""
+    if isinstance(source, nn.Linear):
+        return "gemm", {}
+    if getattr(source, "padding_mode", "zeros") != "zeros":
+        raise QATError(f"padding_mode {source.padding_mode!r} has no integer form; use an explicit Pad and zeros")
+    pads: Any
+    kernel, stride, dilation = tuple(source.kernel_size), tuple(source.stride), tuple(source.dilation)
+    if isinstance(source.padding, str):
+        spread = [d * (k - 1) if source.padding == "same" else 0 for k, d in zip(kernel, dilation, strict=True)]
+        pads = tuple(s // 2 for s in spread) + tuple(s - s // 2 for s in spread)
+    else:
+        pads = tuple(source.padding) * 2
+    if isinstance(source, nn.Conv3d):
+        return "conv3d", {"strides": stride, "pads": pads, "dilations": dilation, "group": source.groups}
+    transposed = isinstance(source, nn.ConvTranspose2d)
+    geometry = ConvGeometry(
+        kernel, stride, pads, dilation, source.groups, tuple(source.output_padding) if transposed else (0, 0)
+    )
+    return "conv", {"geometry": geometry, "transposed": transposed}

@@ -1,0 +1,231 @@
+"""Fake quantization: observe, then round to codes and back, with gradients passed straight through.
+
+The rounding is torch's own ``fake_quantize_per_tensor_affine`` / ``per_channel_affine`` with zero point 0: values
+inside the range have gradient 1, values cut off have gradient 0.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qworkbench.qat.dtype import FLOAT_NAMES, code_range, dtype_name
+from qworkbench.qat.errors import QATError
+from qworkbench.qat.quantization.observer import MovingAveragePerTensorMinMaxObserver, ObserverBase, with_args
+
+
+class FakeQuantState(Enum):
+    """What the fake quantization of a model does.
+
+    ``CALIBRATION`` observes only; ``QAT`` observes and quantizes; ``VALIDATION`` quantizes with the scales it has;
+    ``_FLOAT`` does neither, for diagnosis.
+    """
+
+    CALIBRATION = (True, False)
+    QAT = (True, True)
+    VALIDATION = (False, True)
+    _FLOAT = (False, False)
+
+
+class FakeQuantize(nn.Module):
+    """Simulates the quantization of one tensor.
+
+    Parameters
+    ----------
+    observer : type
+        Observer class; finds the range. Per channel if the observer is.
+    dtype : str or torch.dtype
+        ``"qint8"`` or ``"qint16"``.
+    ch_axis : int
+        Channel axis of a per-channel observer.
+    learnable : bool
+        The scale is a parameter with the gradient of LSQ (Esser et al. 2020) once the observer has set it.
+    **observer_kwargs
+        For the observer: ``averaging_constant``, ``percentile`` ...
+
+    Attributes
+    ----------
+    scale : Tensor
+        float32, (1,) or (channels,).
+    """
+
+    scale: Tensor
+    observer_enabled: Tensor
+    fake_quant_enabled: Tensor
+    with_args = with_args()
+    start = FakeQuantState.QAT
+
+    def __init__(
+        self,
+        observer: type[ObserverBase] = MovingAveragePerTensorMinMaxObserver,
+        dtype: Any = "qint8",
+        ch_axis: int = -1,
+        *,
+        channel_len: int = 1,
+        learnable: bool = False,
+        **observer_kwargs: Any,
+    ) -> None:
+        super().__init__()
+        self.activation_post_process = observer(
+            dtype=dtype, ch_axis=ch_axis, channel_len=channel_len, **observer_kwargs
+        )
+        self.learnable = learnable
+        start = self.activation_post_process.calculate_qparams() if self.observer.observed else None
+        scale = torch.ones(channel_len if observer.per_channel else 1) if start is None else start
+        if learnable:
+            self.scale = nn.Parameter(scale)
+        else:
+            self.register_buffer("scale", scale)
+        self.register_buffer("observer_enabled", torch.tensor([self.start.value[0]]), persistent=False)
+        self.register_buffer("fake_quant_enabled", torch.tensor([self.start.value[1]]), persistent=False)
+
+    @property
+    def observer(self) -> ObserverBase:
+        """The observer."""
+        return self.activation_post_process
+
+    @property
+    def dtype(self) -> str:
+        """``"qint8"`` or ``"qint16"``."""
+        return self.observer.dtype
+
+    @property
+    def observed(self) -> bool:
+        """Tell whether the scale comes from data (or is fixed)."""
+        return self.observer.observed
+
+    def set_dtype(self, dtype: Any) -> None:
+        """Change the dtype; the scale follows from what was observed."""
+        self.observer.dtype = dtype_name(dtype)
+        self.observer.qmin, self.observer.qmax = code_range(self.observer.dtype)
+        if self.observed:
+            with torch.no_grad():
+                self.scale.copy_(self.observer.calculate_qparams())
+
+    def set_state(self, state: FakeQuantState) -> None:
+        """Set what this module does."""
+        observe, quantize = state.value
+        self.observer_enabled.fill_(observe)
+        self.fake_quant_enabled.fill_(quantize)
+
+    @property
+    def quantizes(self) -> bool:
+        """Tell whether values are rounded at this moment (the global switch included)."""
+        from qworkbench.qat.utils.quant_switch import GlobalFakeQuantSwitch
+
+        return bool(self.fake_quant_enabled) and GlobalFakeQuantSwitch.state()
+
+    def train(self, mode: bool = True) -> FakeQuantize:
+        """Switch with the model: ``eval()`` stops observing, ``train()`` resumes it where values are quantized."""
+        super().train(mode)
+        if not mode:
+            self.observer_enabled.fill_(False)
+        elif bool(self.fake_quant_enabled):
+            self.observer_enabled.fill_(True)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x`, on the grid of codes where quantization is on."""
+        if bool(self.observer_enabled):
+            was = self.observed
+            self.observer(x)
+            if not (self.learnable and was) and self.observed:
+                with torch.no_grad():
+                    self.scale.copy_(self.observer.calculate_qparams())
+        if not self.quantizes:
+            return x
+        return self.quantized(x)
+
+    def quantized(self, x: Tensor) -> Tensor:
+        """Return ``clamp(round(x / scale), qmin, qmax) * scale`` with straight-through gradients."""
+        low, high, axis = self.observer.qmin, self.observer.qmax, self.observer.ch_axis
+        if self.learnable:
+            return _learned(x, self.scale, axis, low, high)
+        work = x if x.dtype in (torch.float32, torch.float64) else x.float()
+        if self.observer.per_channel:
+            zero = torch.zeros_like(self.scale, dtype=torch.int32)
+            out = torch.fake_quantize_per_channel_affine(work, self.scale, zero, axis, low, high)
+        else:
+            zero = torch.zeros(1, dtype=torch.int32, device=self.scale.device)
+            out = torch.fake_quantize_per_tensor_affine(work, self.scale, zero, low, high)
+        return out.to(x.dtype)
+
+    def extra_repr(self) -> str:
+        """Return what print shows of this module."""
+        return f"dtype={self.dtype}, scale={self.scale.detach().flatten()[:4].tolist()}"
+
+
+class CalibFakeQuantize(FakeQuantize):
+    """A FakeQuantize that starts by observing only; what calibration qconfigs hold."""
+
+    start = FakeQuantState.CALIBRATION
+
+
+class FakeCast(nn.Module):
+    """Simulates float16: values are rounded to it and clamped to its range.
+
+    Parameters
+    ----------
+    dtype : torch.dtype or str
+        ``torch.float16``; ``float32`` leaves values alone.
+    """
+
+    _enabled = [True]  # noqa: RUF012 (one switch for all, as the API has it)
+    with_args = with_args()
+
+    def __init__(self, dtype: Any = torch.float16, **_: Any) -> None:
+        super().__init__()
+        self.dtype = dtype_name(dtype)
+        if self.dtype not in FLOAT_NAMES:
+            raise QATError(f"a FakeCast is to float16 or float32, got {self.dtype}; use FakeQuantize for integers")
+
+    @classmethod
+    def disable(cls) -> None:
+        """Switch every fake cast off."""
+        cls._enabled[0] = False
+
+    @classmethod
+    def enable(cls) -> None:
+        """Switch every fake cast on."""
+        cls._enabled[0] = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` with the precision of the dtype."""
+        if self.dtype == "float32" or not self._enabled[0]:
+            return x
+        top = torch.finfo(torch.float16).max
+        rounded = x.detach().clamp(-top, top).half().to(x.dtype)
+        return x + (rounded - x.detach())
+
+
+def set_fake_quantize(model: nn.Module, state: FakeQuantState) -> None:
+    """Set what all fake quantization in `model` does; call it after ``model.eval()`` or ``model.train()``.
+
+    Raises
+    ------
+    QATError
+        If `state` is not a FakeQuantState or the model has none.
+    """
+    if not isinstance(state, FakeQuantState):
+        raise QATError(f"the state is a FakeQuantState (CALIBRATION, QAT, VALIDATION, _FLOAT), got {state!r}")
+    found = [module for module in model.modules() if isinstance(module, FakeQuantize)]
+    if not found:
+        raise QATError("this model has no fake quantization; call prepare_qat_fx first")
+    for module in found:
+        module.set_state(state)
+
+
+def _learned(x: Tensor, scale: Tensor, axis: int, low: int, high: int) -> Tensor:
+    """LSQ: rounding passes gradients, clamping stops those of `x`, and the scale has one, weighed by 1/sqrt(N qmax)."""
+    weight = (x.numel() / scale.numel() * high) ** -0.5
+    held = scale.detach() + (scale - scale.detach()) * weight
+    if held.numel() > 1:
+        shape = [1] * x.ndim
+        shape[axis] = -1
+        held = held.reshape(shape)
+    ratio = (x / held).clamp(low, high)
+    drawn: Tensor = (ratio + (ratio.round() - ratio).detach()) * held
+    return drawn
