@@ -34,6 +34,10 @@ def write_carried(w: Writer, node: Node) -> None:
         _copied(w, node, node.call)
         return
     func = node.call.func if isinstance(node.call, Replay) else None
+    if node.op == "Opaque" and func is not FUNCTIONS["Div"]:
+        raise FileFormatError(
+            f"{node.name!r} ({node.source_op}) was carried in a form of its own; end the model before it"
+        )
     from_onnx = node.source_op.startswith("onnx:") and (func is recurrent or func in FUNCTIONS.values())
     if not from_onnx and node.op not in _TOLD:
         raise FileFormatError(

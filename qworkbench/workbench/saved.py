@@ -68,6 +68,7 @@ def save(workbench: Workbench, path: Path) -> Path:
             "name": base.name,
             "structure": structure_fingerprint(base),
             "weights": weights_fingerprint(base),
+            "inputs": {name: list(base.shape(name)) for name in base.inputs},
         },
         "march": history.initial.march,
         "edits": [[edit.as_dict() for edit in entry.edits] for entry in history.entries],
@@ -186,7 +187,8 @@ def _rebuild(cls: type[Workbench], document: dict[str, Any], model: Any, example
         if len(example) == 1:
             example = next(iter(example.values()))
     sample = None if example is None else _as_tensors(example)
-    workbench = cls(model, sample, march=document["march"], name=document["model"]["name"])
+    shape = document["model"]["inputs"] if sample is None else None  # only a file can be read without an example
+    workbench = cls(model, sample, march=document["march"], name=document["model"]["name"], input_shape=shape)
     base = workbench.base_graph
     if structure_fingerprint(base) != document["model"]["structure"]:
         raise FileFormatError(

@@ -35,7 +35,7 @@ class Untraceable(nn.Module):
     [
         (Untraceable(), torch.ones(1, 3), {}, "test_session.py"),
         (nn.Conv2d(3, 2, 1), torch.ones(1, 4, 2, 2), {}, "4"),
-        ("model.pt", torch.ones(1, 3), {}, "str"),
+        ("model.pt", torch.ones(1, 3), {}, "torch file"),
         (nn.ReLU(), torch.ones(1, 3), {"march": "bayes-x"}, "bayes-e"),
         (nn.Linear(3, 2), torch.ones(1, 3), {"calibration": []}, "empty"),
         (nn.Linear(3, 2), torch.ones(1, 3), {"calibration": torch.ones(2, 4)}, r"\(2, 4\)"),

@@ -128,6 +128,30 @@ def recurrent(kind: str, direction: str, slots: tuple[bool, ...], *tensors: Tens
     return (y, last, cell) if kind == "LSTM" else (y, last)
 
 
+def _dequantized(q: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+    return (q.to(scale.dtype) - (0 if zero is None else zero.to(scale.dtype))) * scale
+
+
+def _response_norm(x: Tensor, size: int, alpha: float, beta: float, bias: float) -> Tensor:
+    """Return ``x / (bias + alpha / size * sum of squares over size channels) ** beta``."""
+    before = (size - 1) // 2
+    space = (0, 0) * (x.dim() - 2)
+    squares = F.pad(x * x, (*space, before, size - 1 - before)).unfold(1, size, 1).sum(-1)
+    return x / (bias + alpha / size * squares) ** beta
+
+
+def max_pool_positions(
+    x: Tensor, kernel: tuple[int, ...], strides: tuple[int, ...], pads: tuple[int, ...], dilations: tuple[int, ...],
+    ceil_mode: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Return the maxima over windows, and where they lie in the flattened `x`."""
+    pool = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[len(kernel)]
+    values, positions = pool(x, kernel, strides, pads, dilations, ceil_mode, True)
+    plane = x[0, 0].numel()
+    offset = torch.arange(x.shape[0] * x.shape[1], device=x.device) * plane
+    return values, positions + offset.reshape(*x.shape[:2], *(1,) * len(kernel))
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Not": torch.logical_not,
     "And": torch.logical_and,
@@ -149,5 +173,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "ReduceSumSquare": _sum_square,
     "ReduceLogSumExp": _log_sum_exp,
     "Tile": torch.tile,
+    "LRN": _response_norm,
+    "DequantizeLinear": _dequantized,
+    "MaxPool": max_pool_positions,
 }
 """Torch functions by operator name; handlers bind their attributes."""

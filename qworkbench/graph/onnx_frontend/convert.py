@@ -12,6 +12,7 @@ import numpy as np
 
 from qworkbench.errors import FileFormatError
 from qworkbench.graph.onnx_frontend.handlers import HANDLERS, MICROSOFT
+from qworkbench.graph.onnx_frontend.handlers.quantized import folded
 from qworkbench.graph.onnx_frontend.importer import Call, Importer, ShapeError, UnsupportedError
 from qworkbench.graph.onnx_frontend.known import BatchMismatchError, Known, known
 from qworkbench.graph.onnx_frontend.order import label, ordered, reads
@@ -103,6 +104,12 @@ class Converter:
         for index in range(count):
             arrays = [c.at(index) for c in contents]
             _refuse_huge(node, arrays)
+            if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+                axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+                made = folded(node.op_type, arrays, axis)
+                if made is not None:
+                    rows.append([made])
+                    continue
             try:
                 rows.append([widened(np.asarray(a)) for a in self.evaluators.run(node, names, arrays)])
             except Exception:  # noqa: BLE001 -- what cannot be folded is converted like any other node

@@ -58,6 +58,7 @@ def onnx_module() -> Any:
     """
     try:
         import onnx
+        import onnx.inliner
         import onnx.reference
     except ImportError:
         raise QWorkbenchError("reading ONNX files needs the onnx package; pip install 'qworkbench[onnx]'") from None

@@ -62,6 +62,11 @@ class Evaluators:
         renamed: list[Any] = []
         if nested:  # bodies read outer tensors by their own names
             renamed = [helper.make_node("Identity", [f"in{i}"], [name]) for i, name in enumerate(names)]
+            if (
+                node.op_type == "Loop" and not node.input[1]
+            ):  # an absent condition means true, the evaluator stops at it
+                renamed.append(helper.make_node("Constant", [], ["always"], value=helper.make_tensor("t", 9, [], [1])))
+                copy.input[1] = "always"
         else:
             copy.input[:] = [f"in{names.index(n)}" if n else "" for n in node.input]
         graph = helper.make_graph([*renamed, copy], "node", infos, [ValueInfoProto(name=name) for name in outputs])

@@ -58,10 +58,21 @@ def _dropout(c: Call) -> str:
     return c.emit("Dropout", [c.x(0)], {"ratio": 0.5 if ratio is None else float(ratio)})
 
 
+def _response_norm(c: Call) -> str:
+    attrs = {
+        "size": c.attr("size"),
+        "alpha": c.attr("alpha", 1e-4),
+        "beta": c.attr("beta", 0.75),
+        "bias": c.attr("bias", 1.0),
+    }
+    return c.carry("LRN", "LRN", [c.x(0)], attrs, *attrs.values())[0]
+
+
 HANDLERS: dict[str, Callable[[Call], Any]] = {
     "BatchNormalization": _batch_norm,
     "LayerNormalization": _layer_norm,
     "GroupNormalization": _group_norm,
     "InstanceNormalization": _instance_norm,
     "Dropout": _dropout,
+    "LRN": _response_norm,
 }

@@ -39,6 +39,20 @@ def _real(c: Call, slot: int, scale: int, zero: int, axis: int | None = None) ->
     return np.asarray((q - offset) * factor, dtype=np.float32)
 
 
+def folded(op: str, arrays: list[np.ndarray], axis: int) -> np.ndarray | None:
+    """Return QuantizeLinear or DequantizeLinear of known contents (value, scale, zero point); None for blocks."""
+    value, scale = arrays[0], arrays[1]
+    zero = arrays[2] if len(arrays) > 2 else np.zeros((), np.uint8 if op == "QuantizeLinear" else value.dtype)
+    if scale.size > 1 and (scale.ndim != 1 or scale.size != value.shape[axis]):
+        return None
+    shape = [scale.size if a == axis % value.ndim else 1 for a in range(value.ndim)] if scale.size > 1 else []
+    factor, offset = (a.astype(np.float64).reshape(shape if a.size > 1 else []) for a in (scale, zero))
+    if op == "DequantizeLinear":
+        return np.asarray((value.astype(np.float64) - offset) * factor, np.float32)
+    limits = np.iinfo(zero.dtype)
+    return np.asarray(np.clip(np.rint(value / factor) + offset, limits.min, limits.max), zero.dtype)
+
+
 def _quantize(c: Call) -> str:
     if c.stands(0):
         raise UnsupportedError("quantizing what is quantized already")
@@ -46,9 +60,12 @@ def _quantize(c: Call) -> str:
 
 
 def _dequantize(c: Call) -> str:
-    if not c.stands(0):
-        raise UnsupportedError("dequantizing integers that the model computes")
-    return c.emit("DequantizeLinear", [c.x(0)], _scale_attrs(c, 1, 2))
+    if c.stands(0):
+        return c.emit("DequantizeLinear", [c.x(0)], _scale_attrs(c, 1, 2))
+    if any(c.has(slot) and c.rank(slot) for slot in (1, 2)):
+        raise UnsupportedError("dequantizing computed integers by channel")
+    inputs = [c.x(slot) for slot in range(3) if c.has(slot)]
+    return c.carry("Opaque", "DequantizeLinear", inputs, {"why": "dequantizing integers that the model computes"})[0]
 
 
 def _operand(c: Call, slot: int) -> str:

@@ -79,11 +79,18 @@ def _window_transposed(c: Call, kernel: tuple[int, ...]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def max_pool(c: Call) -> str:
-    """Return MaxPool; the positions of the maxima are not carried."""
-    if c.used(1):
-        raise UnsupportedError("max pooling whose positions are used")
-    return c.emit("MaxPool", [c.x(0)], {**_window(c, c.attr("kernel_shape")), "ceil_mode": _ceil(c)})
+def max_pool(c: Call) -> str | tuple[str, ...]:
+    """Return MaxPool; where the positions of the maxima are read it is carried."""
+    window = {**_window(c, c.attr("kernel_shape")), "ceil_mode": _ceil(c)}
+    if not c.used(1):
+        return c.emit("MaxPool", [c.x(0)], window)
+    half = len(window["kernel_shape"])
+    begins, ends = window["pads"][:half], window["pads"][half:]
+    if begins != ends or c.attr("storage_order", 0):
+        raise UnsupportedError("max pooling whose positions are used, with unequal pads or in column order")
+    parts = (window["kernel_shape"], window["strides"], begins, window["dilations"], window["ceil_mode"])
+    why = {"why": "the positions of the maxima are read"}
+    return c.carry("Opaque", "MaxPool", [c.x(0)], why, *parts, outputs=2)
 
 
 def average_pool(c: Call) -> str:
