@@ -44,6 +44,7 @@ class Arrivals:
         self.seconds: list[float] = []
 
     def __call__(self, _: pd.DataFrame) -> None:
+        """Note the time."""
         self.seconds.append(time.thread_time() - self.began)
 
 

@@ -39,6 +39,7 @@ class SensitivityMemo:
     """Effects that were measured before, by (samples, quantizer, target); small numbers only, no tensors."""
 
     effects: dict[MemoKey, Distance] = field(default_factory=dict)
+    stackable: dict[bytes, bool] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
     def get(self, key: MemoKey, metrics: Sequence[Metric]) -> Distance | None:
@@ -117,7 +118,7 @@ def sensitivity(
     program = FloatProgram(graph, placement)
     quantizers = _chosen(quantizers_of(graph, placement, plan, rounding), nodes)
     targets = targets_of(graph)
-    stacked = can_stack(program, feeds, quantizers)
+    stacked = _stacked(program, feeds, quantizers, memo)
     whole = Sweep(program, targets, quantizers, metrics, stacked, budget)
     chunks = _chunks(feeds, whole.samples_at_once(whole.groups()) if stacked else 0)
     table = _Table(graph, placement, quantizers, tuple(target.name for target in targets), metrics)
@@ -167,6 +168,22 @@ def _chosen(quantizers: Sequence[Quantizer], nodes: Collection[str] | None) -> t
         if name not in known:
             raise unknown_name("quantized op", name, known)
     return tuple(quantizer for quantizer in quantizers if quantizer.name in nodes)
+
+
+def _stacked(
+    program: FloatProgram,
+    feeds: Mapping[str, torch.Tensor],
+    quantizers: Sequence[Quantizer],
+    memo: SensitivityMemo | None,
+) -> bool:
+    """Ask :func:`can_stack` once per graph and set of samples."""
+    if memo is None:
+        return can_stack(program, feeds, quantizers)
+    first = {name: tensor[:1] for name, tensor in feeds.items()}
+    key = digest([unit.name for unit in program.units], [quantizer.value for quantizer in quantizers], first)
+    if key not in memo.stackable:
+        memo.stackable[key] = can_stack(program, feeds, quantizers)
+    return memo.stackable[key]
 
 
 def _chunks(feeds: Mapping[str, torch.Tensor], size: int) -> list[dict[str, torch.Tensor]]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from qworkbench.analysis.badcase import BadCases, find_bad_cases
 from qworkbench.analysis.sensitivity import sensitivity
+from qworkbench.calibration.observe import batches_of
 from qworkbench.errors import AnalysisError, unknown_name
 from qworkbench.graph.feeds import feeds_of
 
@@ -48,7 +50,13 @@ def sensitivity_of(
     return sensitivity(graph, placement, plan, feeds, rounding=config.arithmetic.rounding, memo=memo, **options)
 
 
-ANALYSES = ("sensitivity",)
+def bad_cases_of(stages: Stages, config: Config, data: Any, **options: Any) -> BadCases:
+    """Return the worst samples of `data`; see :func:`qworkbench.analysis.badcase.find_bad_cases`."""
+    plan = stages.plan(config)
+    return find_bad_cases(stages.graph(config), stages.placement(config), plan, batches_of(data), **options)
+
+
+ANALYSES = ("sensitivity", "bad_cases")
 STREAMING = ("sensitivity",)
 
 

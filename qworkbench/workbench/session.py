@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 from qworkbench.analysis.sensitivity import SensitivityMemo
 from qworkbench.calibration.method import DEFAULT_PERCENTILE, Statistics
 from qworkbench.calibration.observe import batches_of, collect
+from qworkbench.calibration.search import SEARCHES, SearchResult
 from qworkbench.emulator.cache import ResultCache
 from qworkbench.errors import CalibrationError, EditError, QWorkbenchError, unknown_name
 from qworkbench.graph.ir import Graph
 from qworkbench.march import get_march
 from qworkbench.placement.types import Placement
 from qworkbench.workbench.config import Config, difference, stub_scales
-from qworkbench.workbench.debugging import samples, sensitivity_of, start_analysis
+from qworkbench.workbench.debugging import bad_cases_of, samples, sensitivity_of, start_analysis
 from qworkbench.workbench.details import node_details
 from qworkbench.workbench.edits import (
     ClearScale,
@@ -45,6 +46,8 @@ from qworkbench.workbench.stages import Stages
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+
+    from qworkbench.analysis.badcase import BadCases
 
 Listener = Callable[[str, Any], None]
 
@@ -307,41 +310,81 @@ class Workbench:
         per_channel: bool = False,
         progress: Callable[[int, int | None], None] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
-    ) -> None:
+    ) -> SearchResult | None:
         """Observe calibration data, and choose how thresholds are read off it.
 
         Parameters
         ----------
-        data : array, tensor or iterable of batches, optional
-            None keeps the statistics and changes only the method, without touching data.
-        method : "max" | "max-percentile"
+        data : array, tensor, iterable of batches, or str or Path of a folder, optional
+            None keeps the statistics and changes only the method, without touching data. A folder holds ``.npy`` files
+            or raw samples (:mod:`qworkbench.calibration.data`).
+        method : "max" | "max-percentile" | "kl" | "mse" | "moving-average" | "default" | "mix"
+            ``default`` and ``mix`` are the searches of the PTQ FAQ (:mod:`qworkbench.calibration.search`); what wins is
+            applied as one step.
         percentile : float
         per_channel : bool
-            One threshold per feature-map channel where convolutions on both sides allow it.
+            One threshold per feature-map channel where convolutions on both sides allow it; a search decides itself.
         progress, cancelled : callable, optional
+
+        Returns
+        -------
+        SearchResult or None
+            Every candidate of a search and why the winner won.
 
         Raises
         ------
         CalibrationError
             Empty data, wrong shape, NaN; the workbench keeps its former thresholds.
+        Cancelled
+            So does it here.
         """
-        choice = SetCalibration(method, percentile, per_channel)
+        searched = method in SEARCHES
+        choice = SetCalibration("max" if searched else method, percentile, per_channel)
         target = choice.apply(self.config)
-        if data is None:
-            if self._stages.statistics is None:
-                raise QWorkbenchError("nothing is calibrated yet; pass calibration data once, then switch methods")
-            self.edit(choice)
-            return
-        batches = batches_of(data)
-        statistics = collect(
-            self._stages.base, batches, per_channel=per_channel, progress=progress, cancelled=cancelled
-        )
-        with self._lock:
-            self._stages.statistics = statistics
-        if target.calibration != self.config.calibration:
-            self.edit(choice)
+        stages = self._stages
+        if data is None and stages.statistics is None:
+            raise QWorkbenchError("nothing is calibrated yet; pass calibration data once, then switch methods")
+        if data is not None:
+            batches = batches_of(data, stages.base)
+            statistics = collect(
+                stages.base, batches, per_channel=per_channel, progress=progress, cancelled=cancelled
+            )
+            stages = Stages(stages.base)
+            stages.statistics = statistics
+        result, edits = None, (choice,)
+        if searched:
+            from qworkbench.workbench.searching import edits_of, search
+
+            step = None if progress is None else lambda _, done, total: progress(done, total)
+            result = search(
+                method, stages, self.config, self._example, percentile=percentile, progress=step, cancelled=cancelled
+            )
+            edits = edits_of(result, self.config)
+        if data is not None:
+            with self._lock:
+                self._stages.statistics = stages.statistics
+        if data is None or searched or target.calibration != self.config.calibration:
+            self.edit(*edits)
         else:
             self._publish("edited", None)
+        return result
+
+    def calibrate_async(self, data: Any = None, **options: Any) -> Job:
+        """Do the same on the worker thread, with progress and cancel; a newer job cancels this one."""
+
+        def work(job: Job) -> SearchResult | None:
+            def progress(done: int, total: int | None) -> None:
+                job.progress(done, total or 0)
+                self._publish("progress", {"node": "calibration", "done": done, "total": total or 0})
+
+            try:
+                return self.calibrate(data, progress=progress, cancelled=lambda: job.cancelled, **options)
+            except Exception as error:
+                self._publish("cancelled" if job.cancelled else "error", str(error))
+                raise
+
+        self._publish("running", None)
+        return self._worker.start(work)
 
     # -- running
     def run(self, inputs: Any = None, *, progress: Callable[[str, int, int], None] | None = None) -> Run:
@@ -447,6 +490,18 @@ class Workbench:
             Only what edits changed is computed again.
         """
         return sensitivity_of(self._stages, self.config, self._feeds(inputs), self._effects, **options)
+
+    def bad_cases(self, data: Any, **options: Any) -> BadCases:
+        """Return the samples of `data` on which the emulated outputs are farthest from float.
+
+        Parameters
+        ----------
+        data : array, tensor or iterable of batches
+        **options
+            ``metrics``, ``limit``, ``resume``, ``stop``, ``progress``, ``cancelled``: see
+            :func:`qworkbench.analysis.badcase.find_bad_cases`.
+        """
+        return bad_cases_of(self._stages, self.config, data, **options)
 
     def _feeds(self, inputs: Any) -> dict[str, torch.Tensor]:
         return samples(self._stages, inputs, self._example)

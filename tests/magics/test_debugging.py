@@ -13,6 +13,14 @@ def test_sensitivity_returns_the_table(loaded):
     assert set(loaded("sensitivity stem left").op_name) == {"stem", "left"}
 
 
+def test_badcase_returns_the_worst_samples_and_goes_on(loaded, shell):
+    whole = loaded("badcase images")
+    assert "Name/Index" in str(whole)
+    shell.user_ns["part"] = loaded("badcase images --limit 5")
+    assert loaded("badcase images --resume part").indices.equals(whole.indices)
+    assert list(loaded("badcase images --metric MSE SQNR").values.columns) == ["MSE", "SQNR"]
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

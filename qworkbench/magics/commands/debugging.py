@@ -20,6 +20,19 @@ def sensitivity(state: State, given: Namespace) -> Any:
     return table if given.top is None else table.head(given.top)
 
 
+def badcase(state: State, given: Namespace) -> Any:
+    """Return the samples on which the outputs are farthest from float."""
+    resume = None if given.resume is None else state.variable(given.resume)
+    with reporter("bad cases") as report:
+        return state.workbench.bad_cases(
+            state.variable(given.data),
+            metrics=given.metric or ("COSINE", "L1", "ATOL"),
+            limit=given.limit,
+            resume=resume,
+            progress=report,
+        )
+
+
 METRICS = ("COSINE", "L1", "ATOL", "MSE", "SQNR", "KL", "RTOL")
 INPUTS = Argument("--inputs", "variable with samples (default: the example)", "variable")
 
@@ -36,6 +49,19 @@ DEBUGGING = (
             Argument("--budget", "memory for activations in MB (default 512)", "number", default=512.0),
         ),
         "t = %qwb sensitivity --inputs images --metric COSINE",
+        "debug",
+    ),
+    Command(
+        "badcase",
+        "the samples on which the outputs are farthest from float, per output and metric",
+        badcase,
+        (
+            Argument("data", "variable with samples or batches", "variable"),
+            Argument("--metric", "distances (default COSINE L1 ATOL)", "choice", METRICS, many=True),
+            Argument("--limit", "look at this many samples at most", "integer"),
+            Argument("--resume", "variable with the result of a search to go on with", "variable"),
+        ),
+        "bad = %qwb badcase images --limit 200",
         "debug",
     ),
 )
