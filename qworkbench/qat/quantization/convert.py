@@ -11,7 +11,7 @@ from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn import qat
 from qworkbench.qat.nn.quantized import functions, operators
 from qworkbench.qat.quantization.region import scale_source
-from qworkbench.qat.quantization.tracing import ModuleCalls
+from qworkbench.qat.quantization.tracing import ModuleCalls, QuantTracer
 
 _TRAINED = (qat.QuantizedOperator, qat.QuantStub, qat.DeQuantStub, qat.FloatFunctional, qat.Operation)
 
@@ -63,7 +63,7 @@ def _copied(model: fx.GraphModule) -> fx.GraphModule:
     memo: dict[int, Any] = {}
     for table in ("_modules", "_parameters", "_buffers"):
         setattr(root, table, copy.deepcopy(getattr(model, table), memo))
-    graph = fx.Graph()
+    graph = fx.Graph(tracer_cls=QuantTracer)
     output: Any = graph.graph_copy(model.graph, {})
     graph.output(output)
     made = fx.GraphModule(root, graph, class_name=type(model).__name__)

@@ -14,7 +14,12 @@ from torch import Tensor, nn
 
 from qworkbench.qat.dtype import FLOAT_NAMES, code_range, dtype_name
 from qworkbench.qat.errors import QATError
-from qworkbench.qat.quantization.observer import MovingAveragePerTensorMinMaxObserver, ObserverBase, with_args
+from qworkbench.qat.quantization.observer import (
+    MinMaxObserver,
+    MovingAveragePerTensorMinMaxObserver,
+    ObserverBase,
+    with_args,
+)
 
 
 class FakeQuantState(Enum):
@@ -81,6 +86,16 @@ class FakeQuantize(nn.Module):
             self.register_buffer("scale", scale)
         self.register_buffer("observer_enabled", torch.tensor([self.start.value[0]]), persistent=False)
         self.register_buffer("fake_quant_enabled", torch.tensor([self.start.value[1]]), persistent=False)
+
+        self.register_load_state_dict_post_hook(_range_of_scale)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Load, leaving out the histogram of a calibration where the own observer keeps none."""
+        held = self.observer.state_dict(prefix=f"{prefix}activation_post_process.")
+        for name in ("counts", "width"):
+            if f"{prefix}activation_post_process.{name}" not in held:
+                state_dict.pop(f"{prefix}activation_post_process.{name}", None)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
     def observer(self) -> ObserverBase:
@@ -156,6 +171,15 @@ class FakeQuantize(nn.Module):
     def extra_repr(self) -> str:
         """Return what print shows of this module."""
         return f"dtype={self.dtype}, scale={self.scale.detach().flatten()[:4].tolist()}"
+
+
+def _range_of_scale(module: FakeQuantize, _: Any) -> None:
+    """Continue from the loaded scale: calibration may have cut outliers that the loaded range still holds."""
+    observer = module.observer
+    if not observer.per_channel and type(observer) in (MovingAveragePerTensorMinMaxObserver, MinMaxObserver):
+        top = module.scale.detach() * -observer.qmin
+        observer.min_val.copy_(torch.where(observer.min_val < -top, -top, observer.min_val))
+        observer.max_val.copy_(torch.where(observer.max_val > top, top, observer.max_val))
 
 
 class CalibFakeQuantize(FakeQuantize):

@@ -68,6 +68,14 @@ class QuantTracer(fx.Tracer):
             or super().is_leaf_module(m, module_qualified_name)
         )
 
+    def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
+        """Trace `root`; annotations that are strings are dropped, since fx cannot save them."""
+        with _recording(root, self):
+            graph = super().trace(root, concrete_args)
+        for node in graph.nodes:
+            node.type = None if isinstance(node.type, str) else node.type
+        return graph
+
     def wrapped(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a call of a wrapped function, or of a wrapped method of some module of the model."""
         if not args or not isinstance(args[0], nn.Module):
@@ -114,8 +122,7 @@ def trace(model: nn.Module) -> fx.GraphModule:
     """
     tracer = QuantTracer()
     try:
-        with _recording(model, tracer):
-            graph = tracer.trace(model)
+        graph = tracer.trace(model)
     except QATError:
         raise
     except Exception as error:

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import copy
+import io
+
+import pytest
+import torch
+from tests.qat.nets import MODELS, MobileLike, ResNetLike
+from torch import nn
+
+from qworkbench.errors import UnknownNameError
+from qworkbench.qat import march
+from qworkbench.qat.errors import QATError
+from qworkbench.qat.nn import qat
+from qworkbench.qat.qat_mode import QATMode, set_qat_mode
+from qworkbench.qat.quantization import (
+    FakeQuantize,
+    FakeQuantState,
+    QConfig,
+    convert_fx,
+    get_default_qconfig,
+    prepare_qat_fx,
+    set_fake_quantize,
+)
+from qworkbench.qat.quantization.qconfig import (
+    default_calib_8bit_fake_quant_qconfig,
+    default_qat_8bit_fake_quant_qconfig,
+    default_qat_8bit_weight_16bit_act_fake_quant_qconfig,
+    default_qat_8bit_weight_32bit_out_fake_quant_qconfig,
+)
+
+QAT = {"": default_qat_8bit_fake_quant_qconfig}
+
+
+def gradients(model):
+    return {id(p): p.grad for p in model.parameters()}
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_with_fake_quant_off_one_step_is_the_eager_step_bit_for_bit(make):
+    set_qat_mode(QATMode.WithBN)
+    model = make().train()
+    eager = copy.deepcopy(model)
+    names = {id(p): n for n, p in model.named_parameters()}
+    trained = prepare_qat_fx(model, QAT)
+    set_fake_quantize(trained, FakeQuantState._FLOAT)
+    x = torch.randn(4, 3, 16, 16)
+    for one in (eager, trained):
+        optimizer = torch.optim.SGD(one.parameters(), lr=0.1)
+        one(x).square().mean().backward()
+        optimizer.step()
+    wanted = {n: p for n, p in eager.named_parameters()}
+    seen = 0
+    for parameter in trained.parameters():
+        assert torch.equal(parameter.grad, wanted[names[id(parameter)]].grad)
+        assert torch.equal(parameter, wanted[names[id(parameter)]])
+        seen += 1
+    assert seen == len(wanted)
+    statistics = {id(b): n for n, b in model.named_buffers()}
+    there = dict(eager.named_buffers())
+    compared = [torch.equal(b, there[statistics[id(b)]]) for b in trained.buffers() if id(b) in statistics]
+    assert len(compared) == len(there)
+    assert all(compared)
+
+
+@pytest.mark.parametrize("mode", QATMode)
+@pytest.mark.parametrize("make", MODELS)
+def test_training_lowers_a_loss_and_state_dict_brings_it_back(make, mode):
+    set_qat_mode(mode)
+    model = prepare_qat_fx(make().train(), QAT)
+    x = torch.randn(8, 3, 16, 16)
+    target = torch.randn_like(model(x))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(8):
+        optimizer.zero_grad()
+        loss = (model(x) - target).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    model.eval()
+    other = prepare_qat_fx(make().train(), QAT).eval()
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other(x), model(x))
+    assert torch.equal(copy.deepcopy(model)(x), model(x))
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    assert torch.equal(torch.load(file, weights_only=False)(x), model(x))
+
+
+def test_learning_rate_zero_is_the_calibrated_model():
+    float_model = ResNetLike().eval()
+    x = torch.randn(8, 3, 16, 16)
+    calibrated = prepare_qat_fx(copy.deepcopy(float_model), {"": default_calib_8bit_fake_quant_qconfig})
+    calibrated(x)
+    calibrated.eval()
+    set_fake_quantize(calibrated, FakeQuantState.VALIDATION)
+    fixed = get_default_qconfig(activation_qkwargs={"averaging_constant": 0.0})
+    trained = prepare_qat_fx(copy.deepcopy(float_model).train(), {"": fixed})
+    trained.load_state_dict(calibrated.state_dict())
+    optimizer = torch.optim.SGD(trained.parameters(), lr=0.0)
+    trained(x).sum().backward()
+    optimizer.step()
+    trained.eval()
+    set_fake_quantize(trained, FakeQuantState.VALIDATION)
+    assert torch.equal(trained(x), calibrated(x))
+
+
+def test_priority_is_global_type_name_attribute():
+    made = {k: get_default_qconfig(activation_qkwargs={"averaging_constant": k}) for k in (0.1, 0.2, 0.3, 0.4)}
+    model = ResNetLike()
+    model.layer2.qconfig = made[0.4]
+    trained = prepare_qat_fx(
+        model,
+        {"": made[0.1], "module_type": [(nn.Conv2d, made[0.2])], "module_name": {"layer1": made[0.3], "layer2": made[0.3]}},
+    )
+
+    def constant(path):
+        return trained.get_submodule(path).activation_post_process.observer.averaging_constant
+
+    assert constant("fc") == 0.1
+    assert constant("stem.0") == 0.2
+    assert constant("layer1.conv1") == 0.3
+    assert constant("layer2.conv1") == 0.4
+
+
+def test_none_keeps_a_module_in_float():
+    trained = prepare_qat_fx(ResNetLike(), {**QAT, "module_name": {"fc": None}})
+    assert type(trained.fc) is nn.Linear
+
+
+def test_clear_errors():
+    with pytest.raises(QATError, match="one prepare call takes one kind"):
+        prepare_qat_fx(ResNetLike(), {**QAT, "module_name": {"fc": default_calib_8bit_fake_quant_qconfig}})
+    with pytest.raises(UnknownNameError, match="did you mean 'fc'"):
+        prepare_qat_fx(ResNetLike(), {**QAT, "module_name": {"fcc": None}})
+    with pytest.raises(QATError, match="no qconfig is given"):
+        prepare_qat_fx(ResNetLike())
+    with pytest.raises(QATError, match="has no QuantStub"):
+        prepare_qat_fx(nn.Sequential(nn.Conv2d(3, 3, 1)), QAT)
+    with pytest.raises(QATError, match="prepare the float model"):
+        prepare_qat_fx(prepare_qat_fx(ResNetLike(), QAT), QAT)
+    with pytest.raises(QATError, match="call prepare_qat_fx first"):
+        convert_fx(ResNetLike())
+    with pytest.raises(QATError, match="'stem.0' was never observed|never observed"):
+        convert_fx(prepare_qat_fx(ResNetLike(), QAT))
+    march.set_march("bernoulli2")
+    with pytest.raises(QATError, match="asks for qint16, which bernoulli2 does not have"):
+        prepare_qat_fx(ResNetLike(), {"": default_qat_8bit_weight_16bit_act_fake_quant_qconfig})
+    march._set.clear()
+    with pytest.raises(QATError, match="call set_march first"):
+        prepare_qat_fx(ResNetLike(), QAT)
+    with pytest.raises(UnknownNameError, match="did you mean 'bayes"):
+        march.set_march("bayess")
+    mixed = QConfig(default_qat_8bit_fake_quant_qconfig.activation, default_calib_8bit_fake_quant_qconfig.weight)
+    with pytest.raises(QATError, match="mixes calibration and QAT"):
+        _ = mixed.kind
+
+
+def test_high_precision_tail_is_the_accumulator():
+    wide = default_qat_8bit_weight_32bit_out_fake_quant_qconfig
+    trained = prepare_qat_fx(ResNetLike().train(), {**QAT, "module_name": {"fc": wide}})
+    x = torch.randn(4, 3, 16, 16)
+    trained(x)
+    trained.eval()
+    assert trained.fc.activation_post_process is None
+    y = convert_fx(trained)(x)
+    assert torch.allclose(y, trained(x), atol=0.05 * float(y.abs().max()))
+    assert y.unique().numel() > 4
+
+
+def test_freezing_batch_norm_keeps_its_statistics():
+    set_qat_mode(QATMode.WithBN)
+    trained = prepare_qat_fx(MobileLike().train(), QAT)
+    assert isinstance(trained.expand.get_submodule("0"), qat.QuantizedOperator)
+    for module in trained.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    before = trained.expand.get_submodule("0").bn.running_mean.clone()
+    trained(torch.randn(2, 3, 8, 8))
+    assert torch.equal(trained.expand.get_submodule("0").bn.running_mean, before)
+
+
+def test_amp_trains():
+    trained = prepare_qat_fx(ResNetLike().train(), QAT)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = trained(torch.randn(2, 3, 16, 16)).float().square().mean()
+    loss.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in trained.parameters())
+
+
+def test_buffers_keep_their_place_in_memory():
+    trained = prepare_qat_fx(ResNetLike().train(), QAT)
+    places = {n: (b.data_ptr(), b.shape) for n, b in trained.named_buffers()}
+    trained(torch.randn(2, 3, 16, 16))
+    assert places == {n: (b.data_ptr(), b.shape) for n, b in trained.named_buffers()}
+    assert sum(isinstance(m, FakeQuantize) for m in trained.modules()) > 10
