@@ -103,9 +103,8 @@ def _checked(value: Value, given: Any) -> Tensor:
             )
     dtype = str(tensor.dtype).removeprefix("torch.")
     if dtype != value.dtype:
-        raise CalibrationError(
-            f"input {value.name!r} must be {value.dtype}, got {dtype}; use x.to(torch.{value.dtype})"
-        )
+        cast = f"x.astype({value.dtype!r})" if isinstance(given, np.ndarray) else f"x.to(torch.{value.dtype})"
+        raise CalibrationError(f"input {value.name!r} must be {value.dtype}, got {dtype}; use {cast}")
     return tensor
 
 

@@ -47,6 +47,7 @@ def check_scale(scale: float, owner: str) -> np.float32:
         raise EditError(f"scale of {owner!r} must be a number, got {scale!r}") from None
     if not 0 < number <= float(np.finfo(np.float32).max) or np.float32(number) <= 0:
         raise EditError(
-            f"scale of {owner!r} must be > 0 and finite, got {number}; a fixed scale is |threshold| / 127 (int8)"
+            f"scale of {owner!r} must be > 0 and finite (in float32), got {number:g}; "
+            "a fixed scale is |threshold| / 127 (int8)"
         )
     return np.float32(number)

@@ -130,7 +130,8 @@ def _constraint(context: Context, unit: Unit, _: Decision) -> Reason:
     asked = "run_on_bpu is refused: " if context.wish(unit) == "bpu" else ""
     text = f"{asked}{unit.op} {unit.anchor!r} breaks a constraint of {context.march.name}: {first}."
     facts = tuple(Fact(f"{result.text} (allowed: {result.rule})", name) for name, result in broken)
-    ways = tuple(Way(f"change the model so that it meets: {result.rule}") for _, result in broken)
+    wanted = (f"{r.rule} = yes" if r.rule.isidentifier() else r.rule for _, r in broken)
+    ways = tuple(Way(f"change the model so that {rule}") for rule in wanted)
     return Reason("constraint", text, RULES["constraints"], facts, ways)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from qworkbench.errors import unknown_name
 from qworkbench.graph.ir import Graph
-from qworkbench.view.boxes import box_size, module_box, node_box, terminal_box
+from qworkbench.view.boxes import box_size, cosine_text, module_box, node_box, terminal_box
 from qworkbench.view.frames import module_frames
 from qworkbench.view.layout import layout
 from qworkbench.view.links import Link, link_boxes
@@ -78,7 +78,7 @@ def sentence(
     worst = [(cosine, name) for name, (cosine, _) in (metrics or {}).items() if cosine is not None]
     if worst:
         cosine, name = min(worst, key=lambda pair: pair[0])
-        text += f"; worst cosine {cosine:.4f} at {name}"
+        text += f"; worst cosine {cosine_text({'cosine': cosine})} at {name}"
     return text
 
 

@@ -148,7 +148,7 @@ TABLE_CSS = (
     ".qwb-table caption{caption-side:top;text-align:left;font-weight:600;padding:0 0 6px;white-space:nowrap}"
     ".qwb-table th,.qwb-table td{padding:4px 12px 4px 0;text-align:left;vertical-align:top;white-space:nowrap}"
     ".qwb-table thead th{border-bottom:1.5px solid currentColor;font-weight:600}"
-    ".qwb-table tbody th{font-weight:500}"
+    ".qwb-table tbody th{font-weight:500;max-width:30em;white-space:normal;overflow-wrap:break-word}"
     ".qwb-table tbody tr+tr>*{border-top:1px solid rgba(128,140,152,.25)}"
     ".qwb-table .qwb-n{text-align:right}"
     ".qwb-table .qwb-on{display:inline-block;padding:0 7px;border:1.2px solid;border-radius:5px;font-size:11px}"

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+import numpy as np
+
 from qworkbench.calibration.method import CalibrationMethod
 from qworkbench.graph.ir import Graph
 from qworkbench.numerics.arithmetic import Arithmetic
@@ -103,6 +105,9 @@ def stub_scales(graph: Graph) -> dict[str, float]:
 def difference(before: Config, after: Config) -> list[str]:
     """Return one line per setting that differs: ``on softmax: auto -> bpu``."""
     old, new = before.as_dict(), after.as_dict()
+    phrases = before.calibration.describe(), after.calibration.describe()
+    if phrases[0] != phrases[1]:
+        old["calibration"], new["calibration"] = phrases
     whole = ("march", "calibration", "arithmetic")
     lines = [f"{part}: {_short(old[part])} -> {_short(new[part])}" for part in whole if old[part] != new[part]]
     for part, absent in (("on", "auto"), ("scales", "calibrated"), ("dtypes", "auto"), ("methods", "calibration")):
@@ -118,4 +123,6 @@ def difference(before: Config, after: Config) -> list[str]:
 def _short(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
-    return f"{value:.9g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and float(np.float32(value)) == value:
+        return str(np.float32(value))  # as it was typed: 0.1, not 0.100000001
+    return str(value)

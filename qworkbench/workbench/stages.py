@@ -81,7 +81,9 @@ class Stages:
             Before any calibration.
         """
         if self._statistics is None:
-            raise CalibrationError("the workbench is not calibrated; call calibrate with samples first")
+            raise CalibrationError(
+                "the workbench is not calibrated; give samples first: %qwb calibrate DATA, or wb.calibrate(data)"
+            )
         for method in {config.calibration, *config.methods.values()}:
             self._statistics.check(method)
         with self._lock:

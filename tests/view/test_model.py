@@ -12,7 +12,7 @@ import pytest
 from qworkbench.errors import UnknownNameError
 from qworkbench.view.boxes import cosine_text
 from qworkbench.view.frames import module_frames, overlap, rect_of
-from qworkbench.view.model import build_view
+from qworkbench.view.model import build_view, sentence
 from qworkbench.view.text import last_part, shorten, text_width, wrap
 from tests.view.fakes import Builder, FakeWorkbench, inception, place, resnet18, run_of, small_cnn
 
@@ -49,6 +49,12 @@ def test_title_and_sentence() -> None:
     assert view["sentence"] == (
         "DigitsNet: 23 nodes, 20 on BPU, 2 on CPU, 1 removed, 1 subgraph; worst cosine 0.9931 at softmax"
     )
+
+
+def test_sentence_rounds_the_worst_cosine_as_the_boxes_do() -> None:
+    bench = resnet18()
+    name = bench.graph.nodes.names()[0]
+    assert sentence(bench.graph, bench.placement, {name: (0.99997, 0.1)}).endswith(f"worst cosine 0.9999 at {name}")
 
 
 def test_sentence_without_a_run_tells_no_cosine_and_title_is_not_doubled() -> None:

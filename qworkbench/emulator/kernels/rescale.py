@@ -201,7 +201,8 @@ def quantize(x: np.ndarray, scale: np.ndarray | np.float32 | float, dtype: str, 
     low, high = np.float32(QMIN[dtype]), np.float32(QMAX[dtype])
     missing = _quantize(owned(x).reshape(view), owned(scales), low, high, ROUNDING_CODES[rounding], out.reshape(view))
     if missing:
-        raise EmulationError(f"quantize: {missing} of {x.size} values are NaN, which has no code")
+        where = "look for it in the sample, or in the CPU op before it"
+        raise EmulationError(f"quantize: {missing} of {x.size} values are NaN, which has no code; {where}")
     return out
 
 
