@@ -6,6 +6,7 @@ Memory does not grow with the number of samples: activations are freed as soon a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,12 +112,13 @@ def _first_sample(graph: Graph, feeds: Mapping[str, torch.Tensor]) -> dict[str, 
     return found
 
 
-def batches_of(data: Any, *, batch_size: int = 32) -> Iterable[Any]:
+def batches_of(data: Any, graph: Graph | None = None, *, batch_size: int = 32) -> Iterable[Any]:
     """Turn what users call calibration data into an iterable of batches.
 
     One tensor or array of shape (samples, ...) is cut into batches of `batch_size`; a list, tuple, DataLoader or
     generator is taken item by item, and an item that is a (data, label) pair of a labelled data set must be unpacked
-    by the caller.
+    by the caller. A str or Path is a folder, read sample by sample for the inputs of `graph`
+    (:func:`qworkbench.calibration.data.folder`).
     """
     import torch
 
@@ -126,6 +128,10 @@ def batches_of(data: Any, *, batch_size: int = 32) -> Iterable[Any]:
         if data.ndim == 0:
             raise CalibrationError("calibration data must have a batch axis, got a single number")
         return _Chunks(data, batch_size)
+    if graph is not None and isinstance(data, (str, Path)):
+        from qworkbench.calibration.data import folder
+
+        return folder(data, graph)
     if isinstance(data, (str, bytes, int, float)) or not hasattr(data, "__iter__"):
         raise CalibrationError(
             f"calibration data must be an array or an iterable of batches, got {type(data).__name__}"

@@ -23,7 +23,7 @@ from qworkbench.graph.ir import Graph
 from qworkbench.march import get_march
 from qworkbench.placement.types import Placement
 from qworkbench.workbench.config import Config, difference, stub_scales
-from qworkbench.workbench.debugging import bad_cases_of, samples, sensitivity_of, start_analysis
+from qworkbench.workbench.debugging import bad_cases_of, layers_of, samples, sensitivity_of, start_analysis
 from qworkbench.workbench.details import node_details
 from qworkbench.workbench.edits import (
     ClearScale,
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import torch
 
     from qworkbench.analysis.badcase import BadCases
+    from qworkbench.analysis.layers import LayerComparison
 
 Listener = Callable[[str, Any], None]
 
@@ -346,12 +347,11 @@ class Workbench:
             raise QWorkbenchError("nothing is calibrated yet; pass calibration data once, then switch methods")
         if data is not None:
             batches = batches_of(data, stages.base)
-            statistics = collect(
-                stages.base, batches, per_channel=per_channel, progress=progress, cancelled=cancelled
-            )
+            statistics = collect(stages.base, batches, per_channel=per_channel, progress=progress, cancelled=cancelled)
             stages = Stages(stages.base)
             stages.statistics = statistics
-        result, edits = None, (choice,)
+        result: SearchResult | None = None
+        edits: tuple[Edit, ...] = (choice,)
         if searched:
             from qworkbench.workbench.searching import edits_of, search
 
@@ -502,6 +502,18 @@ class Workbench:
             :func:`qworkbench.analysis.badcase.find_bad_cases`.
         """
         return bad_cases_of(self._stages, self.config, data, **options)
+
+    def compare_layers(self, inputs: Any = None, **options: Any) -> LayerComparison:
+        """Compare every layer with float on `inputs` (None: the example), with the layer's own share and advice.
+
+        Parameters
+        ----------
+        inputs : as the model takes them, optional
+            Best a bad case: ``wb.compare_layers(bad.sample("L1"))``.
+        **options
+            ``progress``, ``cancelled``: see :func:`qworkbench.analysis.layers.compare_layers`.
+        """
+        return layers_of(self._stages, self.config, self._feeds(inputs), **options)
 
     def _feeds(self, inputs: Any) -> dict[str, torch.Tensor]:
         return samples(self._stages, inputs, self._example)

@@ -25,7 +25,7 @@ def load(state: State, given: Namespace) -> Any:
     shape = None if given.input_shape is None else input_shapes(given.input_shape)
     workbench = Workbench(model, example, march=given.march, name=given.name, input_shape=shape)
     if given.calibration is not None:
-        _calibrate(workbench, state.variable(given.calibration), given)
+        _calibrate(workbench, calibration_data(state, given.calibration), given)
     name = given.name or (model.stem if is_file else given.model)
     state.add(name, workbench)
     placed = workbench.placement
@@ -64,8 +64,10 @@ def calibrate(state: State, given: Namespace) -> Any:
     """Calibrate with data, or switch the method on the data seen before."""
     _check_method(given)
     workbench = state.workbench
-    data = None if given.data is None else state.variable(given.data)
-    _calibrate(workbench, data, given)
+    data = None if given.data is None else calibration_data(state, given.data)
+    result = _calibrate(workbench, data, given)
+    if result is not None:
+        return result
     seen = workbench.statistics.samples if workbench.statistics is not None else 0
     return Step(f"calibrated on {seen} samples, {workbench.config.calibration.describe()}", [])
 
@@ -75,9 +77,14 @@ def _check_method(given: Namespace) -> None:
         raise MagicUsageError("--percentile belongs to --method max-percentile; give both")
 
 
-def _calibrate(workbench: Any, data: Any, given: Namespace) -> None:
+def calibration_data(state: State, word: str) -> Any:
+    """Return what a data argument means: a word with a slash is a folder, anything else a variable."""
+    return Path(word).expanduser() if "/" in word else state.variable(word)
+
+
+def _calibrate(workbench: Any, data: Any, given: Namespace) -> Any:
     with reporter("calibrating") as report:
-        workbench.calibrate(
+        return workbench.calibrate(
             data,
             method=given.method,
             percentile=DEFAULT_PERCENTILE if given.percentile is None else given.percentile,
@@ -128,7 +135,7 @@ LOADING = (
         "calibrate",
         "calibrate with data, or only switch the method",
         calibrate,
-        (Argument("data", "variable with calibration samples", "variable", optional=True), *METHOD),
+        (Argument("data", "variable with calibration samples, or a folder/", "variable", optional=True), *METHOD),
         "%qwb calibrate images --method max-percentile",
         "load",
     ),
