@@ -189,6 +189,25 @@ def test_an_open_axis_asks_for_its_size():
     fails(content, "no input 'image'", CaptureError, input_shapes={"image": (1, 3, 8, 8)})
 
 
+@pytest.mark.parametrize("broken", ["w", "r", "b"])
+def test_a_recurrent_layer_whose_weights_do_not_belong_together(broken):
+    weights = {"w": normal(1, 20, 3), "r": normal(1, 20, 5), "b": normal(1, 40)}
+    weights[broken] = weights[broken][:, :-4]
+    content = model([node("LSTM", "xwrb", ("y",), "rnn", hidden_size=5)], {"x": (6, 2, 3)}, ("y",), weights)
+    fails(content, "LSTM 'rnn'")
+
+
+def test_names_that_are_no_text():
+    content = relu().replace(b"the_Relu", b"the\xff\xfelu")
+    fails(content, "names that are no text|truncated")
+
+
+def test_an_attribute_of_another_kind():
+    content = model([node("Conv", ("x", "w"), ("y",), "stem", pads="wide")], {"x": (1, 3, 8, 8)}, ("y",),
+                    {"w": normal(4, 3, 3, 3)})  # fmt: skip
+    fails(content, "Conv 'stem'")
+
+
 def test_recursive_functions():
     inner = helper.make_function(
         "acme", "Self", ["a"], ["b"], [helper.make_node("Self", ["a"], ["b"], domain="acme")],

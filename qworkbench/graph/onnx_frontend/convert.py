@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qworkbench.errors import FileFormatError
+from qworkbench.errors import FileFormatError, QWorkbenchError
 from qworkbench.graph.onnx_frontend.handlers import HANDLERS, MICROSOFT
 from qworkbench.graph.onnx_frontend.handlers.quantized import folded
 from qworkbench.graph.onnx_frontend.importer import Call, Importer, ShapeError, UnsupportedError
@@ -51,9 +51,24 @@ class Converter:
         self.importer, self.evaluators, self.opsets = importer, evaluators, opsets
 
     def run(self, nodes: Sequence[NodeProto]) -> None:
-        """Convert `nodes`, which are in an order in which they can run."""
+        """Convert `nodes`, which are in an order in which they can run.
+
+        Raises
+        ------
+        FileFormatError
+            A node that holds something else than its operator allows.
+        BatchMismatchError
+            Something follows the batch in another way than by a factor.
+        """
         for node in nodes:
-            self._convert(node)
+            try:
+                self._convert(node)
+            except (QWorkbenchError, BatchMismatchError):
+                raise
+            except Exception as error:
+                raise FileFormatError(
+                    f"{label(node)} cannot be read ({type(error).__name__}: {error}); the file is damaged"
+                ) from error
 
     def _convert(self, node: NodeProto) -> None:
         if self._fold(node) or self._inline(node):
@@ -174,6 +189,14 @@ class Converter:
         except (UnsupportedError, ShapeError) as reason:
             importer.rewind(mark)
             return str(reason)
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            AssertionError,
+        ) as error:  # an attribute is missing or of another kind
+            importer.rewind(mark)
+            return f"not in a form that its operator allows: {type(error).__name__}: {error}"
         self._bind(node, (made,) if isinstance(made, str) else made)
         return None
 

@@ -128,6 +128,8 @@ def _parse(onnx: Any, content: bytes, shown: str) -> ModelProto:
         raise FileFormatError(f"{shown} is no ONNX model (no graph and no opset in it)")
     if not model.graph.output:
         raise FileFormatError(f"{shown} has no outputs; export the model again")
+    if any(isinstance(name, bytes) for node in model.graph.node for name in (node.name, *node.input, *node.output)):
+        raise FileFormatError(f"{shown} holds names that are no text; the file is damaged")
     return model
 
 

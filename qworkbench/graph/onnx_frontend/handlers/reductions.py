@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qworkbench.graph.onnx_frontend.carried import recurrent
-from qworkbench.graph.onnx_frontend.importer import Call, UnsupportedError
+from qworkbench.graph.onnx_frontend.importer import Call, ShapeError, UnsupportedError
 from qworkbench.graph.onnx_frontend.known import merged_all
 from qworkbench.graph.replay import Replay
 from qworkbench.graph.structure import Slot
@@ -88,6 +88,30 @@ def _cumulative_sum(c: Call) -> str:
     return c.carry("CumSum", "CumSum", [c.x(0)], attrs, *attrs.values())[0]
 
 
+def _check_recurrent(c: Call, directions: int) -> None:
+    """Refuse sizes that do not belong together; torch's fused layers read past the end of such tensors."""
+    gates = 4 if c.op == "LSTM" else 3
+    for index in range(len(c.importer.batches)):
+        x, r = c.sizes(0)[index], c.sizes(2)[index]
+        if len(x) != 3 or len(r) != 3 or r[-1] < 1:
+            raise ShapeError(f"{c.op} on shapes {x} and {r}")
+        rows, state = gates * r[-1], (directions, x[1], r[-1])
+        wanted = {
+            1: (directions, rows, x[2]),
+            2: (directions, rows, r[-1]),
+            3: (directions, 2 * rows),
+            5: state,
+            6: state,
+        }
+        for slot, shape in wanted.items():
+            if not c.has(slot):
+                continue
+            if tuple(c.sizes(slot)[index]) != shape or c.dtype(slot) != c.dtype(0):
+                raise ShapeError(
+                    f"input {slot} of {c.op} has shape {c.sizes(slot)[index]}, not {shape}, or another type"
+                )
+
+
 def _recurrent(c: Call) -> tuple[str, ...]:
     """Return a recurrent layer as one operator, run by torch where torch computes the same."""
     plain = {"activations", "activation_alpha", "activation_beta", "clip"}
@@ -96,6 +120,7 @@ def _recurrent(c: Call) -> tuple[str, ...]:
     if c.has(4) or c.has(7) or (c.op == "GRU" and not c.attr("linear_before_reset", 0)):
         raise UnsupportedError(f"{c.op} with sequence lengths, peepholes or its reset before the product")
     direction = c.attr("direction", "forward")
+    _check_recurrent(c, 2 if direction == "bidirectional" else 1)
     slots = (c.has(3), c.has(5), c.op == "LSTM" and c.has(6))
     given = [c.x(slot) for slot in (0, 1, 2)] + [c.x(s) for s, there in zip((3, 5, 6), slots, strict=True) if there]
     tensors = tuple(Slot(i) for i in range(len(given)))
