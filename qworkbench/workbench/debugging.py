@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.analysis.badcase import BadCases, find_bad_cases
+from qworkbench.analysis.layers import LayerComparison, compare_layers
 from qworkbench.analysis.sensitivity import sensitivity
 from qworkbench.calibration.observe import batches_of
 from qworkbench.errors import AnalysisError, unknown_name
@@ -56,7 +57,14 @@ def bad_cases_of(stages: Stages, config: Config, data: Any, **options: Any) -> B
     return find_bad_cases(stages.graph(config), stages.placement(config), plan, batches_of(data), **options)
 
 
-ANALYSES = ("sensitivity", "bad_cases")
+def layers_of(stages: Stages, config: Config, feeds: dict[str, torch.Tensor], **options: Any) -> LayerComparison:
+    """Return the layer-by-layer table; see :func:`qworkbench.analysis.layers.compare_layers`."""
+    plan = stages.plan(config)
+    rounding = config.arithmetic.rounding
+    return compare_layers(stages.graph(config), stages.placement(config), plan, feeds, rounding=rounding, **options)
+
+
+ANALYSES = ("sensitivity", "bad_cases", "compare_layers")
 STREAMING = ("sensitivity",)
 
 

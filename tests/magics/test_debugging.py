@@ -21,6 +21,14 @@ def test_badcase_returns_the_worst_samples_and_goes_on(loaded, shell):
     assert list(loaded("badcase images --metric MSE SQNR").values.columns) == ["MSE", "SQNR"]
 
 
+def test_compare_returns_the_layers_and_writes_them(loaded, tmp_path):
+    assert "stem" in set(loaded("compare --inputs images").frame.mod_name)
+    assert "wrote" in repr(loaded(f"compare --save {tmp_path / 'layers.csv'}"))
+    assert (tmp_path / "layers.csv").exists()
+    with pytest.raises(UsageError, match="must end in"):
+        loaded("compare --save layers.doc")
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

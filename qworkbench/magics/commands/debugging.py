@@ -7,6 +7,7 @@ from typing import Any
 
 from qworkbench.magics.progress import reporter
 from qworkbench.magics.registry import Argument, Command
+from qworkbench.magics.results import Lines
 from qworkbench.magics.state import State
 
 
@@ -31,6 +32,14 @@ def badcase(state: State, given: Namespace) -> Any:
             resume=resume,
             progress=report,
         )
+
+
+def compare(state: State, given: Namespace) -> Any:
+    """Return the layer-by-layer table, or write it."""
+    inputs = None if given.inputs is None else state.variable(given.inputs)
+    with reporter("comparing") as report:
+        found = state.workbench.compare_layers(inputs, progress=report)
+    return found if given.save is None else Lines([f"wrote {found.save(given.save)}", repr(found).strip("<>")])
 
 
 METRICS = ("COSINE", "L1", "ATOL", "MSE", "SQNR", "KL", "RTOL")
@@ -62,6 +71,14 @@ DEBUGGING = (
             Argument("--resume", "variable with the result of a search to go on with", "variable"),
         ),
         "bad = %qwb badcase images --limit 200",
+        "debug",
+    ),
+    Command(
+        "compare",
+        "layer by layer against float: cumulative, alone, rounding, truncation, advice",
+        compare,
+        (INPUTS, Argument("--save", "write the table to this .csv, .html or .txt file", "file")),
+        "layers = %qwb compare --inputs images",
         "debug",
     ),
 )
