@@ -114,7 +114,11 @@ def test_priority_is_global_type_name_attribute():
     model.layer2.qconfig = made[0.4]
     trained = prepare_qat_fx(
         model,
-        {"": made[0.1], "module_type": [(nn.Conv2d, made[0.2])], "module_name": {"layer1": made[0.3], "layer2": made[0.3]}},
+        {
+            "": made[0.1],
+            "module_type": [(nn.Conv2d, made[0.2])],
+            "module_name": {"layer1": made[0.3], "layer2": made[0.3]},
+        },
     )
 
     def constant(path):

@@ -185,8 +185,9 @@ def register_fusion_patterns() -> None:
         for source in (conv, *((bn, conv) for bn in bns)):
             if source is not conv:
                 register_fusion_pattern(source)(first)
-            sums: list[tuple[Any, Handler]] = [((add, source, MatchAllNode), first) for add in adds]
-            sums += [((add, MatchAllNode, source), second) for add in adds]
+            # of two convolutions that meet in an add, the first operand takes it, as in the emulator's fusion
+            sums: list[tuple[Any, Handler]] = [((add, MatchAllNode, source), second) for add in adds]
+            sums += [((add, source, MatchAllNode), first) for add in adds]
             for pattern, handler in sums:
                 register_fusion_pattern(pattern)(handler)
             for relu in relus:

@@ -114,7 +114,7 @@ def _replace(made: fx.GraphModule, resolve: QConfigResolver) -> None:
             made.set_submodule(path, new)
     wrapped = [module for module in made.modules() if isinstance(module, WrappedMethod)]
     for holder in wrapped:
-        stubs += _replace_inside(holder, resolve, done)
+        stubs += _replace_inside(made, holder, resolve, done)
     if not stubs:
         raise QATError(
             f"{type(made).__name__} has no QuantStub, so nothing would be quantized; add "
@@ -154,11 +154,17 @@ def _keeps() -> tuple[type[nn.Module], ...]:
     return KEEPS_SCALE
 
 
-def _replace_inside(holder: WrappedMethod, resolve: QConfigResolver, done: dict[int, nn.Module]) -> int:
-    """Replace the operators that a wrapped method calls; return how many of them are QuantStubs."""
+def _replace_inside(
+    made: fx.GraphModule, holder: WrappedMethod, resolve: QConfigResolver, done: dict[int, nn.Module]
+) -> int:
+    """Replace the operators that a wrapped method calls; return how many of them are QuantStubs.
+
+    An operator that the graph calls, too, is the graph's one.
+    """
     stubs = 0
+    outside = {path: module for path, module in made.named_modules() if type(module) is not nn.Module and path}
     for path, module in list(holder.owner.named_modules()):
-        new = done.get(id(module))
+        new = outside.get(f"{holder.path}.{path}" if holder.path else path, done.get(id(module)))
         if new is None and path and (isinstance(module, (*CONVS, FloatFunctional)) or is_quant_stub(module)):
             new = _trained(path, module, resolve)
             stubs += is_quant_stub(module)

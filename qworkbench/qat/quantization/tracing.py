@@ -58,6 +58,7 @@ class QuantTracer(fx.Tracer):
         self.functionals: dict[int, fx.Node] = {}
         self.added: dict[str, nn.Module] = {}
         self._memo: dict[int, nn.Module] = {}
+        self._paths: dict[int, str] = {}
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Treat operators of torch, stubs and the package's own modules as one node."""
@@ -70,6 +71,7 @@ class QuantTracer(fx.Tracer):
 
     def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
         """Trace `root`; annotations that are strings are dropped, since fx cannot save them."""
+        self._paths = {id(module): path for path, module in root.named_modules()}
         with _recording(root, self):
             graph = super().trace(root, concrete_args)
         for node in graph.nodes:
@@ -82,7 +84,7 @@ class QuantTracer(fx.Tracer):
             return self.create_proxy("call_function", function, args, kwargs)
         owner = skeleton(args[0], lambda m: self.is_leaf_module(m, "") and not isinstance(m, nn.Sequential), self._memo)
         name = f"_wrapped_{function.__name__.strip('_')}_{len(self.added)}"
-        self.added[name] = WrappedMethod(function, owner)
+        self.added[name] = WrappedMethod(function, owner, self._paths.get(id(args[0]), ""))
         return self.create_proxy("call_module", name, args[1:], kwargs)
 
     def functional(self, path: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> fx.Proxy:

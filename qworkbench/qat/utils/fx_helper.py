@@ -25,11 +25,14 @@ class WrappedMethod(nn.Module):
         The plain function behind the method.
     owner : Module
         Of the user's class; shares its operators with the traced model, not its containers.
+    path : str
+        Where the owner is in the model; empty for the model itself.
     """
 
-    def __init__(self, function: Callable[..., Any], owner: nn.Module) -> None:
+    def __init__(self, function: Callable[..., Any], owner: nn.Module, path: str = "") -> None:
         super().__init__()
         self.function = function
+        self.path = path
         self.owner = owner
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
