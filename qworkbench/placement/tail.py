@@ -17,7 +17,8 @@ from qworkbench.placement.units import Keep
 def tail_units(context: Context, decisions: Mapping[str, Decision]) -> frozenset[str]:
     """Return the names of the BPU units that end the model's BPU part.
 
-    With the march's ``tail_scope`` "model" no BPU unit lies anywhere downstream of them; with "segment" none reads them.
+    With the march's ``tail_scope`` "model" no BPU unit lies anywhere downstream of them, with "segment" none reads
+    them.
     """
     consumers = context.consumers()
     whole_model = context.march.parameters["tail_scope"].value == "model"
