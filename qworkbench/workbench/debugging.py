@@ -64,7 +64,7 @@ def layers_of(stages: Stages, config: Config, feeds: dict[str, torch.Tensor], **
     return compare_layers(stages.graph(config), stages.placement(config), plan, feeds, rounding=rounding, **options)
 
 
-ANALYSES = ("sensitivity", "bad_cases", "compare_layers")
+ANALYSES = ("sensitivity", "bad_cases", "compare_layers", "mixed_precision")
 STREAMING = ("sensitivity",)
 
 

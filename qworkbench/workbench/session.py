@@ -38,6 +38,7 @@ from qworkbench.workbench.edits import (
 from qworkbench.workbench.explain import Explanation, explain
 from qworkbench.workbench.history import Entry, History
 from qworkbench.workbench.jobs import Job, Worker
+from qworkbench.workbench.mixing import mixed_of
 from qworkbench.workbench.models import InputShape, graph_of
 from qworkbench.workbench.rows import journal_rows, node_rows, output_rows
 from qworkbench.workbench.run import Measured, Run, emulate_config, run_config
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from qworkbench.analysis.badcase import BadCases
     from qworkbench.analysis.layers import LayerComparison
+    from qworkbench.analysis.mixed import MixedPrecision
 
 Listener = Callable[[str, Any], None]
 
@@ -514,6 +516,29 @@ class Workbench:
             ``progress``, ``cancelled``: see :func:`qworkbench.analysis.layers.compare_layers`.
         """
         return layers_of(self._stages, self.config, self._feeds(inputs), **options)
+
+    def mixed_precision(
+        self, target: float, inputs: Any = None, *, tables: Any = None, **options: Any
+    ) -> MixedPrecision:
+        """Find the smallest share of int16 tensors that reaches `target`; ``wb.edit(*result.edits)`` applies it.
+
+        Parameters
+        ----------
+        target : float
+            Of ``metric`` (default COSINE, worst output), or of the accuracy that ``evaluate`` returns.
+        inputs : as the model takes them, optional
+            Samples to measure on; None is the example.
+        tables : DataFrame or several, optional
+            Sensitivity tables; without, one is made on `inputs`.
+        **options
+            ``metric``, ``evaluate``, ``kinds``, ``progress``, ``cancelled``: see
+            :func:`qworkbench.workbench.mixing.mixed_of`.
+        """
+        feeds = self._feeds(inputs)
+        if tables is None:
+            watch = {name: options[name] for name in ("progress", "cancelled") if name in options}
+            tables = self.sensitivity(feeds, **watch)
+        return mixed_of(self._stages, self.config, feeds, tables, target, **options)
 
     def _feeds(self, inputs: Any) -> dict[str, torch.Tensor]:
         return samples(self._stages, inputs, self._example)

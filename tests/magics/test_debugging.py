@@ -29,6 +29,16 @@ def test_compare_returns_the_layers_and_writes_them(loaded, tmp_path):
         loaded("compare --save layers.doc")
 
 
+def test_mixed_applies_as_one_step(loaded):
+    found = loaded("mixed 0.99999 --inputs images --apply")
+    if found.edits:
+        assert len(loaded("journal")) == 1
+        loaded("undo")
+    assert len(found.trials) >= 1
+    with pytest.raises(UsageError, match="not a number"):
+        loaded("mixed much")
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

@@ -42,6 +42,21 @@ def compare(state: State, given: Namespace) -> Any:
     return found if given.save is None else Lines([f"wrote {found.save(given.save)}", repr(found).strip("<>")])
 
 
+def mixed(state: State, given: Namespace) -> Any:
+    """Find the smallest share of int16 that reaches a target, and apply it where asked."""
+    workbench = state.workbench
+    inputs = None if given.inputs is None else state.variable(given.inputs)
+    tables = None if given.tables is None else [state.variable(name) for name in given.tables]
+    evaluate = None if given.evaluate is None else state.variable(given.evaluate)
+    with reporter("mixed precision") as report:
+        found = workbench.mixed_precision(
+            given.target, inputs, tables=tables, metric=given.metric, evaluate=evaluate, progress=report
+        )
+    if given.apply and found.edits:
+        workbench.edit(*found.edits)
+    return found
+
+
 METRICS = ("COSINE", "L1", "ATOL", "MSE", "SQNR", "KL", "RTOL")
 INPUTS = Argument("--inputs", "variable with samples (default: the example)", "variable")
 
@@ -79,6 +94,21 @@ DEBUGGING = (
         compare,
         (INPUTS, Argument("--save", "write the table to this .csv, .html or .txt file", "file")),
         "layers = %qwb compare --inputs images",
+        "debug",
+    ),
+    Command(
+        "mixed",
+        "the smallest share of int16 that reaches a target",
+        mixed,
+        (
+            Argument("target", "value of the metric to reach", "number"),
+            INPUTS,
+            Argument("--metric", "distance of the worst output (default COSINE)", "choice", METRICS, "COSINE"),
+            Argument("--tables", "variables with sensitivity tables (default: one is made)", "variable", many=True),
+            Argument("--evaluate", "variable with a function (run) -> accuracy", "variable"),
+            Argument("--apply", "make the edits, as one step", "flag"),
+        ),
+        "%qwb mixed 0.999 --inputs images --apply",
         "debug",
     ),
 )

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import torch
+
+import qworkbench as q
+from qworkbench.analysis.mixed import Outcome, ranked_ops, search, top_ops
+
+
+@pytest.fixture
+def table():
+    rows = [("a", "activation", "0"), ("b", "weight", "0"), ("c", "activation", "0"), ("c", "activation", "1")]
+    rows += [("d", "activation", "1"), ("a", "activation", "1")]
+    return pd.DataFrame(rows, columns=["op_name", "sensitive_type", "output"])
+
+
+def test_the_top_of_several_tables_is_their_union(table):
+    ranked = ranked_ops(table, ("activation",))
+    assert top_ops(ranked, 1) == (("a", "activation"), ("c", "activation"))
+    assert {name for name, _ in top_ops(ranked, 2)} == {"a", "c", "d"}
+    assert top_ops(ranked, 0.5) == top_ops(ranked_ops([table[table.output == o] for o in "01"], ("activation",)), 0.5)
+    assert ("b", "weight") in top_ops(ranked_ops(table, ("activation", "weight")), 2)
+    for bad in (1.5, -1):
+        with pytest.raises(q.QWorkbenchError):
+            top_ops(ranked, bad)
+    with pytest.raises(q.QWorkbenchError, match="op_name"):
+        ranked_ops(pd.DataFrame({"x": [1]}), ("activation",))
+
+
+@pytest.mark.parametrize("needed", range(18))
+def test_bisection_finds_the_smallest_k_in_few_trials(needed):
+    ranked = [[(f"op{i}", "activation") for i in range(17)]]
+    found = search(
+        ranked, lambda ops: Outcome(float(len(ops)), 1.0, ops, len(ops)), needed, metric="M", larger_is_worse=False
+    )
+    assert found.chosen is not None
+    assert len(found.edits) == needed
+    assert len(found.trials) <= 7
+
+
+def test_the_search_reaches_its_target_and_applies_as_one_step(wb, samples):
+    x = samples[:4]
+    low = wb.run(x).table.cosine.min()
+    wb_table = wb.sensitivity(x)
+    high = wb.mixed_precision(2.0, x, tables=wb_table).trials.COSINE.max()
+    target = float(low + 0.5 * (high - low))
+    found = wb.mixed_precision(target, x, tables=wb_table)
+    assert not found.trials.meets.iloc[0]
+    before = wb.config
+    wb.edit(*found.edits)
+    assert wb.run(x).table.cosine.min() == pytest.approx(found.chosen.value, abs=1e-6)
+    assert found.chosen.value >= target
+    assert 1.0 <= found.chosen.cost <= 2.0
+    fewer = found.trials[found.trials.top_k < found.trials[found.trials.meets].top_k.min()]
+    assert not fewer.meets.any()
+    wb.undo()
+    assert wb.config == before
+    assert len(found.figure().axes[0].lines) == 3
+
+
+def test_a_target_that_holds_already_needs_nothing_and_one_out_of_reach_says_so(wb, samples):
+    assert wb.mixed_precision(0.5, samples[:2]).edits == ()
+    found = wb.mixed_precision(1.1, samples[:2])
+    assert found.chosen is None
+    with pytest.raises(q.QWorkbenchError, match="no share of int16 reaches COSINE 1.1"):
+        _ = found.edits
+
+
+def test_a_user_function_decides(wb, mixed_model, samples):
+    with torch.no_grad():
+        expected = mixed_model(samples)[0]
+
+    def agreement(run):
+        return -float((run(samples)[0] - expected).abs().mean())
+
+    base = agreement(wb.emulate)
+    found = wb.mixed_precision(base * 0.8, samples[:2], evaluate=agreement)
+    assert "agreement" in found.trials.columns
+    assert found.trials.agreement.iloc[0] == pytest.approx(base)
+
+
+def test_it_runs_in_the_background_and_is_cancelled(wb, samples):
+    job = wb.in_background("mixed_precision", 0.999, samples[:2])
+    assert len(job.wait(30).trials) >= 1
+    with pytest.raises(q.QWorkbenchError, match="cancelled"):
+        wb.mixed_precision(0.99999, samples[:2], cancelled=lambda: True)
