@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from qworkbench.analysis.badcase import BadCases
     from qworkbench.analysis.layers import LayerComparison
     from qworkbench.analysis.mixed import MixedPrecision
+    from qworkbench.calibration.check import Finding
 
 Listener = Callable[[str, Any], None]
 
@@ -371,6 +372,12 @@ class Workbench:
             self._publish("edited", None)
         return result
 
+    def check_data(self, data: Any, *, cancelled: Callable[[], bool] = lambda: False) -> list[Finding]:
+        """Return what looks wrong about calibration data (layout, NaN, normalisation ...), one sentence each."""
+        from qworkbench.calibration.check import check_data
+
+        return check_data(self.base_graph, batches_of(data, self.base_graph), self._example, cancelled=cancelled)
+
     def calibrate_async(self, data: Any = None, **options: Any) -> Job:
         """Do the same on the worker thread, with progress and cancel; a newer job cancels this one."""
 
@@ -442,9 +449,7 @@ class Workbench:
         progress: Callable[[str, int, int], None] | None,
         cancelled: Callable[[], bool],
     ) -> Run:
-        sample = self._example if inputs is None else inputs
-        if sample is None:
-            raise CalibrationError("the model was loaded without an example; pass inputs, e.g. wb.run(images[:1])")
+        sample = self._sample(inputs)
         run = run_config(
             self._stages,
             config,
@@ -462,6 +467,12 @@ class Workbench:
         if newest:
             self._publish("ran", run)
         return run
+
+    def _sample(self, inputs: Any) -> Any:
+        sample = self._example if inputs is None else inputs
+        if sample is None:
+            raise CalibrationError("the model was loaded without an example; pass inputs, e.g. wb.run(images[:1])")
+        return sample
 
     def emulate(self, inputs: Any) -> Any:
         """Return the emulated outputs on `inputs` in the model's own form, without comparing anything."""
@@ -560,6 +571,33 @@ class Workbench:
         plan = self._stages.plan(self.config) if self._stages.statistics is not None else None
         run = self._last if self._last is not None and not self.stale else None
         return node_details(self.graph, self.placement, plan, self.config, None if run is None else run.metrics, name)
+
+    def cost(self) -> pd.DataFrame:
+        """Return what CPU/BPU switches and CPU ops move (:func:`qworkbench.toolchain.cost.cost_table`)."""
+        from qworkbench.toolchain.cost import cost_table
+
+        return cost_table(self.graph, self.placement)
+
+    def advise(
+        self,
+        inputs: Any = None,
+        *,
+        limit: int = 10,
+        progress: Callable[[str, int, int], None] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> pd.DataFrame:
+        """Return edits ranked by what they win, each with its measured cosine and L1; none of them is kept.
+
+        See :func:`qworkbench.workbench.advice.advise`; `inputs` are as in :meth:`run`.
+        """
+        from qworkbench.workbench.advice import advise
+
+        sample = self._sample(inputs)
+
+        def measure(config: Config) -> Run:
+            return run_config(self._stages, config, sample, self._cache, self._measured, cancelled=cancelled)
+
+        return advise(self._stages, self.config, measure, limit=limit, progress=progress, cancelled=cancelled)
 
     def vendor_table(self) -> pd.DataFrame:
         """Return the table that the vendor's converter prints: node, on, subgraph, type, cosine, threshold, dtype.

@@ -8,8 +8,9 @@ from qworkbench.magics.commands.files import FILES
 from qworkbench.magics.commands.history import HISTORY
 from qworkbench.magics.commands.loading import LOADING
 from qworkbench.magics.commands.looking import LOOKING
+from qworkbench.magics.commands.toolchain import TOOLCHAIN
 from qworkbench.magics.registry import Command
 
 COMMANDS: dict[str, Command] = {
-    command.name: command for command in (*LOADING, *LOOKING, *EDITING, *DEBUGGING, *HISTORY, *FILES)
+    command.name: command for command in (*LOADING, *LOOKING, *EDITING, *DEBUGGING, *HISTORY, *FILES, *TOOLCHAIN)
 }

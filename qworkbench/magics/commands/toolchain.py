@@ -1,0 +1,57 @@
+"""What the vendor's toolchain needs or would tell: data check, cost of CPU/BPU switches, advice."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from qworkbench.magics.commands.loading import calibration_data
+from qworkbench.magics.progress import reporter
+from qworkbench.magics.registry import Argument, Command
+from qworkbench.magics.results import Lines
+from qworkbench.magics.state import State
+
+
+def check_data(state: State, given: Namespace) -> Any:
+    """Look at calibration data before it decides thresholds."""
+    found = state.workbench.check_data(calibration_data(state, given.data))
+    return Lines([str(finding) for finding in found], empty="nothing suspicious in the data")
+
+
+def cost(state: State, _: Namespace) -> Any:
+    """Return the table of boundaries and CPU ops."""
+    return state.workbench.cost()
+
+
+def advise(state: State, given: Namespace) -> Any:
+    """Run what could win something and rank it; nothing is kept."""
+    with reporter("advising") as report:
+        return state.workbench.advise(limit=given.limit, progress=report)
+
+
+TOOLCHAIN = (
+    Command(
+        "checkdata",
+        "what looks wrong about calibration data: layout, NaN, normalisation ...",
+        check_data,
+        (Argument("data", "variable with calibration samples, or a folder/", "variable"),),
+        "%qwb checkdata images",
+        "look",
+    ),
+    Command(
+        "cost",
+        "what each CPU/BPU switch and each CPU op moves, in elements and bytes",
+        cost,
+        (),
+        "t = %qwb cost",
+        "look",
+    ),
+    Command(
+        "advise",
+        "edits ranked by what they win, each with its measured cosine and L1",
+        advise,
+        (Argument("--limit", "how many are measured (default 10)", "integer", default=10),),
+        "%qwb advise --limit 5",
+        "look",
+    ),
+)
