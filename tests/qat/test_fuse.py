@@ -4,7 +4,6 @@ import operator
 
 import pytest
 import torch
-from tests.qat.nets import MODELS
 from torch import nn
 
 from qworkbench.nn import FloatFunctional
@@ -13,6 +12,7 @@ from qworkbench.qat.nn.intrinsic import FUSED
 from qworkbench.qat.qat_mode import QATMode, set_qat_mode
 from qworkbench.qat.quantization import MatchAllNode, fuse_fx, register_fusion_pattern
 from qworkbench.qat.quantization.fuse_patterns import PATTERNS
+from tests.qat.nets import MODELS
 
 CONVS = {
     nn.Conv2d: (lambda: nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d, (2, 4, 5, 5)),

@@ -80,7 +80,7 @@ def test_convert_equals_the_plan_bit_for_bit(dtype):
     compared = 0
     for value, module in SCALES.items():
         key = keys.get(value)
-        if key is None or value == "_generated_flatten_0" or value == "stem.3":
+        if key is None or value in ("_generated_flatten_0", "stem.3"):
             continue
         found = seen[module].int_repr().numpy()
         assert found.dtype == arrays[key].dtype

@@ -40,7 +40,7 @@ class Net(nn.Module):
         self.bn = nn.BatchNorm2d(3)
         self.relu = nn.ReLU()
 
-    def forward(self, input):
+    def forward(self, input):  # noqa: A002 (the name is in the printed table)
         x = self.quant(input)
         x = self.conv(x)
         x = self.bn(x)
@@ -192,10 +192,9 @@ def test_model_for_fusion_trains_and_converts_with_torchs_own_stub():
     prepared(x, y).sum().backward()
     prepared.eval()
     found = convert_fx(prepared)(x, y)
+    wanted = prepared(x, y).detach()
     assert type(found) is torch.Tensor
-    assert float((found - prepared(x, y)).abs().max()) <= 1.01 * float(
-        prepared._generated_add_0.activation_post_process.scale
-    )
+    assert float((found - wanted).abs().max()) <= 1.01 * float(prepared._generated_add_0.activation_post_process.scale)
 
 
 class Head(nn.Module):
@@ -281,7 +280,8 @@ def test_retinanet_with_a_wrapped_post_process_trains_and_converts():
     original = model.post_process.conv
     qat_model = prepare_qat_fx(model, {"": default_qat_8bit_fake_quant_qconfig})
     data = {
-        "img": torch.rand(1, 3, 4, 4), "mask": torch.ones(3), "target": torch.zeros(1, 16, 2), "resized_shape": [(4, 4)],
+        "img": torch.rand(1, 3, 4, 4), "mask": torch.ones(3), "target": torch.zeros(1, 16, 2),
+        "resized_shape": [(4, 4)],
     }  # fmt: skip
     qat_model.train()
     losses = qat_model(data)
@@ -348,7 +348,7 @@ def test_troubleshooting_switches():
 def test_names_of_the_fusion_table():
     assert horizon_nn.quantized.FloatFunctional.add is not None
     assert horizon.quantization.register_fusion_pattern is not None
-    with pytest.raises(horizon.QATError, match="used through|not prepared"):
+    with pytest.raises(horizon.QATError, match="was not prepared"):
         convert_fx(Net())
 
 

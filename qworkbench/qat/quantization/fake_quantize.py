@@ -87,7 +87,7 @@ class FakeQuantize(nn.Module):
         self.register_buffer("observer_enabled", torch.tensor([self.start.value[0]]), persistent=False)
         self.register_buffer("fake_quant_enabled", torch.tensor([self.start.value[1]]), persistent=False)
 
-        self.register_load_state_dict_post_hook(_range_of_scale)
+        self.register_load_state_dict_post_hook(_range_of_scale)  # type: ignore[no-untyped-call]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Load, leaving out the histogram of a calibration where the own observer keeps none."""

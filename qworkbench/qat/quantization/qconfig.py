@@ -41,7 +41,7 @@ class QConfig:
     activation, weight : callable or None
         ``FakeQuantize.with_args(...)``; None leaves that tensor in float.
     input_dtype : str or None
-        Dtype that this op wants its inputs in, where it differs from what their producers say.
+        What :func:`get_qconfig` was asked for; ``prepare_qat_fx`` takes the inputs in the dtype of their producers.
     """
 
     activation: Factory | None = None
