@@ -262,7 +262,9 @@ class PlanBuilder:
         for node in self.graph.nodes:
             if self.placement[node.name].on == "NONE":
                 source = self.placement.canonical[node.output]
-                results[node.name] = self._codes.get(source) or self._floats[source]
+                key = self._codes.get(source) or self._floats.get(source)
+                if key is not None:  # inside a fused unit no one holds what it hands through
+                    results[node.name] = key
         outputs = tuple(self.real(self.placement.canonical[value]) for value in self.graph.outputs)
         axes = (
             (name, axis, dim.factor)

@@ -257,3 +257,11 @@ def test_a_recurrent_layer_on_the_bpu_says_what_is_assumed_of_it(zoo):
     assert any("not public" in fact.text for fact in placement["rnn"].reason.facts)
     plan = prepared.plan()
     assert plan.quantities["rnn:0@int8"].dtype == "int8"
+
+
+def test_a_dropout_inside_a_fused_residual_has_no_result_of_its_own(captured):
+    layers = {"fc": nn.Linear(8, 8), "drop": nn.Dropout(0.1), "out": nn.Linear(8, 8)}
+    graph = captured(lambda m, x: m.out(x + m.drop(m.fc(x))), (2, 4, 8), **layers)
+    prepared = Prepared(graph, torch.randn(2, 4, 8))
+    assert prepared.plan("bayes").results.keys() == {"_generated_add_0", "out"}
+    assert prepared.plan(on={"_generated_add_0": "cpu"}).results.keys() == set(graph.nodes.names())
