@@ -108,9 +108,7 @@ def ranked_ops(tables: pd.DataFrame | Sequence[pd.DataFrame], kinds: Sequence[st
     for table in given:
         missing = [column for column in NEEDED if column not in table.columns]
         if missing:
-            raise AnalysisError(
-                f"a sensitivity table lacks column {missing[0]!r}; pass what sensitivity() returned"
-            )
+            raise AnalysisError(f"a sensitivity table lacks column {missing[0]!r}; pass what sensitivity() returned")
         parts = [part for _, part in table.groupby("output", sort=False)] if "output" in table.columns else [table]
         for part in parts:
             pairs = zip(part["op_name"].astype(str), part["sensitive_type"].astype(str), strict=True)

@@ -5,11 +5,13 @@ Only gathers graph, placement, plan and samples; what is measured, and how, is d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.analysis.badcase import BadCases, find_bad_cases
+from qworkbench.analysis.check import ModelCheck, check_model
 from qworkbench.analysis.layers import LayerComparison, compare_layers
+from qworkbench.analysis.ranges import FixedScale, propose_fixed_scales
 from qworkbench.analysis.sensitivity import sensitivity
 from qworkbench.calibration.observe import batches_of
 from qworkbench.errors import AnalysisError, unknown_name
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from qworkbench.workbench.jobs import Job, Worker
     from qworkbench.workbench.session import Workbench
     from qworkbench.workbench.stages import Stages
+
+
+Ranges = Mapping[str, tuple[float, float]]
 
 
 def samples(stages: Stages, given: Any, example: Any) -> dict[str, torch.Tensor]:
@@ -62,6 +67,30 @@ def layers_of(stages: Stages, config: Config, feeds: dict[str, torch.Tensor], **
     plan = stages.plan(config)
     rounding = config.arithmetic.rounding
     return compare_layers(stages.graph(config), stages.placement(config), plan, feeds, rounding=rounding, **options)
+
+
+def proposals_of(stages: Stages, config: Config, ranges: Ranges | None) -> list[FixedScale]:
+    """Return the fixed scales that known ranges suggest and that are not fixed yet."""
+    plan, placement = stages.plan(config), stages.placement(config)
+    denominator = config.arithmetic.scale_denominator
+    found = propose_fixed_scales(stages.graph(config), placement, plan, ranges, denominator=denominator)
+    fixed = {group.fixed_by for group in placement.groups}
+    values = {p.node: placement.group(p.node) for p in found if p.node not in placement.nodes}
+    values |= {p.node: placement.group(placement.unit_of(p.node).outputs[0]) for p in found if p.node not in values}
+    return [p for p in found if p.node not in fixed and getattr(values[p.node], "fixed_scale", None) is None]
+
+
+def check_of(stages: Stages, config: Config, ranges: Ranges | None) -> ModelCheck:
+    """Return the model check of `config`; thresholds are looked at only where there are some."""
+    calibrated = stages.statistics is not None
+    return check_model(
+        stages.graph(config),
+        stages.placement(config),
+        stages.plan(config) if calibrated else None,
+        method=config.calibration.describe(),
+        fixed=config.scales,
+        proposals=proposals_of(stages, config, ranges) if calibrated else (),
+    )
 
 
 ANALYSES = ("sensitivity", "bad_cases", "compare_layers", "mixed_precision")

@@ -23,7 +23,15 @@ from qworkbench.graph.ir import Graph
 from qworkbench.march import get_march
 from qworkbench.placement.types import Placement
 from qworkbench.workbench.config import Config, difference, stub_scales
-from qworkbench.workbench.debugging import bad_cases_of, layers_of, samples, sensitivity_of, start_analysis
+from qworkbench.workbench.debugging import (
+    bad_cases_of,
+    check_of,
+    layers_of,
+    proposals_of,
+    samples,
+    sensitivity_of,
+    start_analysis,
+)
 from qworkbench.workbench.details import node_details
 from qworkbench.workbench.edits import (
     ClearScale,
@@ -49,6 +57,7 @@ if TYPE_CHECKING:
     import torch
 
     from qworkbench.analysis.badcase import BadCases
+    from qworkbench.analysis.check import ModelCheck
     from qworkbench.analysis.layers import LayerComparison
     from qworkbench.analysis.mixed import MixedPrecision
     from qworkbench.calibration.check import Finding
@@ -241,9 +250,9 @@ class Workbench:
 
     def _check_effect(self, edit: Edit, config: Config) -> None:
         """Refuse a fixed scale that has no quantized tensor to act on."""
-        placement = self._stages.placement(config)
         if not isinstance(edit, FixScale):
             return
+        placement = self._stages.placement(config)
         known = edit.node in placement.nodes and placement[edit.node].on != "NONE"
         group = placement.group(placement.unit_of(edit.node).outputs[0] if known else edit.node)
         if group is not None and group.fixed_scale is not None:
@@ -550,6 +559,17 @@ class Workbench:
             watch = {name: options[name] for name in ("progress", "cancelled") if name in options}
             tables = self.sensitivity(feeds, **watch)
         return mixed_of(self._stages, self.config, feeds, tables, target, **options)
+
+    def check(self, ranges: Mapping[str, tuple[float, float]] | None = None) -> ModelCheck:
+        """Return the model check: fusion, call counts, dtypes, unusual settings; ``.save()`` writes the guide's file.
+
+        `ranges` declares what is known of inputs or nodes, e.g. ``{"image": (-1, 1)}``.
+        """
+        return check_of(self._stages, self.config, ranges)
+
+    def fixed_scales(self, ranges: Mapping[str, tuple[float, float]] | None = None) -> tuple[Edit, ...]:
+        """Return edits that fix scales where the range is known; ``wb.edit(*edits)`` applies them as one step."""
+        return tuple(FixScale(p.node, p.scale) for p in proposals_of(self._stages, self.config, ranges))
 
     def _feeds(self, inputs: Any) -> dict[str, torch.Tensor]:
         return samples(self._stages, inputs, self._example)

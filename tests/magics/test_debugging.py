@@ -39,6 +39,14 @@ def test_mixed_applies_as_one_step(loaded):
         loaded("mixed much")
 
 
+def test_check_writes_the_guides_file(loaded, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = loaded("check")
+    assert (tmp_path / "model_check_result.txt").read_text() == f"{found}\n"
+    loaded("check --save other.txt")
+    assert (tmp_path / "other.txt").exists()
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

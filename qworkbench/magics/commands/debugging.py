@@ -57,6 +57,13 @@ def mixed(state: State, given: Namespace) -> Any:
     return found
 
 
+def check(state: State, given: Namespace) -> Any:
+    """Check the model and write the guide's file."""
+    found = state.workbench.check()
+    found.save(given.save)
+    return found
+
+
 METRICS = ("COSINE", "L1", "ATOL", "MSE", "SQNR", "KL", "RTOL")
 INPUTS = Argument("--inputs", "variable with samples (default: the example)", "variable")
 
@@ -109,6 +116,14 @@ DEBUGGING = (
             Argument("--apply", "make the edits, as one step", "flag"),
         ),
         "%qwb mixed 0.999 --inputs images --apply",
+        "debug",
+    ),
+    Command(
+        "check",
+        "fusion, call counts, dtypes, unusual settings; writes model_check_result.txt",
+        check,
+        (Argument("--save", "another path", "file", default="model_check_result.txt"),),
+        "%qwb check",
         "debug",
     ),
 )
