@@ -202,9 +202,7 @@ class Head(nn.Module):
         super().__init__()
         self.num_classes = 2
         self.cls, self.reg = nn.Conv2d(4, 2, 1), nn.Conv2d(4, 4, 1)
-        self.dequant = (
-            torch.ao.quantization.DeQuantStub() if hasattr(torch, "ao") else horizon.quantization.DeQuantStub()
-        )
+        self.dequant = horizon.quantization.DeQuantStub()
 
     def forward(self, feat):
         return self.dequant(self.cls(feat)), self.dequant(self.reg(feat))

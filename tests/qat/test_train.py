@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import copy
 import io
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+import qworkbench.qat as horizon
 from qworkbench.errors import UnknownNameError
 from qworkbench.qat import march
 from qworkbench.qat.errors import QATError
@@ -225,3 +227,10 @@ def test_float16_is_cast_where_the_march_has_it_and_refused_elsewhere():
     trained = prepare_qat_fx(ResNetLike().train(), half)
     y = trained.pool(torch.full((1, 16, 2, 2), 1.0001))
     assert float(y.detach().flatten()[0]) == 1.0
+
+
+def test_the_package_names_no_torch_ao():
+    root = Path(horizon.__file__).parent
+    sources = [file.read_text() for file in root.rglob("*.py")]
+    assert len(sources) > 20
+    assert not [text for text in sources if "torch.ao" in text or "torch.quantization" in text]

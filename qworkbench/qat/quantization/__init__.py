@@ -6,9 +6,9 @@ from qworkbench.nn import DeQuantStub, QuantStub
 from qworkbench.qat.dtype import qint8, qint16
 from qworkbench.qat.quantization import qconfig
 from qworkbench.qat.quantization.convert import convert_fx
+from qworkbench.qat.quantization.fake_cast import FakeCast
 from qworkbench.qat.quantization.fake_quantize import (
     CalibFakeQuantize,
-    FakeCast,
     FakeQuantize,
     FakeQuantState,
     set_fake_quantize,

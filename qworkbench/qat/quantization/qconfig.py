@@ -14,7 +14,8 @@ import torch
 from qworkbench.errors import unknown_name
 from qworkbench.qat.dtype import FLOAT_NAMES, dtype_name
 from qworkbench.qat.errors import QATError
-from qworkbench.qat.quantization.fake_quantize import CalibFakeQuantize, FakeCast, FakeQuantize
+from qworkbench.qat.quantization.fake_cast import FakeCast
+from qworkbench.qat.quantization.fake_quantize import CalibFakeQuantize, FakeQuantize
 from qworkbench.qat.quantization.histogram_observer import (
     HistogramObserver,
     KLObserver,

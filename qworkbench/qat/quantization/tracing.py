@@ -55,7 +55,6 @@ class QuantTracer(fx.Tracer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.functionals: dict[int, fx.Node] = {}
         self.added: dict[str, nn.Module] = {}
         self._memo: dict[int, nn.Module] = {}
         self._paths: dict[int, str] = {}
@@ -136,9 +135,8 @@ def trace(model: nn.Module) -> fx.GraphModule:
     root = _Root(model, tracer.added)
     made = fx.GraphModule(root, graph, class_name=type(model).__name__)
     made.training = model.training
-    for attribute in ("qconfig",):
-        if hasattr(model, attribute):
-            setattr(made, attribute, getattr(model, attribute))
+    if hasattr(model, "qconfig"):
+        made.qconfig = model.qconfig
     _generate(made)
     _reorder(made, model)
     made.graph.set_codegen(ModuleCalls())

@@ -16,7 +16,8 @@ from qworkbench.qat.dtype import INTEGER_NAMES
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn.base import OwnModule
 from qworkbench.qat.qtensor import QTensor
-from qworkbench.qat.quantization.fake_quantize import FakeCast, FakeQuantize
+from qworkbench.qat.quantization.fake_cast import FakeCast
+from qworkbench.qat.quantization.fake_quantize import FakeQuantize
 
 ARITHMETIC = Arithmetic(scale_denominator=128)
 
