@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qworkbench.view.palette import DARK, LIGHT, Theme
-from qworkbench.view.tables import TABLE_CSS, dark_table_css
+from qworkbench.view.tables import SCOPE, TABLE_CSS, dark_table_css
 
 
 def _variables(theme: Theme) -> str:
@@ -55,10 +55,10 @@ nav{display:none}
 header,main{max-width:none;padding:0}
 body{font-size:11pt}
 figure .scroll,.scroll,#layers .scroll{max-height:none;overflow:visible;border:0}
-.qwb-table{font-size:8pt}.qwb-table th,.qwb-table td{padding-right:6px;white-space:normal}
 thead{display:table-header-group}tr{break-inside:avoid}h2{break-after:avoid}
 #layers thead th{position:static}
 """
+_PRINT += f"{SCOPE}{{font-size:8pt}}{SCOPE} th,{SCOPE} td{{padding-right:6px;white-space:normal}}"
 
 PAGE_CSS = (
     f":root{{{_variables(LIGHT)}}}{_LAYOUT}{TABLE_CSS}"

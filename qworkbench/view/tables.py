@@ -93,7 +93,7 @@ def table_markup(frame: pd.DataFrame, *, caption: str) -> str:
     if not rows:
         rows = [f'<tr><td colspan="{max(len(columns), 1)}">nothing to show</td></tr>']
     return (
-        f'<table class="qwb-table"><caption>{escape(caption)}</caption>'
+        f'<table class="qwb-figures"><caption>{escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
 
@@ -142,19 +142,22 @@ def _placement_css(theme: Theme, scope: str) -> str:
     return "".join(rules)
 
 
-_DARK_NOTEBOOK = "[data-jp-theme-light=false] .qwb-table"
+_DARK_NOTEBOOK = "[data-jp-theme-light=false] .qwb-figures"
+# three times the class, so that a notebook's own rules for tables (padding, alignment, fixed layout) do not win
+SCOPE = ".qwb-figures.qwb-figures.qwb-figures"
 TABLE_CSS = (
-    ".qwb-table{border-collapse:collapse;font-size:13px;line-height:1.4;font-variant-numeric:tabular-nums}"
-    ".qwb-table caption{caption-side:top;text-align:left;font-weight:600;padding:0 0 6px;white-space:nowrap}"
-    ".qwb-table th,.qwb-table td{padding:4px 12px 4px 0;text-align:left;vertical-align:top;white-space:nowrap}"
-    ".qwb-table thead th{border-bottom:1.5px solid currentColor;font-weight:600}"
-    ".qwb-table tbody th{font-weight:500;max-width:30em;white-space:normal;overflow-wrap:break-word}"
-    ".qwb-table tbody tr+tr>*{border-top:1px solid rgba(128,140,152,.25)}"
-    ".qwb-table .qwb-n{text-align:right}"
-    ".qwb-table .qwb-on{display:inline-block;padding:0 7px;border:1.2px solid;border-radius:5px;font-size:11px}"
-    ".qwb-table .qwb-cpu{border-style:dashed;border-radius:1px}.qwb-table .qwb-none{border-radius:9px}"
+    f"{SCOPE}{{border-collapse:collapse;table-layout:auto;margin:0 0 12px;font-size:13px;line-height:1.4;"
+    "font-variant-numeric:tabular-nums}"
+    f"{SCOPE} caption{{caption-side:top;text-align:left;font-weight:600;padding:0 0 6px;white-space:nowrap}}"
+    f"{SCOPE} th,{SCOPE} td{{padding:4px 12px 4px 0;text-align:left;vertical-align:top;white-space:nowrap}}"
+    f"{SCOPE} thead th{{border-bottom:1.5px solid currentColor;font-weight:600}}"
+    f"{SCOPE} tbody th{{font-weight:500;max-width:30em;white-space:normal;overflow-wrap:break-word}}"
+    f"{SCOPE} tbody tr+tr>*{{border-top:1px solid rgba(128,140,152,.25)}}"
+    f"{SCOPE} .qwb-n{{text-align:right}}"
+    ".qwb-figures .qwb-on{display:inline-block;padding:0 7px;border:1.2px solid;border-radius:5px;font-size:11px}"
+    ".qwb-figures .qwb-cpu{border-style:dashed;border-radius:1px}.qwb-figures .qwb-none{border-radius:9px}"
     ".qwb-better,.qwb-worse{font-weight:600}"
-    f"{_placement_css(LIGHT, '.qwb-table')}"
+    f"{_placement_css(LIGHT, '.qwb-figures')}"
     f"{_placement_css(DARK, _DARK_NOTEBOOK)}"
 )
 """Style of a table; follows JupyterLab's theme."""
@@ -162,4 +165,4 @@ TABLE_CSS = (
 
 def dark_table_css() -> str:
     """Return the rules that a page in dark mode adds to :data:`TABLE_CSS`."""
-    return _placement_css(DARK, ".qwb-table")
+    return _placement_css(DARK, ".qwb-figures")
