@@ -20,6 +20,7 @@ from qworkbench.analysis.distances import kl_divergence
 from qworkbench.analysis.emulated import emulate, real
 from qworkbench.analysis.local import run_alone
 from qworkbench.analysis.metrics import Metrics, compare
+from qworkbench.analysis.plots import metric_figure
 from qworkbench.analysis.quantization_error import QuantizationError, healthy_sqnr, quantization_error
 from qworkbench.analysis.quantizers import op_type
 from qworkbench.analysis.text import text_table
@@ -28,6 +29,7 @@ from qworkbench.graph.execute import batch_of, run_float
 
 if TYPE_CHECKING:
     import torch
+    from matplotlib.figure import Figure
 
     from qworkbench.emulator.plan import Plan, Quantity
     from qworkbench.graph.ir import Graph, Node
@@ -82,6 +84,10 @@ class LayerComparison:
     def _repr_html_(self) -> str:
         first = "no layer is bad by itself" if self.first_bad is None else f"first bad layer: {self.first_bad}"
         return f"<p>{first}</p>{self.frame.to_html()}"
+
+    def figure(self, metric: str = "Cosine") -> Figure:
+        """Return `metric` per layer with the first bad layer marked."""
+        return metric_figure(self.frame, metric, self.first_bad)
 
     def save(self, path: str | Path) -> Path:
         """Write the table as ``.csv``, ``.html`` or ``.txt``.

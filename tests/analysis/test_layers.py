@@ -143,3 +143,17 @@ def test_it_can_be_cancelled(wb):
     job = wb.in_background("compare_layers")
     assert len(job.wait(20).frame) > 10
     assert job.done == job.total
+
+
+def test_figures_show_the_metric_per_layer_and_where_codes_end(wb, samples):
+    from qworkbench.analysis.plots import histogram_figure
+
+    found = wb.compare_layers(samples * 8)
+    axes = found.figure("Cosine").axes[0]
+    shown = found.frame.Cosine.notna().sum()
+    assert [len(line.get_xdata()) for line in axes.lines[:2]] == [shown, shown]
+    assert "first bad: x" in [text.get_text() for text in axes.get_legend().get_texts()]
+    with pytest.raises(q.QWorkbenchError, match="did you mean 'Cosine'"):
+        found.figure("Cosin")
+    marks = histogram_figure(samples.numpy(), 2.5).axes[0].lines
+    assert sorted(line.get_xdata()[0] for line in marks) == [-2.5, 2.5]
