@@ -62,7 +62,13 @@ class Command:
 
     def parser(self) -> argparse.ArgumentParser:
         """Return the parser of this command's arguments."""
-        parser = _Parser(prog=f"%qwb {self.name}", description=self.summary, add_help=False, allow_abbrev=False)
+        parser = _Parser(
+            prog=f"%qwb {self.name}",
+            description=self.summary,
+            add_help=False,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         parser.add_argument("--help", "-h", action="store_true", help="show this help")
         for argument in self.arguments:
             parser.add_argument(argument.name, **_options(argument))
