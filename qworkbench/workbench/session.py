@@ -697,6 +697,54 @@ class Workbench:
 
         return to_onnx(self.graph, path, opset=opset)
 
+    def export_yaml(self, path: str | Path) -> list[str]:
+        """Write the state as a PTQ configuration; a file that is there is changed key by key and keeps its comments.
+
+        Returns
+        -------
+        list of str
+            One line per setting for which the file has no key.
+
+        Raises
+        ------
+        FileFormatError
+            When what is there is no PTQ configuration, or the path cannot be written.
+        """
+        from qworkbench.toolchain.ptq_yaml import PtqYaml
+        from qworkbench.workbench.ptq import writing
+
+        base = PtqYaml.read(path) if Path(path).exists() else None
+        document, lost = writing(self.config, self.graph, base)
+        document.write(path)
+        return lost
+
+    def apply_yaml(self, path: str | Path) -> list[str]:
+        """Take march, placement, dtypes and calibration of a PTQ configuration over, as one step.
+
+        Where the file leaves the method to a search, the search runs as a second step if there is data to search on.
+
+        Returns
+        -------
+        list of str
+            One line per key without effect.
+
+        Raises
+        ------
+        QWorkbenchError
+            A file that cannot be read, a value outside its allowed set, a node that the model does not have.
+        """
+        from qworkbench.toolchain.ptq_yaml import PtqYaml
+        from qworkbench.workbench.ptq import reading
+
+        found = reading(PtqYaml.read(path), self.config, self.graph)
+        if found.edits:
+            self.edit(*found.edits)
+        if found.search is not None and self.statistics is not None and self.statistics.sketches:
+            self.calibrate(method=found.search)
+        elif found.search is not None:
+            found.remarks.append(f"calibration_type {found.search}: calibrate with data and this method to search")
+        return found.remarks
+
     def report(self, path: str | Path) -> Path:
         """Write one self-contained HTML file: picture, reasons, tables, journal, assumptions, environment."""
         from qworkbench.workbench.reporting import write_report

@@ -1,4 +1,4 @@
-"""What the vendor's toolchain needs or would tell: data check, cost of CPU/BPU switches, advice."""
+"""What the vendor's toolchain needs or would tell: data check, cost of CPU/BPU switches, advice, files."""
 
 from __future__ import annotations
 
@@ -29,6 +29,19 @@ def advise(state: State, given: Namespace) -> Any:
         return state.workbench.advise(limit=given.limit, progress=report)
 
 
+def export(state: State, given: Namespace) -> Any:
+    """Write the state as a file of the vendor's toolchain."""
+    lost = state.workbench.export_yaml(given.file)
+    return Lines([f"wrote {given.file}", *(f"  not in the file: {line}" for line in lost)])
+
+
+def apply_file(state: State, given: Namespace) -> Any:
+    """Take over what a file of the vendor's toolchain says."""
+    before = len(state.workbench.journal)
+    remarks = state.workbench.apply_yaml(given.file)
+    return Lines([f"applied {given.file}", *state.workbench.journal[before:], *(f"  {line}" for line in remarks)])
+
+
 TOOLCHAIN = (
     Command(
         "checkdata",
@@ -53,5 +66,21 @@ TOOLCHAIN = (
         (Argument("--limit", "how many are measured (default 10)", "integer", default=10),),
         "%qwb advise --limit 5",
         "look",
+    ),
+    Command(
+        "export",
+        "the state as a PTQ yaml; an existing file keeps its comments",
+        export,
+        (Argument("form", "file format", "choice", ("yaml",)), Argument("file", "path", "file")),
+        "%qwb export yaml config.yaml",
+        "files",
+    ),
+    Command(
+        "apply",
+        "march, placement, dtypes and calibration of a PTQ yaml, as one step",
+        apply_file,
+        (Argument("file", "path", "file"),),
+        "%qwb apply config.yaml",
+        "files",
     ),
 )

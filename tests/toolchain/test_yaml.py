@@ -1,0 +1,221 @@
+"""The PTQ configuration file: what is refused, what is applied, what stays, and export -> import."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+import qworkbench as q
+from qworkbench.errors import FileFormatError, UnknownNameError
+from qworkbench.toolchain.ptq_schema import KEYS
+from qworkbench.toolchain.ptq_yaml import PtqYaml
+
+MAPPER = """\
+# my board
+model_parameters:
+  onnx_model: 'mix.onnx'     # exported by hand
+  march: "bayes-e"
+  node_info: {'mix': {'ON': 'CPU', 'InputType': 'int16'}, 'left': {OutputType: int16}}
+  my_own_key: 5
+input_parameters:
+    input_type_rt: 'nv12'
+    norm_type: 'data_mean_and_scale'
+
+calibration_parameters:
+  cal_data_dir: './x_f32'
+  # tuned last week
+  calibration_type: 'max'   # not kl
+  max_percentile: 0.9999
+  run_on_bpu: 'softmax'
+# the end
+compiler_parameters:
+  compile_mode: 'latency'
+  optimize_level: 'O3'
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_is_applied_as_one_step_and_tells_what_has_no_effect(wb, tmp_path):
+    wb.edit(q.SetPlacement("pool", "cpu"), q.SetDtype("head", "int16"))
+    remarks = wb.apply_yaml(write(tmp_path, MAPPER))
+    assert len(wb.journal) == 2
+    assert dict(wb.config.on) == {"softmax": "bpu", "mix": "cpu"}
+    assert wb.config.dtypes["mix"].input == "int16"
+    assert wb.config.dtypes["left"].output == "int16"
+    assert set(wb.config.dtypes) == {"mix", "left"}
+    assert wb.config.calibration.describe() == "max-percentile 0.9999"
+    text = "\n".join(remarks)
+    for expected in ("my_own_key: unknown key", "cal_data_dir: kept", "optimize_level: kept"):
+        assert expected in text
+    wb.undo()
+    assert dict(wb.config.on) == {"pool": "cpu"}
+
+
+@pytest.mark.parametrize("march", ["bernoulli2", "bayes", "bayes-e"])
+def test_export_and_import_give_the_same_placement(make_workbench, tmp_path, march):
+    wb = make_workbench(march=march)
+    wb.edit(q.SetPlacement("mix", "cpu"), q.SetPlacement("softmax", "bpu"))
+    wb.calibrate(method="max-percentile", percentile=0.999, per_channel=True)
+    if march != "bernoulli2":
+        wb.edit(q.SetDtype("left", "int16"))
+    assert wb.export_yaml(tmp_path / "made.yaml") == []
+    other = make_workbench()
+    other.apply_yaml(tmp_path / "made.yaml")
+    assert other.config == wb.config
+    assert {n.name: (n.on, n.dtype) for n in other.placement.values()} == {
+        n.name: (n.on, n.dtype) for n in wb.placement.values()
+    }
+
+
+def test_an_existing_file_keeps_its_comments_and_unknown_keys(wb, tmp_path):
+    path = write(tmp_path, MAPPER)
+    wb.apply_yaml(path)
+    wb.export_yaml(path)
+    assert path.read_text() == MAPPER
+    wb.edit(q.SetPlacement("pool", "cpu"), q.SetPlacement("mix", "auto"), q.SetCalibration("kl"))
+    wb.export_yaml(path)
+    after = path.read_text()
+    for kept in (
+        "# my board",
+        "# exported by hand",
+        "my_own_key: 5",
+        "# tuned last week",
+        "'kl'   # not kl",
+        "# the end",
+    ):
+        assert kept in after
+    tree = yaml.safe_load(after)
+    assert tree["calibration_parameters"]["run_on_cpu"] == "pool"
+    assert "max_percentile" not in tree["calibration_parameters"]
+    other = PtqYaml(after)
+    assert other.get("optimize_level") == "O3"
+    again = wb.config
+    wb.apply_yaml(path)
+    assert wb.config == again
+
+
+def test_what_the_file_has_no_key_for_is_told(wb, tmp_path):
+    wb.edit(q.InsertUnitConv("mix", "after"), q.FixScale("act", 0.05), q.SetNodeCalibration("x", "kl"))
+    wb.calibrate(method="mse")
+    text = "\n".join(wb.export_yaml(tmp_path / "made.yaml"))
+    for expected in ("unit conv", "fixed scale", "of one node", "calibration mse"):
+        assert expected in text
+
+
+def test_both_forms_of_node_info_say_the_same(wb, tmp_path):
+    wb.apply_yaml(write(tmp_path, "model_parameters:\n  node_info: 'mix:int16;left:int16'\n"))
+    short = wb.config
+    wb.undo()
+    block = "model_parameters:\n  node_info:\n    mix:\n      OutputType: int16\n    left: {'OutputType': 'int16'}\n"
+    wb.apply_yaml(write(tmp_path, block))
+    assert wb.config == short
+
+
+def test_a_bare_on_is_the_key_on(wb, tmp_path):
+    wb.apply_yaml(write(tmp_path, "model_parameters:\n  node_info:\n    mix:\n      ON: CPU\n"))
+    assert dict(wb.config.on) == {"mix": "cpu"}
+
+
+def test_optimization_words_that_name_an_operator_take_effect(wb, tmp_path):
+    words = "set_Softmax_input_int8,set_Softmax_output_int8,run_fast"
+    remarks = wb.apply_yaml(write(tmp_path, f"calibration_parameters:\n  optimization: '{words}'\n"))
+    assert wb.placement["softmax"].on == "BPU"
+    assert any("run_fast" in line for line in remarks)
+
+
+def test_calibration_type_default_searches(wb, tmp_path):
+    wb.apply_yaml(write(tmp_path, "calibration_parameters:\n  calibration_type: default\n"))
+    assert "calibration" in wb.journal[-1]
+
+
+def test_keys_that_hb_compile_ignores_are_told(wb, tmp_path):
+    text = "model_parameters:\n  march: nash-e\n  log_level: debug\ninput_parameters:\n  norm_type: data_mean\n"
+    remarks = "\n".join(PtqYaml(text).remarks)
+    assert "log_level: deprecated" in remarks
+    assert "norm_type: deprecated" in remarks
+    assert PtqYaml(text.replace("nash-e", "bayes")).remarks == []
+
+
+BAD = {
+    "march": ("model_parameters: {march: bayes-x}", "bernoulli2, bayes, bayes-e, got 'bayes-x'; did you mean 'bayes"),
+    "choice": ("calibration_parameters: {calibration_type: maxx}", "default, mix, kl, max, load, skip, got 'maxx'"),
+    "one of several": ("input_parameters: {input_type_rt: 'rgb;nv21'}", "got 'nv21'; did you mean 'nv12'"),
+    "percentile": ("calibration_parameters: {max_percentile: 1.5}", "[0, 1], got 1.5"),
+    "batch": ("input_parameters: {input_batch: 129}", "[1, 128], got 129"),
+    "number": ("compiler_parameters: {core_num: two}", "a whole number, got 'two'"),
+    "flag": ("calibration_parameters: {per_channel: 'yes'}", "True or False, got 'yes'"),
+    "O3 on nash": (
+        "model_parameters: {march: nash-e}\ncompiler_parameters: {optimize_level: O3}",
+        "O0, O1, O2, got 'O3'",
+    ),
+    "group": ("model_parameters: 5", "must be a mapping"),
+    "list": ("- a\n- b", "mapping of groups, got list"),
+    "no yaml": ("model_parameters: {march: 'bayes", "not valid YAML"),
+    "node_info": ("model_parameters: {node_info: mix}", "is not 'node:int16'"),
+    "node_info dtype": ("model_parameters: {node_info: 'mix:int4'}", "int8, int16, got 'int4'"),
+    "node_info key": ("model_parameters: {node_info: {mix: {OutputTyp: int16}}}", "did you mean 'OutputType'"),
+    "both": ("calibration_parameters: {run_on_cpu: mix, run_on_bpu: mix}", "keep one"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_wrong_file_is_one_line_and_changes_nothing(wb, tmp_path, name):
+    text, expected = BAD[name]
+    before = wb.config
+    with pytest.raises(FileFormatError) as caught:
+        wb.apply_yaml(write(tmp_path, text))
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert wb.config == before
+
+
+def test_an_unknown_node_and_an_unknown_key_name_the_nearest(wb, tmp_path):
+    with pytest.raises(UnknownNameError, match="did you mean 'softmax'"):
+        wb.apply_yaml(write(tmp_path, "calibration_parameters: {run_on_bpu: sofmax}"))
+    remarks = PtqYaml("calibration_parameters:\n  calibration_typ: max\n").remarks
+    assert "did you mean 'calibration_type'" in remarks[0]
+    with pytest.raises(FileFormatError, match="cannot read"):
+        PtqYaml.read(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("name", sorted(KEYS))
+def test_every_key_can_be_set_changed_and_taken_out(name):
+    key = KEYS[name]
+    values = {
+        "choice": key.choices[:2],
+        "integer": (max(1, int(key.low)) if key.low > float("-inf") else 1, 2),
+        "number": (0.5, 0.25),
+        "flag": (True, False),
+    }.get(key.kind, ("a: 'b' # c", "x;y"))
+    document = PtqYaml("# top\n")
+    for value in values:
+        document = document.set(name, value)
+        assert document.get(name) == value
+        assert document.text.startswith("# top\n")
+    assert document.set(name, None).get(name) is None
+
+
+def test_the_magics_export_and_apply(wb, tmp_path):
+    from qworkbench.magics.commands import COMMANDS
+    from qworkbench.magics.state import State
+
+    state = State({})
+    state.add("wb", wb)
+
+    def run(line):
+        command = COMMANDS[line.split()[0]]
+        return command.run(state, command.parse(line.split()[1:]))
+
+    wb.edit(q.SetPlacement("mix", "cpu"))
+    path = tmp_path / "made.yaml"
+    assert "wrote" in repr(run(f"export yaml {path}"))
+    wb.undo()
+    assert "run_on_cpu" in repr(run(f"apply {path}"))
+    assert wb.placement["mix"].on == "CPU"
+    assert set(run("cost")["kind"]) == {"quantize", "dequantize", "cpu_op"}
+    assert len(run("advise --limit 1")) == 1
