@@ -217,5 +217,10 @@ def test_the_magics_export_and_apply(wb, tmp_path):
     wb.undo()
     assert "run_on_cpu" in repr(run(f"apply {path}"))
     assert wb.placement["mix"].on == "CPU"
+    wb.undo()
+    assert "mix: run_on_cpu" in repr(run(f"open {path}"))
+    assert "kl" in repr(run("calibrate --method kl"))
+    assert wb.config.calibration.name == "kl"
+    assert "winner" in repr(run("calibrate --method mix"))
     assert set(run("cost")["kind"]) == {"quantize", "dequantize", "cpu_op"}
     assert len(run("advise --limit 1")) == 1

@@ -20,7 +20,11 @@ def save(state: State, given: Namespace) -> Any:
 
 
 def open_file(state: State, given: Namespace) -> Any:
-    """Rebuild a workbench from a file and its model."""
+    """Rebuild a workbench from a file and its model; a PTQ yaml is applied to the current one."""
+    if Path(given.file).suffix in (".yaml", ".yml"):
+        from qworkbench.magics.commands.toolchain import apply_file
+
+        return apply_file(state, given)
     from qworkbench.workbench.session import Workbench
 
     name = given.model or state.current
