@@ -118,9 +118,15 @@ def sums(reference: np.ndarray, emulated: np.ndarray) -> np.ndarray:
     """
     if reference.shape != emulated.shape:
         raise EmulationError(f"cannot compare shapes {reference.shape} and {emulated.shape}")
-    a = np.ascontiguousarray(reference, np.float32).reshape(-1)
-    b = np.ascontiguousarray(emulated, np.float32).reshape(-1)
+    a, b = _flat(reference), _flat(emulated)
     return np.array([*_accumulate(a, b), a.size])
+
+
+def _flat(tensor: np.ndarray) -> np.ndarray:
+    """Return the numbers of `tensor` as float32; a complex one counts as its real and imaginary parts."""
+    if np.iscomplexobj(tensor):
+        return np.ascontiguousarray(tensor, np.complex64).reshape(-1).view(np.float32)
+    return np.ascontiguousarray(tensor, np.float32).reshape(-1)
 
 
 def merged(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -137,5 +143,9 @@ def metrics_of(total: np.ndarray, scale: float | None = None) -> Metrics:
         return Metrics(1.0, 0.0, 0.0, 0.0, 0.0, math.inf, scale)
     norm = math.sqrt(aa) * math.sqrt(bb)
     cosine = ab / norm if norm > 0 else math.nan if math.isnan(norm) else float(aa == bb)
+    if dd == 0:
+        cosine = 1.0  # equal tensors, where the two roots may still differ in their last bit
+    elif abs(cosine) > 1.0:
+        cosine = math.copysign(1.0, cosine)
     sqnr = math.inf if dd == 0 else _decibel(aa, dd)
     return Metrics(cosine, l1 / size, dd / size, top, relative, sqnr, scale)

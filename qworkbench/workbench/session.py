@@ -778,7 +778,7 @@ class Workbench:
         placed = self.placement
         return (
             f"<Workbench {self.title}: {len(placed)} nodes, {placed.count('BPU')} on BPU, {placed.count('CPU')} on "
-            f"CPU, {len(self.journal)} edits>"
+            f"CPU, edits: {len(self.journal)}>"
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:

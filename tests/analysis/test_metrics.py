@@ -108,3 +108,17 @@ def test_different_shapes_are_refused():
 
 def test_without_a_scale_there_is_no_distance_in_steps():
     assert compare(np.ones(2, np.float32), np.zeros(2, np.float32)).max_qscale_diff is None
+
+
+def test_equal_tensors_have_cosine_exactly_one_and_none_exceeds_it():
+    values = np.full(1000, 0.1, np.float32)
+    assert compare(values, values).cosine == 1.0
+    for scale in (1.0000001, 0.5, 3.0):
+        assert abs(compare(values, values * np.float32(scale)).cosine) <= 1.0
+
+
+def test_complex_tensors_count_both_parts():
+    a = np.array([1 + 1j, 2 - 1j], np.complex64)
+    found = compare(a, a * np.complex64(1j))
+    assert found.atol == pytest.approx(3.0)
+    assert found.cosine == pytest.approx(0.0, abs=1e-6)
