@@ -75,9 +75,9 @@ if TYPE_CHECKING:
     from qworkbench.workbench.edits import RemoveUnitConv as RemoveUnitConv
     from qworkbench.workbench.edits import SetArithmetic as SetArithmetic
     from qworkbench.workbench.edits import SetCalibration as SetCalibration
-    from qworkbench.workbench.edits import SetNodeCalibration as SetNodeCalibration
     from qworkbench.workbench.edits import SetDtype as SetDtype
     from qworkbench.workbench.edits import SetMarch as SetMarch
+    from qworkbench.workbench.edits import SetNodeCalibration as SetNodeCalibration
     from qworkbench.workbench.edits import SetPlacement as SetPlacement
     from qworkbench.workbench.edits import edit_from_dict as edit_from_dict
     from qworkbench.workbench.run import Run as Run

@@ -68,10 +68,7 @@ def _specs() -> dict[str, OpSpec]:
         OpSpec("Pow", "lut", ("x", "exponent")),  # a table when the exponent is a scalar constant
         OpSpec("PRelu", "elementwise", ("x", "slope")),
         *(OpSpec(name, "elementwise", ("x", "y")) for name in "Add Sub Mul Div Min Max".split()),
-        *(
-            OpSpec(name, "elementwise", ("x", "y"))
-            for name in "Equal Greater GreaterOrEqual Less LessOrEqual".split()
-        ),
+        *(OpSpec(name, "elementwise", ("x", "y")) for name in "Equal Greater GreaterOrEqual Less LessOrEqual".split()),
         OpSpec("Concat", "concat", ("x*",), ("axis",)),
         OpSpec("Split", "movement", ("x",), ("axis", "split")),  # split: sizes, one output each
         OpSpec("Slice", "movement", ("x",), ("axes", "starts", "ends", "steps")),  # ends may exceed the dim
