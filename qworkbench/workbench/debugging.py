@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from qworkbench.analysis.sensitivity import SensitivityMemo
     from qworkbench.workbench.config import Config
+    from qworkbench.workbench.diagnosing import Diagnosing
     from qworkbench.workbench.jobs import Job, Worker
-    from qworkbench.workbench.session import Workbench
     from qworkbench.workbench.stages import Stages
 
 
@@ -100,7 +100,7 @@ STREAMING = ("sensitivity",)
 def start_analysis(
     worker: Worker,
     publish: Callable[[str, Any], None],
-    workbench: Workbench,
+    workbench: Diagnosing,
     analysis: str,
     *given: Any,
     **options: Any,

@@ -112,14 +112,14 @@ def test_a_failed_job_tells_the_listener_and_whoever_waits(wb):
 
 
 def test_an_unexpected_error_reaches_the_listener_too(wb, monkeypatch):
-    from qworkbench.workbench import session
+    from qworkbench.workbench import running
 
     def broken(*_, **__):
         raise ZeroDivisionError("a fault of ours")
 
     heard = []
     wb.subscribe(lambda event, data: heard.append((event, data)))
-    monkeypatch.setattr(session, "run_config", broken)
+    monkeypatch.setattr(running, "run_config", broken)
     with pytest.raises(ZeroDivisionError):
         wb.run_async().wait(LIMIT)
     assert heard[-1] == ("error", "a fault of ours")

@@ -45,7 +45,7 @@ def test_nan_in_a_sample_says_where_to_look(bench):
 
 @pytest.mark.parametrize("scale", [1e300, 1e-60])
 def test_a_scale_outside_float32_says_so(bench, scale):
-    with pytest.raises(q.QWorkbenchError, match="in float32"):
+    with pytest.raises(q.QWorkbenchError, match="beyond float32"):
         bench.edit(q.FixScale("0", scale))
     assert bench.diff() == []
 

@@ -1,0 +1,115 @@
+"""Calibration of a workbench: data once, methods and searches after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qworkbench.calibration.method import DEFAULT_PERCENTILE
+from qworkbench.calibration.observe import batches_of, collect
+from qworkbench.calibration.search import SEARCHES, SearchResult
+from qworkbench.errors import QWorkbenchError
+from qworkbench.workbench.editing import Editing
+from qworkbench.workbench.edits import (
+    Edit,
+    SetCalibration,
+)
+from qworkbench.workbench.jobs import Job
+from qworkbench.workbench.stages import Stages
+
+if TYPE_CHECKING:
+    from qworkbench.calibration.check import Finding
+
+
+class Calibrating(Editing):
+    """A workbench that learns thresholds."""
+
+    def calibrate(
+        self,
+        data: Any = None,
+        *,
+        method: str = "max",
+        percentile: float = DEFAULT_PERCENTILE,
+        per_channel: bool = False,
+        progress: Callable[[int, int | None], None] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> SearchResult | None:
+        """Observe calibration data, and choose how thresholds are read off it.
+
+        Parameters
+        ----------
+        data : array, tensor, iterable of batches, or str or Path of a folder, optional
+            None keeps the statistics and changes only the method, without touching data. A folder holds ``.npy`` files
+            or raw samples (:mod:`qworkbench.calibration.data`).
+        method : "max" | "max-percentile" | "kl" | "mse" | "moving-average" | "default" | "mix"
+            ``default`` and ``mix`` are the searches of the PTQ FAQ (:mod:`qworkbench.calibration.search`); what wins is
+            applied as one step.
+        percentile : float
+        per_channel : bool
+            One threshold per feature-map channel where convolutions on both sides allow it; a search decides itself.
+        progress, cancelled : callable, optional
+
+        Returns
+        -------
+        SearchResult or None
+            Every candidate of a search and why the winner won.
+
+        Raises
+        ------
+        CalibrationError
+            Empty data, wrong shape, NaN; the workbench keeps its former thresholds.
+        Cancelled
+            So does it here.
+        """
+        searched = method in SEARCHES
+        choice = SetCalibration("max" if searched else method, percentile, per_channel)
+        target = choice.apply(self.config)
+        stages = self._stages
+        if data is None and stages.statistics is None:
+            raise QWorkbenchError("nothing is calibrated yet; pass calibration data once, then switch methods")
+        if data is not None:
+            batches = batches_of(data, stages.base)
+            statistics = collect(stages.base, batches, per_channel=per_channel, progress=progress, cancelled=cancelled)
+            stages = Stages(stages.base)
+            stages.statistics = statistics
+        result: SearchResult | None = None
+        edits: tuple[Edit, ...] = (choice,)
+        if searched:
+            from qworkbench.workbench.searching import edits_of, search
+
+            step = None if progress is None else lambda _, done, total: progress(done, total)
+            result = search(
+                method, stages, self.config, self._example, percentile=percentile, progress=step, cancelled=cancelled
+            )
+            edits = edits_of(result, self.config)
+        if data is not None:
+            with self._lock:
+                self._stages.statistics = stages.statistics
+        if data is None or searched or target.calibration != self.config.calibration:
+            self.edit(*edits)
+        else:
+            self._publish("edited", None)
+        return result
+
+    def check_data(self, data: Any, *, cancelled: Callable[[], bool] = lambda: False) -> list[Finding]:
+        """Return what looks wrong about calibration data (layout, NaN, normalisation ...), one sentence each."""
+        from qworkbench.calibration.check import check_data
+
+        return check_data(self.base_graph, batches_of(data, self.base_graph), self._example, cancelled=cancelled)
+
+    def calibrate_async(self, data: Any = None, **options: Any) -> Job:
+        """Do the same on the worker thread, with progress and cancel; a newer job cancels this one."""
+
+        def work(job: Job) -> SearchResult | None:
+            def progress(done: int, total: int | None) -> None:
+                job.progress(done, total or 0)
+                self._publish("progress", {"node": "calibration", "done": done, "total": total or 0})
+
+            try:
+                return self.calibrate(data, progress=progress, cancelled=lambda: job.cancelled, **options)
+            except Exception as error:
+                self._publish("cancelled" if job.cancelled else "error", str(error))
+                raise
+
+        self._publish("running", None)
+        return self._worker.start(work)

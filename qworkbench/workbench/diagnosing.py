@@ -1,0 +1,122 @@
+"""Accuracy debugging of a workbench: thin calls on the analyses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from qworkbench.workbench.debugging import (
+    bad_cases_of,
+    check_of,
+    layers_of,
+    proposals_of,
+    samples,
+    sensitivity_of,
+    start_analysis,
+)
+from qworkbench.workbench.edits import (
+    Edit,
+    FixScale,
+)
+from qworkbench.workbench.jobs import Job
+from qworkbench.workbench.mixing import mixed_of
+from qworkbench.workbench.running import Running
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from qworkbench.analysis.badcase import BadCases
+    from qworkbench.analysis.check import ModelCheck
+    from qworkbench.analysis.layers import LayerComparison
+    from qworkbench.analysis.mixed import MixedPrecision
+
+
+class Diagnosing(Running):
+    """A workbench that says where accuracy is lost."""
+
+    def sensitivity(self, inputs: Any = None, **options: Any) -> pd.DataFrame:
+        """Return what each quantizer, switched on alone, does to the outputs, worst first.
+
+        Parameters
+        ----------
+        inputs : as the model takes them, optional
+            Any batch size where the model allows it; None is the example.
+        **options
+            ``metric``, ``nodes``, ``budget`` (bytes), ``progress``, ``cancelled``, ``on_rows``: see
+            :func:`qworkbench.analysis.sensitivity.sensitivity`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Only what edits changed is computed again.
+        """
+        return sensitivity_of(self._stages, self.config, self._feeds(inputs), self._effects, **options)
+
+    def bad_cases(self, data: Any, **options: Any) -> BadCases:
+        """Return the samples of `data` on which the emulated outputs are farthest from float.
+
+        Parameters
+        ----------
+        data : array, tensor or iterable of batches
+        **options
+            ``metrics``, ``limit``, ``resume``, ``stop``, ``progress``, ``cancelled``: see
+            :func:`qworkbench.analysis.badcase.find_bad_cases`.
+        """
+        return bad_cases_of(self._stages, self.config, data, **options)
+
+    def compare_layers(self, inputs: Any = None, **options: Any) -> LayerComparison:
+        """Compare every layer with float on `inputs` (None: the example), with the layer's own share and advice.
+
+        Parameters
+        ----------
+        inputs : as the model takes them, optional
+            Best a bad case: ``wb.compare_layers(bad.sample("L1"))``.
+        **options
+            ``progress``, ``cancelled``: see :func:`qworkbench.analysis.layers.compare_layers`.
+        """
+        return layers_of(self._stages, self.config, self._feeds(inputs), **options)
+
+    def mixed_precision(
+        self, target: float, inputs: Any = None, *, tables: Any = None, **options: Any
+    ) -> MixedPrecision:
+        """Find the smallest share of int16 tensors that reaches `target`; ``wb.edit(*result.edits)`` applies it.
+
+        Parameters
+        ----------
+        target : float
+            Of ``metric`` (default COSINE, worst output), or of the accuracy that ``evaluate`` returns.
+        inputs : as the model takes them, optional
+            Samples to measure on; None is the example.
+        tables : DataFrame or several, optional
+            Sensitivity tables; without, one is made on `inputs`.
+        **options
+            ``metric``, ``evaluate``, ``kinds``, ``progress``, ``cancelled``: see
+            :func:`qworkbench.workbench.mixing.mixed_of`.
+        """
+        feeds = self._feeds(inputs)
+        if tables is None:
+            watch = {name: options[name] for name in ("progress", "cancelled") if name in options}
+            tables = self.sensitivity(feeds, **watch)
+        return mixed_of(self._stages, self.config, feeds, tables, target, **options)
+
+    def check(self, ranges: Mapping[str, tuple[float, float]] | None = None) -> ModelCheck:
+        """Return the model check: fusion, call counts, dtypes, unusual settings; ``.save()`` writes the guide's file.
+
+        `ranges` declares what is known of inputs or nodes, e.g. ``{"image": (-1, 1)}``.
+        """
+        return check_of(self._stages, self.config, ranges)
+
+    def fixed_scales(self, ranges: Mapping[str, tuple[float, float]] | None = None) -> tuple[Edit, ...]:
+        """Return edits that fix scales where the range is known; ``wb.edit(*edits)`` applies them as one step."""
+        return tuple(FixScale(p.node, p.scale) for p in proposals_of(self._stages, self.config, ranges))
+
+    def _feeds(self, inputs: Any) -> dict[str, torch.Tensor]:
+        return samples(self._stages, inputs, self._example)
+
+    def in_background(self, analysis: str, *given: Any, **options: Any) -> Job:
+        """Run a long analysis (``"sensitivity"`` ...) on the worker thread; a newer job cancels this one.
+
+        Listeners hear ``progress``, ``rows`` (a table so far), and ``analysed`` with the result, or ``error``.
+        """
+        return start_analysis(self._worker, self._publish, self, analysis, *given, **options)

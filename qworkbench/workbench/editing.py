@@ -1,0 +1,144 @@
+"""Edits of a workbench: checked against the model, applied as one step, undone and made again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qworkbench.errors import EditError, unknown_name
+from qworkbench.placement.types import Placement
+from qworkbench.workbench.config import Config, difference
+from qworkbench.workbench.edits import (
+    ClearScale,
+    Edit,
+    FixScale,
+    InsertUnitConv,
+    RemoveUnitConv,
+    SetNodeCalibration,
+    check_contradictions,
+)
+from qworkbench.workbench.history import Entry, History
+from qworkbench.workbench.holding import Holding
+
+
+class Editing(Holding):
+    """A workbench that can be edited."""
+
+    def edit(self, *edits: Edit) -> Placement:
+        """Apply `edits` as one step of the history and return the new placement.
+
+        Nothing is emulated; call :meth:`run` or :meth:`run_async`.
+
+        Raises
+        ------
+        QWorkbenchError
+            When an edit is wrong, does not fit the model, or contradicts another one of the same call; the workbench
+            is then unchanged.
+        """
+        if not edits:
+            raise EditError("edit() needs at least one edit, e.g. SetPlacement('softmax', 'bpu')")
+        check_contradictions(edits)
+        with self._lock:
+            config = self.config
+            made: list[Edit] = []
+            for given in edits:
+                self._check_node(given, config)
+                edit = self._in_one_form(given, config)
+                config = edit.apply(config)
+                self._check_effect(edit, config)
+                made.append(edit)
+            placement = self._stages.placement(config)
+            now = self.config
+            if self._stages.statistics is not None and (config.calibration, config.methods) != (
+                now.calibration,
+                now.methods,
+            ):
+                self._stages.plan(config)
+            self._history.push(tuple(made), config)
+        self._publish("edited", None)
+        return placement
+
+    def _check_node(self, edit: Edit, config: Config) -> None:
+        name = getattr(edit, "node", None)
+        if name is None:
+            return
+        graph = self._stages.graph(config)
+        # a model input has a scale, but nothing else that could be edited
+        scaled = isinstance(edit, (FixScale, ClearScale, SetNodeCalibration))
+        known = (*graph.nodes.names(), *(graph.inputs if scaled else ()))
+        if name not in known:
+            raise unknown_name("node", name, known)
+
+    def _in_one_form(self, edit: Edit, config: Config) -> Edit:
+        """Leave the slot out where a node has one data input only, so that one place has one name."""
+        if isinstance(edit, (InsertUnitConv, RemoveUnitConv)) and edit.where == "before" and edit.slot is not None:
+            graph = self._stages.graph(config)
+            node = graph.nodes[edit.node]
+            slots = [slot for slot, value in enumerate(node.inputs) if graph.is_activation(value)]
+            if slots == [edit.slot]:
+                return replace(edit, slot=None)
+        return edit
+
+    def _check_effect(self, edit: Edit, config: Config) -> None:
+        """Refuse a fixed scale that has no quantized tensor to act on."""
+        if not isinstance(edit, FixScale):
+            return
+        placement = self._stages.placement(config)
+        known = edit.node in placement.nodes and placement[edit.node].on != "NONE"
+        group = placement.group(placement.unit_of(edit.node).outputs[0] if known else edit.node)
+        if group is not None and group.fixed_scale is not None:
+            return
+        where = placement[edit.node].dtype if edit.node in placement.nodes else "float32"
+        why = "leaves the BPU as int32" if where == "int32" else "is float there: it runs on the CPU"
+        raise EditError(
+            f"scale of {edit.node!r} has nothing to act on: its output {why} and no BPU op reads it quantized"
+        )
+
+    def undo(self) -> Entry:
+        """Take back the last step; its results are still cached."""
+        with self._lock:
+            entry = self._history.undo()
+        self._publish("edited", None)
+        return entry
+
+    def redo(self) -> Entry:
+        """Make the step that was undone last again."""
+        with self._lock:
+            entry = self._history.redo()
+        self._publish("edited", None)
+        return entry
+
+    def reset(self) -> None:
+        """Take back every edit (each can be made again with :meth:`redo`)."""
+        with self._lock:
+            while self._history.cursor:
+                self._history.undo()
+        self._publish("edited", None)
+
+    @property
+    def can_undo(self) -> bool:
+        """Tell whether there is a step to take back."""
+        return self._history.cursor > 0
+
+    @property
+    def can_redo(self) -> bool:
+        """Tell whether there is a step to make again."""
+        return self._history.cursor < len(self._history.entries)
+
+    @property
+    def journal(self) -> tuple[str, ...]:
+        """The steps in force, oldest first, one line each."""
+        return tuple(entry.text for entry in self._history.done)
+
+    @property
+    def history(self) -> History:
+        """The steps themselves, also the undone ones."""
+        return self._history
+
+    def diff(self) -> list[str]:
+        """Return one line per setting that differs from the state at load."""
+        return difference(self._history.initial, self.config)
+
+    def as_code(self) -> str:
+        """Return the Python calls that make the state in force from a fresh workbench."""
+        steps = (f"wb.edit({', '.join(edit.as_code() for edit in entry.edits)})" for entry in self._history.done)
+        return "\n".join(["import qworkbench as q", *steps])

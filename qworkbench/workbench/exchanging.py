@@ -1,0 +1,155 @@
+"""What a workbench tells and writes: reasons, rows, pictures, costs, files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qworkbench.march import get_march
+from qworkbench.workbench.config import Config
+from qworkbench.workbench.details import node_details
+from qworkbench.workbench.diagnosing import Diagnosing
+from qworkbench.workbench.explain import Explanation, explain
+from qworkbench.workbench.rows import journal_rows, node_rows, output_rows
+from qworkbench.workbench.run import Run, run_config
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Exchanging(Diagnosing):
+    """A workbench that answers and writes files."""
+
+    def why(self, name: str) -> Explanation:
+        """Explain where node `name` runs: reason, rule, facts, and the cheapest ways to change it."""
+        return explain(self.graph, self.placement, name)
+
+    def node_details(self, name: str) -> dict[str, Any]:
+        """Return everything that a panel shows of one node, as plain data."""
+        plan = self._stages.plan(self.config) if self._stages.statistics is not None else None
+        run = self._last if self._last is not None and not self.stale else None
+        return node_details(self.graph, self.placement, plan, self.config, None if run is None else run.metrics, name)
+
+    def cost(self) -> pd.DataFrame:
+        """Return what CPU/BPU switches and CPU ops move (:func:`qworkbench.toolchain.cost.cost_table`)."""
+        from qworkbench.toolchain.cost import cost_table
+
+        return cost_table(self.graph, self.placement)
+
+    def advise(
+        self,
+        inputs: Any = None,
+        *,
+        limit: int = 10,
+        progress: Callable[[str, int, int], None] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> pd.DataFrame:
+        """Return edits ranked by what they win, each with its measured cosine and L1; none of them is kept.
+
+        See :func:`qworkbench.workbench.advice.advise`; `inputs` are as in :meth:`run`.
+        """
+        from qworkbench.workbench.advice import advise
+
+        sample = self._sample(inputs)
+
+        def measure(config: Config) -> Run:
+            return run_config(self._stages, config, sample, self._cache, self._measured, cancelled=cancelled)
+
+        return advise(self._stages, self.config, measure, limit=limit, progress=progress, cancelled=cancelled)
+
+    def vendor_table(self) -> pd.DataFrame:
+        """Return the table that the vendor's converter prints: node, on, subgraph, type, cosine, threshold, dtype.
+
+        Thresholds (of a row's first input) are those in force, NaN before calibration; cosines come from the newest
+        run, NaN before any.
+        """
+        from qworkbench.toolchain.frame import vendor_frame
+
+        plan = self._stages.plan(self.config) if self._stages.statistics is not None else None
+        layers = None if self._last is None else self._last.layers
+        return vendor_frame(self.graph, self.placement, get_march(self.march), plan, layers)
+
+    def output_rows(self) -> list[dict[str, Any]]:
+        """Return the newest run's outputs as plain rows; empty before any run."""
+        return [] if self._last is None else output_rows(self._last.table)
+
+    def node_rows(self) -> list[dict[str, Any]]:
+        """Return one plain row per node, with the newest run's distances."""
+        return node_rows(self.graph, self.placement, None if self._last is None else self._last.layers)
+
+    def journal_rows(self) -> list[dict[str, Any]]:
+        """Return the steps of the history as plain rows."""
+        return journal_rows(self._history)
+
+    def view(self, collapsed: Collection[str] | None = None) -> dict[str, Any]:
+        """Return the picture as plain data (:mod:`qworkbench.view.model`)."""
+        from qworkbench.view.model import build_view
+
+        return build_view(self, collapsed=collapsed)
+
+    def to_onnx(self, path: str | Path, *, opset: int = 11) -> Path:
+        """Write the float model as it is edited now, unit convs included, as ONNX with the same node names.
+
+        Parameters
+        ----------
+        path : str or Path
+        opset : int
+            11 by default, the newest that every converter of these marches reads.
+
+        Raises
+        ------
+        FileFormatError
+            An operator that ONNX has no form for, or a path that cannot be written.
+        """
+        from qworkbench.toolchain.onnx_export import to_onnx
+
+        return to_onnx(self.graph, path, opset=opset)
+
+    def export_yaml(self, path: str | Path) -> list[str]:
+        """Write the state as a PTQ configuration; a file that is there is changed key by key and keeps its comments.
+
+        Returns
+        -------
+        list of str
+            One line per setting for which the file has no key.
+
+        Raises
+        ------
+        FileFormatError
+            When what is there is no PTQ configuration, or the path cannot be written.
+        """
+        from qworkbench.toolchain.ptq_yaml import PtqYaml
+        from qworkbench.workbench.ptq import writing
+
+        base = PtqYaml.read(path) if Path(path).exists() else None
+        document, lost = writing(self.config, self.graph, base)
+        document.write(path)
+        return lost
+
+    def apply_yaml(self, path: str | Path) -> list[str]:
+        """Take march, placement, dtypes and calibration of a PTQ configuration over, as one step.
+
+        Where the file leaves the method to a search, the search runs as a second step if there is data to search on.
+
+        Returns
+        -------
+        list of str
+            One line per key without effect.
+
+        Raises
+        ------
+        QWorkbenchError
+            A file that cannot be read, a value outside its allowed set, a node that the model does not have.
+        """
+        from qworkbench.toolchain.ptq_yaml import PtqYaml
+        from qworkbench.workbench.ptq import reading
+
+        found = reading(PtqYaml.read(path), self.config, self.graph)
+        if found.edits:
+            self.edit(*found.edits)
+        if found.search is not None and self.statistics is not None and self.statistics.sketches:
+            self.calibrate(method=found.search)
+        elif found.search is not None:
+            found.remarks.append(f"calibration_type {found.search}: calibrate with data and this method to search")
+        return found.remarks

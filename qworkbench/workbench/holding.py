@@ -1,0 +1,142 @@
+"""What a workbench holds: model, history, statistics, cached results, listeners.
+
+The bottom of a chain of classes, one idea each, that :class:`qworkbench.workbench.session.Workbench` closes: holding,
+editing, calibrating, running, diagnosing, exchanging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from qworkbench.analysis.sensitivity import SensitivityMemo
+from qworkbench.calibration.method import Statistics
+from qworkbench.emulator.cache import ResultCache
+from qworkbench.graph.ir import Graph
+from qworkbench.march import get_march
+from qworkbench.placement.types import Placement
+from qworkbench.workbench.config import Config, stub_scales
+from qworkbench.workbench.history import History
+from qworkbench.workbench.jobs import Worker
+from qworkbench.workbench.models import InputShape, graph_of
+from qworkbench.workbench.run import Measured, Run
+from qworkbench.workbench.stages import Stages
+
+if TYPE_CHECKING:
+    import torch
+
+
+Listener = Callable[[str, Any], None]
+
+
+class Holding:
+    """State and its locks; see :class:`qworkbench.workbench.session.Workbench` for the arguments."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module | str | Path,
+        example: Any,
+        *,
+        march: str,
+        name: str | None,
+        cache_bytes: int | None,
+        input_shape: InputShape | None,
+    ) -> None:
+        known = get_march(march).name
+        self._lock = RLock()
+        self._model, self._example = model, example
+        self._stages = Stages(graph_of(model, example, name=name, input_shape=input_shape))
+        config = Config(march=known, scales=stub_scales(self._stages.base))
+        self._history = History(config)
+        self._cache = ResultCache() if cache_bytes is None else ResultCache(cache_bytes)
+        self._measured = Measured()
+        self._effects = SensitivityMemo()
+        self._last: Run | None = None
+        self._asked = self._published = 0
+        self._worker = Worker()
+        self._listeners: list[Listener] = []
+        self._stages.placement(config)
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._history.config
+
+    @property
+    def base_graph(self) -> Graph:
+        """The captured model, without inserted nodes."""
+        return self._stages.base
+
+    @property
+    def graph(self) -> Graph:
+        """The model as it is edited now."""
+        return self._stages.graph(self.config)
+
+    @property
+    def placement(self) -> Placement:
+        """Where each node runs now, and why."""
+        return self._stages.placement(self.config)
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """What calibration learned; None before :meth:`calibrate`."""
+        return self._stages.statistics
+
+    @property
+    def model(self) -> torch.nn.Module | str | Path:
+        """The model as it was given: a module, or the path of an ONNX file."""
+        return self._model
+
+    @property
+    def example(self) -> Any:
+        """The sample that :meth:`run` uses by default; None where an ONNX file was loaded without one."""
+        return self._example
+
+    @property
+    def march(self) -> str:
+        """Name of the march in force."""
+        return self.config.march
+
+    @property
+    def title(self) -> str:
+        """Model and march in a few words."""
+        return f"{self._stages.base.name} on {self.march}"
+
+    @property
+    def last_run(self) -> Run | None:
+        """The newest finished run."""
+        return self._last
+
+    @property
+    def stale(self) -> bool:
+        """Tell whether edits were made, or thresholds calibrated, since the newest run."""
+        last = self._last
+        return last is None or last.config != self.config or last.calibrated != self._stages.calibrated
+
+    def edited_nodes(self) -> frozenset[str]:
+        """Return the names that the user changed, inserted nodes included."""
+        inserted = (name for name in self.graph.nodes.names() if name not in self._stages.base.nodes)
+        return self.config.edited() | frozenset(inserted)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener(event, data)`` on every change; the returned function ends that.
+
+        Events: ``edited``, ``running``, ``progress``, ``ran``, ``cancelled``, ``error``. They may come on any thread.
+        """
+        with self._lock:
+            self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def _publish(self, event: str, data: Mapping[str, Any] | Run | str | None) -> None:
+        with self._lock:
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            listener(event, data)

@@ -1,0 +1,106 @@
+"""Runs of a workbench: in this thread or on the worker, always on a snapshot of the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qworkbench.analysis.sensitivity import SensitivityMemo
+from qworkbench.errors import CalibrationError
+from qworkbench.workbench.calibrating import Calibrating
+from qworkbench.workbench.config import Config
+from qworkbench.workbench.jobs import Job
+from qworkbench.workbench.run import Measured, Run, emulate_config, run_config
+
+
+class Running(Calibrating):
+    """A workbench that emulates and compares."""
+
+    def run(self, inputs: Any = None, *, progress: Callable[[str, int, int], None] | None = None) -> Run:
+        """Emulate the configuration in force and compare every node with the float model.
+
+        Parameters
+        ----------
+        inputs : as the model takes them, optional
+            Any batch size where the model allows it; None is the example.
+        progress : callable, optional
+            Called with (node, done, total) as nodes are measured.
+
+        Returns
+        -------
+        Run
+            Only what the edits reach is computed; ``before`` columns refer to the run before on the same inputs.
+        """
+        return self._run(self.config, self._ticket(), inputs, progress, lambda: False)
+
+    def run_async(self, inputs: Any = None) -> Job:
+        """Do the same on the worker thread; a newer call cancels this one. Listeners hear of progress and the end."""
+        config, ticket = self.config, self._ticket()
+
+        def work(job: Job) -> Run:
+            def progress(node: str, done: int, total: int) -> None:
+                job.progress(done, total)
+                self._publish("progress", {"node": node, "done": done, "total": total})
+
+            try:
+                return self._run(config, ticket, inputs, progress, lambda: job.cancelled)
+            except Exception as error:
+                self._publish("cancelled" if job.cancelled else "error", str(error))
+                raise
+
+        self._publish("running", None)
+        return self._worker.start(work)
+
+    def cancel(self) -> bool:
+        """Stop the running job; tell whether there was one."""
+        return self._worker.cancel()
+
+    def _ticket(self) -> int:
+        """Return a number that tells which of two runs was asked for later."""
+        with self._lock:
+            self._asked += 1
+            return self._asked
+
+    def _run(
+        self,
+        config: Config,
+        ticket: int,
+        inputs: Any,
+        progress: Callable[[str, int, int], None] | None,
+        cancelled: Callable[[], bool],
+    ) -> Run:
+        sample = self._sample(inputs)
+        run = run_config(
+            self._stages,
+            config,
+            sample,
+            self._cache,
+            self._measured,
+            before=self._last,
+            progress=progress,
+            cancelled=cancelled,
+        )
+        with self._lock:
+            newest = ticket > self._published
+            if newest:
+                self._last, self._published = run, ticket
+        if newest:
+            self._publish("ran", run)
+        return run
+
+    def _sample(self, inputs: Any) -> Any:
+        sample = self._example if inputs is None else inputs
+        if sample is None:
+            raise CalibrationError("the model was loaded without an example; pass inputs, e.g. wb.run(images[:1])")
+        return sample
+
+    def emulate(self, inputs: Any) -> Any:
+        """Return the emulated outputs on `inputs` in the model's own form, without comparing anything."""
+        return emulate_config(self._stages, self.config, inputs, self._cache)
+
+    def forget(self) -> None:
+        """Drop every cached result and distance; the next run computes all of it again."""
+        with self._lock:
+            self._cache.clear()
+            self._measured = Measured()
+            self._effects = SensitivityMemo()
