@@ -5,44 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
-import numpy as np
 import pytest
-
-from qworkbench.emulator import kernels
-from qworkbench.numerics import ConvGeometry, Requantize
-
-RESNET18 = [
-    (3, 64, 7, 2, 224, 1),
-    (64, 64, 3, 1, 56, 4),
-    (64, 128, 3, 2, 56, 1),
-    (64, 128, 1, 2, 56, 1),
-    (128, 128, 3, 1, 28, 3),
-    (128, 256, 3, 2, 28, 1),
-    (128, 256, 1, 2, 28, 1),
-    (256, 256, 3, 1, 14, 3),
-    (256, 512, 3, 2, 14, 1),
-    (256, 512, 1, 2, 14, 1),
-    (512, 512, 3, 1, 7, 3),
-]
-
-
-def convolve(inputs, outputs, kernel, stride, size):
-    rng = np.random.default_rng(0)
-    x = rng.integers(-128, 128, (1, inputs, size, size)).astype(np.int8)
-    w = rng.integers(-128, 128, (outputs, inputs, kernel, kernel)).astype(np.int8)
-    geometry = ConvGeometry((kernel, kernel), (stride, stride), (kernel // 2,) * 4)
-    rq = Requantize(np.full(outputs, 1e-4), "int8", 0, 127)
-    start = time.thread_time()
-    kernels.conv2d(x, w, None, geometry, rq)
-    return time.thread_time() - start
-
-
-def test_all_convolutions_of_resnet18_take_well_under_two_seconds_on_one_thread():
-    convolve(8, 8, 3, 1, 8)
-    assert sum(convolve(*row[:5]) * row[5] for row in RESNET18) < 1.0
-
 
 SCRIPT = """
 import numpy as np, sys

@@ -47,7 +47,7 @@ def test_order_of_a_dict_does_not_matter(two):
         (torch.zeros(3, 4, 4), r"must have shape \(B, 3, 4, 4\), got \(3, 4, 4\); add the batch axis"),
         (torch.zeros(1, 3, 4, 5), r"must have shape \(B, 3, 4, 4\), got \(1, 3, 4, 5\)"),
         (torch.zeros(0, 3, 4, 4), r"got \(0, 3, 4, 4\)"),
-        (np.zeros((1, 3, 4, 4)), r"must be float32, got float64; use x.to\(torch.float32\)"),
+        (np.zeros((1, 3, 4, 4)), r"must be float32, got float64; use x.astype\('float32'\)"),
         (torch.zeros(1, 3, 4, 4).int(), "must be float32, got int32"),
         ((X, X), r"takes 1 inputs \(x\), the sample holds 2"),
         ({"z": X}, "no input 'z'"),
