@@ -1,4 +1,4 @@
-"""Kernels are fast enough for a loop in a notebook, come from the disk cache, and import nothing heavy."""
+"""Kernels come from the disk cache in a second process, and import nothing heavy."""
 
 from __future__ import annotations
 
