@@ -245,10 +245,6 @@ class Graph:
         found = (self.producer(v) for v in node.inputs)
         return tuple(dict.fromkeys(n for n in found if n is not None))
 
-    def successors(self, node: Node) -> tuple[Node, ...]:
-        """Return the distinct nodes that read an output of `node`, in topological order."""
-        return tuple(dict.fromkeys(user for out in node.outputs for user, _ in self.users(out)))
-
     def shape(self, value: str, batch: int | None = None) -> tuple[int, ...]:
         """Return the shape of `value` with the batch filled in (the example's unless `batch` is given)."""
         return tuple(resolve(self.values[value].shape, self.batch if batch is None else batch))

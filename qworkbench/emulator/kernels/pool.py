@@ -8,13 +8,14 @@ from typing import Any
 import numba
 import numpy as np
 
-from qworkbench.emulator.kernels.reduce import reduce_max, reduce_mean
+from qworkbench.emulator.kernels.reduce import reduce_mean
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.views import owned
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize
 from qworkbench.numerics.dtypes import NUMPY, QMIN
+from qworkbench.numerics.reference.reduce import reduce_max
 
 
 @numba.njit(cache=True, nogil=True)
