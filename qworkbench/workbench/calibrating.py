@@ -39,7 +39,8 @@ class Calibrating(Editing):
         Parameters
         ----------
         data : array, tensor, iterable of batches, or str or Path of a folder, optional
-            None keeps the statistics and changes only the method, without touching data. A folder holds ``.npy`` files
+            None keeps the statistics and changes only the method, without touching data. Data also takes the weights
+            as they are now, where the model was trained on since it was loaded. A folder holds ``.npy`` files
             or raw samples (:mod:`qworkbench.calibration.data`).
         method : "max" | "max-percentile" | "kl" | "mse" | "moving-average" | "default" | "mix"
             ``default`` and ``mix`` are the searches of the PTQ FAQ (:mod:`qworkbench.calibration.search`); what wins is
@@ -84,7 +85,7 @@ class Calibrating(Editing):
             edits = edits_of(result, self.config)
         if data is not None:
             with self._lock:
-                self._stages.statistics = stages.statistics
+                self._take(stages)
         if data is None or searched or target.calibration != self.config.calibration:
             self.edit(*edits)
         else:

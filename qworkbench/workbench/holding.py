@@ -135,6 +135,21 @@ class Holding:
 
         return unsubscribe
 
+    def _take(self, stages: Stages) -> None:
+        """Take the statistics of `stages`; and all of it, with no cached result kept, where the weights changed."""
+        if self._stages.weights_changed():
+            self._stages = stages
+            self.forget()
+        else:
+            self._stages.statistics = stages.statistics
+
+    def forget(self) -> None:
+        """Drop every cached result and distance; the next run computes all of it again."""
+        with self._lock:
+            self._cache.clear()
+            self._measured = Measured()
+            self._effects = SensitivityMemo()
+
     def _publish(self, event: str, data: Mapping[str, Any] | Run | str | None) -> None:
         with self._lock:
             listeners = tuple(self._listeners)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qworkbench.analysis.sensitivity import SensitivityMemo
 from qworkbench.errors import CalibrationError
 from qworkbench.workbench.calibrating import Calibrating
 from qworkbench.workbench.config import Config
 from qworkbench.workbench.jobs import Job
-from qworkbench.workbench.run import Measured, Run, emulate_config, run_config
+from qworkbench.workbench.run import Run, emulate_config, run_config
 
 
 class Running(Calibrating):
@@ -97,10 +96,3 @@ class Running(Calibrating):
     def emulate(self, inputs: Any) -> Any:
         """Return the emulated outputs on `inputs` in the model's own form, without comparing anything."""
         return emulate_config(self._stages, self.config, inputs, self._cache)
-
-    def forget(self) -> None:
-        """Drop every cached result and distance; the next run computes all of it again."""
-        with self._lock:
-            self._cache.clear()
-            self._measured = Measured()
-            self._effects = SensitivityMemo()

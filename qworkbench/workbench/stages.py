@@ -19,6 +19,7 @@ from qworkbench.emulator.builder import PlanMemo, build_plan
 from qworkbench.emulator.plan import Plan
 from qworkbench.errors import CalibrationError
 from qworkbench.graph.edits import insert_unit_conv
+from qworkbench.graph.freshness import weight_versions, written
 from qworkbench.graph.ir import Graph
 from qworkbench.march import get_march
 from qworkbench.placement.place import place
@@ -41,6 +42,7 @@ class Stages:
 
     def __init__(self, base: Graph) -> None:
         self.base = base
+        self._versions = weight_versions(base)
         self._statistics: Statistics | None = None
         self._calibrated = 0
         self._memo = PlanMemo()
@@ -63,6 +65,20 @@ class Stages:
         """How often statistics were replaced."""
         return self._calibrated
 
+    def weights_changed(self) -> list[str]:
+        """Return the paths of the model's weights that were written since these stages were made."""
+        return written(self.base, self._versions)
+
+    def check_weights(self) -> None:
+        """Raise CalibrationError when there are such weights: placement and plan would mix old and new."""
+        changed = self.weights_changed()
+        if changed:
+            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+            raise CalibrationError(
+                f"the model's weights changed since it was loaded ({changed[0]}{more}); calibrate again, which takes "
+                "them and keeps the edits: %qwb calibrate DATA, or wb.calibrate(data)"
+            )
+
     def graph(self, config: Config) -> Graph:
         """Return the model with the unit convs of `config`."""
         return self._stage(("graph", config.unit_convs), lambda: self._insert(config.unit_convs))
@@ -84,6 +100,7 @@ class Stages:
             raise CalibrationError(
                 "the workbench is not calibrated; give samples first: %qwb calibrate DATA, or wb.calibrate(data)"
             )
+        self.check_weights()
         for method in {config.calibration, *config.methods.values()}:
             self._statistics.check(method)
         with self._lock:
