@@ -100,7 +100,9 @@ def _operand(
     if slot != 1 or node.op not in _WEIGHT_SLOT or placed.on != "BPU":
         return tensor
     axis = _WEIGHT_SLOT[node.op]
-    codes, scale = quantize_weight(tensor.detach().numpy(), axis, placed.weight_dtype or "int8")
+    stored = graph.values[value].stored
+    stored = stored if stored is not None and len(stored) in (1, tensor.shape[axis]) else None
+    codes, scale = quantize_weight(tensor.detach().numpy(), axis, placed.weight_dtype or "int8", stored)
     shape = [1] * codes.ndim
     shape[axis] = -1
     return torch.from_numpy(codes.astype(np.float32) * scale.reshape(shape))

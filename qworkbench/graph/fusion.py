@@ -1,7 +1,8 @@
 """Which nodes the hardware computes as one: convolution, batch normalisation, residual add, activation.
 
 An overlay: the graph is not rewritten, a group only names its members. The value of a group is the output of its last
-member; what lies inside never reaches memory, hence every inner value has exactly one user and is no model output.
+member; what lies inside never reaches memory, hence every inner value has exactly one user and is no model output. A
+quantizer between a convolution and its activation does not part them: clamping and rounding to codes commute.
 Folding of weights is :mod:`qworkbench.graph.folding`; whether a group may run on a march is placement's question.
 """
 
@@ -13,6 +14,8 @@ from qworkbench.graph.ir import Graph, Node
 
 ANCHORS = ("Conv", "ConvTranspose", "Gemm")
 _TRANSPARENT = ("Identity", "Dropout")
+_STUBS = ("QuantizeLinear", "DequantizeLinear")
+ACTIVATIONS = ("Relu", "Clip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class FusedGroup:
     residual : str or None
         Value name of the Add's other operand.
     members : tuple of str
-        All nodes of the group in topological order, looked-through Identity and Dropout included.
+        All nodes of the group in topological order, looked-through Identity, Dropout and stubs included.
     tail : str
         The node whose output is the value of the group.
     """
@@ -77,7 +80,8 @@ def _grow(graph: Graph, anchor: Node, taken: set[str], position: dict[str, int])
             tail = _extend(members, found)
             add, residual = tail.name, other
             found = _next(graph, tail, taken)
-    if found and found[-1].op in ("Relu", "Clip"):
+    found = found if found and found[-1].op in ACTIVATIONS else _next(graph, tail, taken, (*_TRANSPARENT, *_STUBS))
+    if found and found[-1].op in ACTIVATIONS:
         tail = _extend(members, found)
         activation = tail.name
     if len(members) == 1 or (bn is None and add is None and activation is None):
@@ -95,8 +99,8 @@ def _last_value(tail: Node, found: list[Node]) -> str:
     return found[-2].output if len(found) > 1 else tail.output
 
 
-def _next(graph: Graph, node: Node, taken: set[str]) -> list[Node]:
-    """Return the only user of `node` behind transparent nodes, with those before it; empty if there is no such user."""
+def _next(graph: Graph, node: Node, taken: set[str], passed: tuple[str, ...] = _TRANSPARENT) -> list[Node]:
+    """Return the only user of `node` behind `passed` operators, with those before it; empty if there is none."""
     chain: list[Node] = []
     while True:
         users = graph.users(node.output)
@@ -106,7 +110,7 @@ def _next(graph: Graph, node: Node, taken: set[str]) -> list[Node]:
         if node.name in taken:
             return []
         chain.append(node)
-        if node.op not in _TRANSPARENT:
+        if node.op not in passed:
             return chain
 
 

@@ -67,6 +67,8 @@ class Value:
     rows : tuple of (int, int) or None
         The part of `ref` along its first axis, first row and one past the last (``in_proj_weight`` of an attention
         holds three weights); None for the whole tensor.
+    stored : tuple of float or None
+        Scales, one or one per channel, of the symmetric int8 codes that a quantized file stores a weight with.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Value:
     ref: str | None = None
     data: torch.Tensor | None = None
     rows: tuple[int, int] | None = None
+    stored: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

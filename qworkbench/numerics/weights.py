@@ -15,7 +15,9 @@ from qworkbench.numerics.arithmetic import Multiplier
 from qworkbench.numerics.dtypes import NUMPY, QMAX, QMIN
 
 
-def quantize_weight(w: np.ndarray, channel_axis: int, dtype: str = "int8") -> tuple[np.ndarray, np.ndarray]:
+def quantize_weight(
+    w: np.ndarray, channel_axis: int, dtype: str = "int8", scales: tuple[float, ...] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the codes of `w` and one scale per channel.
 
     ``s[c] = max|w[c]| / 127`` (int16: 32767) in float32, an all-zero channel has scale 1;
@@ -28,6 +30,8 @@ def quantize_weight(w: np.ndarray, channel_axis: int, dtype: str = "int8") -> tu
     channel_axis : int
         Of the output channel: 0 for Conv and Gemm, 1 for ConvTranspose with group 1.
     dtype : "int8" | "int16"
+    scales : tuple of float, optional
+        One, or one per channel, that the model itself stores `w` with; they replace the rule above.
 
     Returns
     -------
@@ -41,8 +45,11 @@ def quantize_weight(w: np.ndarray, channel_axis: int, dtype: str = "int8") -> tu
         raise EmulationError(f"a weight of shape {w.shape} holds NaN or infinity, which has no code")
     axes = tuple(axis for axis in range(w.ndim) if axis != channel_axis % w.ndim)
     largest = np.abs(w).max(axis=axes, initial=0.0)
-    scale = np.where(largest > 0, np.maximum(largest / np.float32(QMAX[dtype]), np.finfo(np.float32).tiny), 1)
-    scale = scale.astype(np.float32)
+    if scales is None:
+        scale = np.where(largest > 0, np.maximum(largest / np.float32(QMAX[dtype]), np.finfo(np.float32).tiny), 1)
+        scale = scale.astype(np.float32)
+    else:
+        scale = np.broadcast_to(np.asarray(scales, np.float32), largest.shape).copy()
     shape = [1] * w.ndim
     shape[channel_axis] = scale.size
     codes = np.clip(np.rint(w / scale.reshape(shape)), QMIN[dtype], QMAX[dtype])

@@ -15,6 +15,7 @@ from qworkbench.graph.ir import Graph
 from qworkbench.graph.vocabulary import family
 from qworkbench.march.table import March, Support
 from qworkbench.placement.types import Overrides, Unit
+from qworkbench.placement.units import is_marker
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,20 @@ class Context:
             if name in self.overrides.on:
                 return self.overrides.on[name]
         return None
+
+    def pinned(self, unit: Unit) -> bool:
+        """Tell whether a scale is fixed on any member of `unit`, or on a stub behind it."""
+        scales = self.overrides.scales
+        if not scales:
+            return False
+        waiting = [node.name for value in unit.outputs for node, _ in self.graph.users(value)]
+        stubs: list[str] = []
+        while waiting:
+            node = self.graph.nodes[waiting.pop()]
+            if is_marker(node.op):
+                stubs.append(node.name)
+                waiting += [user.name for user, _ in self.graph.users(node.output)]
+        return any(name in scales for name in (unit.name, *unit.members, *stubs))
 
 
 def decide(context: Context) -> dict[str, Decision]:

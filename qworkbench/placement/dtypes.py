@@ -139,12 +139,11 @@ def _obstacle(context: Context, on_bpu: list[Unit], values: list[str]) -> str | 
 
 
 def _int32(context: Context, unit: Unit) -> bool:
-    names = (unit.name, *unit.members)
     return (
         emits_int32(context, unit.op)
         and not unit.fused
         and request_of(context, unit).output is None
-        and not any(name in context.overrides.scales for name in names)
+        and not context.pinned(unit)
     )
 
 

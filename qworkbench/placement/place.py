@@ -14,6 +14,7 @@ from qworkbench.graph.fusion import FusedGroup, find_fusions
 from qworkbench.graph.ir import Graph
 from qworkbench.march.table import March, Support
 from qworkbench.placement.context import Context, Decision, decide
+from qworkbench.placement.declared import still_declared
 from qworkbench.placement.dtypes import Dtypes, resolve_dtypes
 from qworkbench.placement.reasons import fused_reason, marker_reason, reason_for
 from qworkbench.placement.regions import boundaries, subgraph_ids
@@ -115,9 +116,15 @@ def _assemble(context: Context, decisions: dict[str, Decision], canonical: dict[
             decision = replace(decision, code="active")
         for placed in _place_members(context, unit, decision, dtypes, ids.get(unit.name)):
             nodes[placed.name] = placed
+    declared = still_declared(graph, context.overrides.scales)
+    inside = {v: u.name for u in units for m in u.members if m != u.tail for v in graph.nodes[m].outputs}
     for node in graph.nodes:
         if is_marker(node.op):
-            nodes[node.name] = NodePlacement(node.name, "NONE", marker_reason(node), "none", node.name)
+            index = scales.group_of.get(canonical[node.output])
+            group = None if index is None else scales.groups[index]
+            around = inside.get(canonical[node.output])
+            reason = marker_reason(node, declared.get(node.name), group, around)
+            nodes[node.name] = NodePlacement(node.name, "NONE", reason, "none", node.name)
     indices = frozenset(v for v, dtype in dtypes.values.items() if dtype == "int64")
     return Placement(
         march=context.march.name,

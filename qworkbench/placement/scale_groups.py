@@ -5,7 +5,8 @@ of the active ops that read it; without one, the scale of the Concat it flows in
 tensor, which is the input that run_on_bpu promises to a passive op. A Concat
 brings every input to the scale of its output: directly where nothing else fixed the input's scale, by a Requantize on
 that edge otherwise. Inferred from the vendor tool's printed tables, where every row obeys it; where a tensor flows into
-several Concats the nearest decides (it is also the one with the largest threshold in every printed case).
+several Concats the nearest decides (it is also the one with the largest threshold in every printed case). What a user
+fixes comes before what the model declares, and that before any threshold.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from qworkbench.errors import EditError
 from qworkbench.graph.vocabulary import family
 from qworkbench.placement.context import Context, Decision
+from qworkbench.placement.declared import Declared, ruling, still_declared
 from qworkbench.placement.types import ScaleGroup, Unit
 
 SAME_SCALE_POOLS = ("MaxPool", "GlobalMaxPool")
@@ -31,6 +33,7 @@ class _Draft:
     values: list[str]
     readers: list[str] = field(default_factory=list)  # values that an active BPU unit (or the CPU) reads
     targets: list[tuple[int, int]] = field(default_factory=list)  # (hops, draft id) of Concat outputs they flow into
+    declared: list[Declared] = field(default_factory=list)  # by the model, on any of the values
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def scale_groups(
     quantized = [v for v, dtype in dtypes.items() if dtype in ("int8", "int16")]
     drafts, draft_of, hops = _union(context, decisions, quantized)
     concats = _collect(context, decisions, drafts, draft_of, hops)
-    fixed = _fixed(context, draft_of, canonical)
+    fixed = _fixed(context, drafts, draft_of, canonical)
     groups = _resolve(drafts, fixed, dtypes)
     requantized: dict[tuple[str, str], int] = {}
     for unit in concats:
@@ -127,10 +130,16 @@ def _collect(
     return concats
 
 
-def _fixed(context: Context, draft_of: Mapping[str, int], canonical: Mapping[str, str]) -> dict[int, tuple[str, float]]:
-    """Map draft ids to the fixed scale that the user put on a node (any fused member) or model input."""
+def _fixed(
+    context: Context, drafts: list[_Draft], draft_of: Mapping[str, int], canonical: Mapping[str, str]
+) -> dict[int, tuple[str, float]]:
+    """Map draft ids to the fixed scale that the user put on a node (any fused member) or model input.
+
+    What the model declares is noted on the drafts.
+    """
     by_member = {name: unit for unit in context.units for name in unit.members}
     found: dict[int, tuple[str, float]] = {}
+    declared = still_declared(context.graph, context.overrides.scales)
     for name, scale in context.overrides.scales.items():
         if name in by_member:
             value = by_member[name].outputs[0]
@@ -141,6 +150,9 @@ def _fixed(context: Context, draft_of: Mapping[str, int], canonical: Mapping[str
         if value not in draft_of:
             continue
         index = draft_of[value]
+        if name in declared:
+            drafts[index].declared.append(Declared(name, value, declared[name]))
+            continue
         other = found.get(index)
         if other is not None and other[1] != scale:
             raise EditError(
@@ -162,6 +174,9 @@ def _resolve(
         if index in fixed:
             name, scale = fixed[index]
             groups[index] = ScaleGroup(tuple(draft.values), (), dtype, scale, name)
+        elif draft.declared:
+            rules = ruling(draft.declared, draft.readers)
+            groups[index] = ScaleGroup(tuple(draft.values), (), dtype, rules.stored.symmetric(dtype), rules.stub)
         elif draft.readers:
             groups[index] = ScaleGroup(tuple(draft.values), tuple(draft.readers), dtype)
         elif draft.targets:

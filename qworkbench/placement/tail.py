@@ -57,4 +57,4 @@ def _kept_by_user(context: Context, unit: Unit) -> bool:
     if any(overrides.on.get(name) == "bpu" for name in cut):
         return True
     asked = [overrides.dtypes.get(name) for name in (unit.name, *cut)]
-    return any(a and a.output for a in asked) or any(name in overrides.scales for name in (unit.name, *cut))
+    return any(a and a.output for a in asked) or context.pinned(unit)

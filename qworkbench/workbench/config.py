@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -13,7 +13,9 @@ from qworkbench.calibration.method import CalibrationMethod
 from qworkbench.graph.ir import Graph
 from qworkbench.numerics.arithmetic import Arithmetic
 from qworkbench.numerics.dtypes import check_scale
+from qworkbench.placement.declared import declared_scales
 from qworkbench.placement.types import DtypeRequest, Overrides
+from qworkbench.placement.units import canonical_values, is_marker
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,14 @@ class Config:
         """The part that placement reads."""
         return Overrides(self.on, self.dtypes, self.scales)
 
-    def edited(self) -> frozenset[str]:
-        """Return the names that carry a wish."""
-        return frozenset((*self.on, *self.scales, *self.dtypes, *self.methods, *(u.node for u in self.unit_convs)))
+    def edited(self, since: Config | None = None) -> frozenset[str]:
+        """Return the names that carry a wish, or one that differs from that in `since` (what a model declares)."""
+        found = {u.node for u in self.unit_convs}
+        for part in ("on", "scales", "dtypes", "methods"):
+            now = getattr(self, part)
+            before = {} if since is None else getattr(since, part)
+            found.update(name for name in (*now, *before) if now.get(name) != before.get(name))
+        return frozenset(found)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON-able data, keys sorted."""
@@ -92,13 +99,31 @@ class Config:
 
 
 def stub_scales(graph: Graph) -> dict[str, float]:
-    """Return the fixed scales that the model itself declares: ``QuantStub(scale=1 / 128)``."""
-    found: dict[str, float] = {}
+    """Return the fixed scales that the model itself declares: ``QuantStub(scale=1 / 128)``, or a quantized file's."""
+    found = {name: stored.symmetric(stored.width) for name, stored in declared_scales(graph).items()}
     for node in graph.nodes:
         if node.op == "QuantizeLinear" and node.module_path is not None and graph.root is not None:
             scale = getattr(graph.root.get_submodule(node.module_path), "scale", None)
             if isinstance(scale, float):
                 found[node.name] = float(check_scale(scale, node.name))
+    return found
+
+
+def stub_dtypes(graph: Graph) -> dict[str, DtypeRequest]:
+    """Return the int16 requests that a quantized file makes by storing an activation in 16 bits."""
+    wide = {name for name, stored in declared_scales(graph).items() if stored.width == "int16"}
+    canonical = canonical_values(graph)
+    producer = {value: node for node in graph.nodes for value in node.outputs}
+    found: dict[str, DtypeRequest] = {}
+    for name in wide:
+        value = canonical[graph.nodes[name].output]
+        if value in producer:
+            asked = found.get(producer[value].name, DtypeRequest())
+            found[producer[value].name] = replace(asked, output="int16")
+            continue
+        for node in graph.nodes:
+            if not is_marker(node.op) and value in (canonical.get(v) for v in node.inputs if v is not None):
+                found[node.name] = replace(found.get(node.name, DtypeRequest()), input="int16")
     return found
 
 

@@ -89,6 +89,8 @@ def _way(text: str, edits: tuple[object, ...]) -> str:
 
 def _command(edit: dict[str, str]) -> str:
     node = word(edit["node"])
+    if edit["kind"] == "ClearScale":
+        return f"%qwb scale {node} --clear"
     if edit["kind"] == "SetPlacement":
         return f"%qwb {edit['on']} {node}"
     return f"%qwb unitconv {node} --{edit['where']}"

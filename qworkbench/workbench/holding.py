@@ -17,7 +17,7 @@ from qworkbench.emulator.cache import ResultCache
 from qworkbench.graph.ir import Graph
 from qworkbench.march import get_march
 from qworkbench.placement.types import Placement
-from qworkbench.workbench.config import Config, stub_scales
+from qworkbench.workbench.config import Config, stub_dtypes, stub_scales
 from qworkbench.workbench.history import History
 from qworkbench.workbench.jobs import Worker
 from qworkbench.workbench.models import InputShape, graph_of
@@ -48,7 +48,8 @@ class Holding:
         self._lock = RLock()
         self._model, self._example = model, example
         self._stages = Stages(graph_of(model, example, name=name, input_shape=input_shape))
-        config = Config(march=known, scales=stub_scales(self._stages.base))
+        base = self._stages.base
+        config = Config(march=known, scales=stub_scales(base), dtypes=stub_dtypes(base))
         self._history = History(config)
         self._cache = ResultCache() if cache_bytes is None else ResultCache(cache_bytes)
         self._measured = Measured()
@@ -118,7 +119,7 @@ class Holding:
     def edited_nodes(self) -> frozenset[str]:
         """Return the names that the user changed, inserted nodes included."""
         inserted = (name for name in self.graph.nodes.names() if name not in self._stages.base.nodes)
-        return self.config.edited() | frozenset(inserted)
+        return self.config.edited(since=self._history.initial) | frozenset(inserted)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener(event, data)`` on every change; the returned function ends that.

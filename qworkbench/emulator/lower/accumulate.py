@@ -15,7 +15,7 @@ from qworkbench.emulator.fingerprint import Packed, digest
 from qworkbench.emulator.plan import Quantity
 from qworkbench.graph.folding import folded_weight_bias
 from qworkbench.graph.fusion import FusedGroup
-from qworkbench.graph.ir import Node
+from qworkbench.graph.ir import Graph, Node
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize
 from qworkbench.numerics.dtypes import QMAX, QMIN
 from qworkbench.numerics.weights import conv_multiplier, quantize_bias, quantize_weight
@@ -115,9 +115,10 @@ def _weights(
     )
     dtype = builder.placement[unit.anchor].weight_dtype or "int8"
     channels = source.scale if source.per_channel else None
-    key = ("weight", content, dtype, None if channels is None else channels.tobytes())
+    stored = stored_scales(graph, node, dtype) if unit.bn is None and channels is None else None
+    key = ("weight", content, dtype, stored, None if channels is None else channels.tobytes())
     made: tuple[Packed, np.ndarray, np.ndarray | None] = memo.get(
-        key, lambda: _quantize(graph, unit, node, dtype, channels)
+        key, lambda: _quantize(graph, unit, node, dtype, channels, stored)
     )
     packed, s_w, real_bias = made
     builder.weights[unit.name] = Quantity(dtype, s_w, 0)
@@ -127,8 +128,25 @@ def _weights(
     return packed, s_w, bias
 
 
+def stored_scales(graph: Graph, node: Node, dtype: str) -> tuple[float, ...] | None:
+    """Return the scales that the model stores the weight of `node` with, where they are those of `dtype` codes."""
+    weight = node.inputs[1]
+    assert weight is not None
+    stored = graph.values[weight].stored
+    if stored is None or dtype != "int8" or (node.op == "ConvTranspose" and len(stored) > 1):
+        return None
+    shape = graph.shape(weight)
+    channels = shape[1] if node.op == "Gemm" and not node.attrs["transB"] else shape[0]
+    return stored if len(stored) in (1, channels) else None
+
+
 def _quantize(
-    graph: Any, unit: Unit, node: Node, dtype: str, channels: np.ndarray | None
+    graph: Graph,
+    unit: Unit,
+    node: Node,
+    dtype: str,
+    channels: np.ndarray | None,
+    stored: tuple[float, ...] | None,
 ) -> tuple[Packed, np.ndarray, np.ndarray | None]:
     group = FusedGroup(
         name=unit.name,
@@ -146,15 +164,17 @@ def _quantize(
         shape = (-1, 1, 1, 1) if node.attrs["group"] == len(channels) > 1 else (1, -1, 1, 1)
         weight = (weight * channels.reshape(shape)).astype(np.float32)
     if unit.op == "ConvTranspose":
-        codes, s_w = _quantize_transposed(weight, node.attrs["group"], dtype)
+        codes, s_w = _quantize_transposed(weight, node.attrs["group"], dtype, stored)
     else:
-        codes, s_w = quantize_weight(weight, 0, dtype)
+        codes, s_w = quantize_weight(weight, 0, dtype, stored)
     return Packed(codes, digest(codes)), s_w, bias
 
 
-def _quantize_transposed(weight: np.ndarray, group: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+def _quantize_transposed(
+    weight: np.ndarray, group: int, dtype: str, stored: tuple[float, ...] | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Quantize a (in, out/group, kh, kw) weight per output channel, group by group."""
-    parts = [quantize_weight(part, 1, dtype) for part in np.split(weight, group, axis=0)]
+    parts = [quantize_weight(part, 1, dtype, stored) for part in np.split(weight, group, axis=0)]
     return np.ascontiguousarray(np.concatenate([p[0] for p in parts])), np.concatenate([p[1] for p in parts])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from qworkbench.errors import FileFormatError, QWorkbenchError
 from qworkbench.graph.onnx_frontend.handlers import HANDLERS, MICROSOFT
-from qworkbench.graph.onnx_frontend.handlers.quantized import folded
+from qworkbench.graph.onnx_frontend.handlers.quantized import folded, symmetric_scales
 from qworkbench.graph.onnx_frontend.importer import Call, Importer, ShapeError, UnsupportedError
 from qworkbench.graph.onnx_frontend.known import BatchMismatchError, Known, known
 from qworkbench.graph.onnx_frontend.order import label, ordered, reads
@@ -80,7 +80,7 @@ class Converter:
         if why is None:
             if (
                 node.op_type == "QuantizeLinear"
-                or node.op_type.startswith("QLinear")
+                or node.op_type.startswith(("QLinear", "QGemm"))
                 or (integers and node.op_type != "DequantizeLinear")
             ):
                 importer.quantized.update(importer.value_of[o] for o in node.output if o in importer.value_of)
@@ -110,6 +110,10 @@ class Converter:
             return False
         importer.known.update(zip((o for o in node.output if o), found, strict=False))
         importer.made_by(node)
+        if node.op_type == "DequantizeLinear" and all(importer.known[n].fixed for n in reads(node)):
+            scales = symmetric_scales([importer.known[n].arrays[0] for n in reads(node)])
+            if scales is not None:
+                importer.stored[node.output[0]] = scales
         return True
 
     def _evaluate(self, node: NodeProto, names: Sequence[str]) -> list[Known] | None:

@@ -67,6 +67,7 @@ class Importer:
         self._sizes: dict[str, Sizes] = {}
         self._dtypes: dict[str, torch.dtype] = {}
         self._proto: dict[str, NodeProto] = {}
+        self.stored: dict[str, tuple[float, ...]] = {}
 
     # -- values
     def declare(self, value: Value, sizes: Sizes, tensor: str | None = None) -> str:
@@ -87,11 +88,14 @@ class Importer:
         """Return the dtype of `value`."""
         return self._dtypes[value]
 
-    def constant(self, array: Any, base: str, tensor: str | None = None) -> str:
-        """Add a constant named `base` (made unique)."""
+    def constant(
+        self, array: Any, base: str, tensor: str | None = None, stored: tuple[float, ...] | None = None
+    ) -> str:
+        """Add a constant named `base` (made unique); `stored` are the scales of its codes in the file."""
         content = array if isinstance(array, Tensor) else as_tensor(array)
         shape = tuple(content.shape)
-        value = Value(self.names.fresh(base), "constant", shape, dtype_name(content.dtype), data=content)
+        name = self.names.fresh(base)
+        value = Value(name, "constant", shape, dtype_name(content.dtype), data=content, stored=stored)
         return self.declare(value, (shape,) * len(self.batches), tensor)
 
     def made_by(self, node: NodeProto) -> None:
@@ -104,7 +108,7 @@ class Importer:
             return self.value_of[tensor]
         content = self.known[tensor]
         if content.fixed:
-            return self.constant(content.arrays[0], tensor, tensor)
+            return self.constant(content.arrays[0], tensor, tensor, self.stored.get(tensor))
         return self._repeated(tensor, content)
 
     def _repeated(self, tensor: str, content: Known) -> str:
@@ -318,14 +322,25 @@ class Call:
         """Tell whether input `slot` holds real numbers that stand for quantized integers."""
         return self.has(slot) and self.importer.value_of.get(self._inputs[slot]) in self.importer.quantized
 
+    def stored(self, slot: int, code: float) -> float:
+        """Return the real number that `code` means in input `slot`, whose quantizer is looked up backwards."""
+        value = self.importer.value_of[self._inputs[slot]]
+        made = {out: node for node in self.importer.nodes for out in node.outputs}
+        while value in made and made[value].op != "QuantizeLinear" and made[value].inputs[0] is not None:
+            value = made[value].inputs[0] or ""
+        attrs = made[value].attrs if value in made else {}
+        if isinstance(attrs.get("scale"), float) and isinstance(attrs.get("zero_point"), int):
+            return float((code - attrs["zero_point"]) * attrs["scale"])
+        raise UnsupportedError("a quantized constant whose scale cannot be told")
+
     def used(self, slot: int) -> bool:
         """Tell whether anything reads output `slot`."""
         return slot < len(self.proto.output) and self.proto.output[slot] in self.importer.read
 
     # -- results
-    def constant(self, array: Any, hint: str) -> str:
-        """Return a new constant of this node."""
-        return self.importer.constant(array, f"{self.name}.{hint}")
+    def constant(self, array: Any, hint: str, stored: tuple[float, ...] | None = None) -> str:
+        """Return a new constant of this node; `stored` are the scales of its codes in the file."""
+        return self.importer.constant(array, f"{self.name}.{hint}", stored=stored)
 
     def emit(
         self,

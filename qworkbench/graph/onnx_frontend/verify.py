@@ -11,18 +11,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from qworkbench.errors import CaptureError, QWorkbenchError
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.ir import Graph, resolve
 from qworkbench.graph.onnx_frontend.file import Source, load_source
-from qworkbench.graph.onnx_frontend.tensors import HALF, as_array, as_tensor
+from qworkbench.graph.onnx_frontend.tensors import HALF, array_of, as_array, as_tensor
 from qworkbench.graph.torch_frontend.selfcheck import difference
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, NodeProto
 
+_INTEGERS = (2, 3, 4, 5)  # uint8, int8, uint16, int16
 TOLERANCE = 1e-4
 """Largest accepted ``max |graph - onnxruntime| / max |onnxruntime|``."""
 HALF_TOLERANCE = 2e-2
@@ -70,7 +72,7 @@ def check_onnx(graph: Graph, source: Source, feeds: Mapping[str, torch.Tensor] |
     CaptureError
         Naming the first node that differs by more than :data:`TOLERANCE`.
     """
-    quantized = any(n.op_type.startswith("QLinear") for n in source.model.graph.node)
+    quantized = any(n.op_type.startswith(("QLinear", "QGemm")) for n in source.model.graph.node)
     if find_spec("onnxruntime") is None or quantized:
         return
     model = _float_view(source)
@@ -109,7 +111,10 @@ def _is_half(model: ModelProto) -> bool:
 
 
 def _float_view(source: Source) -> ModelProto:
-    """Return the model with quantize and dequantize of activations taken out."""
+    """Return the model with quantize and dequantize of activations taken out.
+
+    A quantizer that clamps at zero becomes a Relu, which it stands for.
+    """
     stubs = ("QuantizeLinear", "DequantizeLinear")
     if not any(node.op_type in stubs for node in source.model.graph.node):
         return source.model
@@ -117,12 +122,23 @@ def _float_view(source: Source) -> ModelProto:
     model.CopyFrom(source.model)
     stored = {t.name for t in model.graph.initializer}
     stored |= {o for n in model.graph.node if n.op_type == "Constant" for o in n.output}
+    zeros = {t.name: array_of(t) for t in model.graph.initializer if t.data_type in _INTEGERS}
+    inputs = {i.name for i in model.graph.input}
     for node in model.graph.node:
         if node.op_type in stubs and node.input[0] not in stored:
+            clamps = node.op_type == "QuantizeLinear" and node.input[0] not in inputs and _clamps(node, zeros)
             del node.input[1:], node.attribute[:]
-            node.op_type, node.domain = "Identity", ""
+            node.op_type, node.domain = "Relu" if clamps else "Identity", ""
     del model.graph.value_info[:]
     return model
+
+
+def _clamps(node: NodeProto, known: Mapping[str, np.ndarray]) -> bool:
+    """Tell whether the smallest code of a quantizer stands for zero."""
+    if len(node.input) < 3 or not node.input[2]:
+        return True  # zero points are uint8 0 by default
+    zero = known.get(node.input[2])
+    return zero is not None and bool((zero == np.iinfo(zero.dtype).min).all())
 
 
 def _session(model: ModelProto) -> Any:

@@ -32,7 +32,7 @@ HANDLERS: dict[str, Callable[[Call], Any]] = {
 """Handlers by operator name of the default domain."""
 
 MICROSOFT: dict[str, Callable[[Call], Any]] = {
-    **{op: HANDLERS[op] for op in ("QuantizeLinear", "DequantizeLinear", "Gelu")},
-    **{op: HANDLERS[op] for op in ("QLinearAdd", "QLinearMul", "QLinearGlobalAveragePool")},
+    **{op: HANDLERS[op] for op in ("DequantizeLinear", "Gelu")},
+    **{op: made for op, made in quantized.HANDLERS.items() if op.startswith("Q")},
 }
 """Handlers by operator name of the domain ``com.microsoft``."""

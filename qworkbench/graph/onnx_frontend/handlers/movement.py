@@ -138,6 +138,8 @@ def _pad(c: Call) -> str:
     for i, axis in enumerate(chosen):
         pads[axis], pads[axis + rank] = given[i], given[i + len(chosen)]
     mode = c.attr("mode", "constant")
+    if value and mode == "constant" and c.stands(0):
+        value = c.stored(0, value)
     return c.emit("Pad", [c.x(0)], {"pads": tuple(pads), "mode": mode, "value": value})
 
 

@@ -95,11 +95,16 @@ def max_pool(c: Call) -> str | tuple[str, ...]:
 
 def average_pool(c: Call) -> str:
     """Return AveragePool; dilated windows have no operator."""
+    return c.emit("AveragePool", [c.x(0)], average_attributes(c))
+
+
+def average_attributes(c: Call) -> dict[str, Any]:
+    """Return the attributes of an AveragePool."""
     window = _window(c, c.attr("kernel_shape"))
     if set(window.pop("dilations")) != {1}:
         raise UnsupportedError("average pooling over a dilated window")
     counted = bool(c.attr("count_include_pad", 0))
-    return c.emit("AveragePool", [c.x(0)], {**window, "ceil_mode": _ceil(c), "count_include_pad": counted})
+    return {**window, "ceil_mode": _ceil(c), "count_include_pad": counted}
 
 
 def _ceil(c: Call) -> bool:
