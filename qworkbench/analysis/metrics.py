@@ -42,30 +42,68 @@ class Metrics:
         return None if self.scale is None else self.atol / self.scale
 
 
-_READ = numba.types.Array(numba.types.float32, 1, "C", readonly=True)
+LANES = 32
+"""Partial sums side by side: wide enough for every vector unit, and the same order of additions on each of them."""
+
 _SUMS = numba.types.UniTuple(numba.types.float64, 7)  # type: ignore[no-untyped-call]
 
 
-@numba.njit(_SUMS(_READ, _READ), cache=True, nogil=True)
-def _accumulate(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, float, float, float, float]:
-    """Return sum ab, sum a^2, sum b^2, sum |d|, sum d^2, max |d|, max |d| / |a| in float64."""
-    ab = aa = bb = l1 = dd = top = relative = 0.0
-    for i in range(a.size):
-        x, y = np.float64(a[i]), np.float64(b[i])
-        d = abs(x - y)
-        ab += x * y
-        aa += x * x
-        bb += y * y
-        l1 += d
-        dd += d * d
-        # NaN wins and stays: a maximum that ignores NaN would hide a broken tensor
-        if d > top or np.isnan(d):
-            top = d
-        if d != 0.0:
-            ratio = d / abs(x) if x != 0.0 else d * np.inf
-            if ratio > relative or np.isnan(ratio):
-                relative = ratio
-    return ab, aa, bb, l1, dd, top, relative
+def _read(kind: numba.types.Type) -> numba.types.Type:
+    return numba.types.Array(kind, 1, "C", readonly=True)
+
+
+_REAL = _read(numba.types.float32)
+_SIGNATURES = [
+    _SUMS(_REAL, _read(kind), numba.types.float32)
+    for kind in (numba.types.float32, numba.types.int8, numba.types.int16)
+]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _fold(a: np.ndarray, b: np.ndarray, scale: np.float32, into: np.ndarray) -> None:
+    """Add whole rows of lanes to `into`; a shorter row would keep the inner loop from becoming vector code."""
+    # of arrays that it made itself the compiler knows that they do not overlap
+    ab, aa, bb, l1, dd = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
+    top, relative = np.zeros(LANES), np.zeros(LANES)
+    for row in range(a.size // LANES):
+        start = row * LANES
+        for lane in range(LANES):
+            x = np.float64(a[start + lane])
+            y = np.float64(np.float32(b[start + lane]) * scale)
+            d = abs(x - y)
+            ab[lane] += x * y
+            aa[lane] += x * x
+            bb[lane] += y * y
+            l1[lane] += d
+            dd[lane] += d * d
+            top[lane] = d if d > top[lane] else top[lane]
+            ratio = d / abs(x)  # 0 / 0 is NaN, which no comparison takes
+            relative[lane] = ratio if ratio > relative[lane] else relative[lane]
+    into[0] += ab
+    into[1] += aa
+    into[2] += bb
+    into[3] += l1
+    into[4] += dd
+    into[5] = np.maximum(into[5], top)
+    into[6] = np.maximum(into[6], relative)
+
+
+@numba.njit(_SIGNATURES, cache=True, nogil=True, error_model="numpy")
+def _accumulate(
+    a: np.ndarray, b: np.ndarray, scale: np.float32
+) -> tuple[float, float, float, float, float, float, float]:
+    """Return sum ab, sum a^2, sum b^2, sum |d|, sum d^2, max |d|, max |d| / |a| in float64; `b` counts in `scale`."""
+    lanes = np.zeros((7, LANES))
+    _fold(a, b, scale, lanes)
+    rest = a.size % LANES
+    if rest:
+        last_a, last_b = np.zeros(LANES, a.dtype), np.zeros(LANES, b.dtype)
+        last_a[:rest], last_b[:rest] = a[a.size - rest :], b[a.size - rest :]
+        _fold(last_a, last_b, scale, lanes)
+    top, relative = lanes[5].max(), lanes[6].max()
+    if np.isnan(lanes[4].sum()):
+        top = relative = np.nan  # a maximum that ignores NaN would hide a broken tensor
+    return lanes[0].sum(), lanes[1].sum(), lanes[2].sum(), lanes[3].sum(), lanes[4].sum(), top, relative
 
 
 def _decibel(signal: float, noise: float) -> float:
@@ -97,6 +135,30 @@ def compare(reference: np.ndarray, emulated: np.ndarray, scale: float | None = N
     return metrics_of(sums(reference, emulated), scale)
 
 
+def compare_codes(reference: np.ndarray, codes: np.ndarray, scale: float) -> Metrics:
+    """Compare the numbers that int8 or int16 `codes` stand for with `reference`, without writing them out.
+
+    Parameters
+    ----------
+    reference : numpy.ndarray
+        float32.
+    codes : numpy.ndarray
+        int8 or int16, same shape.
+    scale : float
+        Of the whole tensor; each number is the float32 product of code and scale.
+
+    Raises
+    ------
+    EmulationError
+        When the shapes differ, or the codes are of another dtype.
+    """
+    if codes.dtype not in (np.int8, np.int16):
+        raise EmulationError(f"codes are int8 or int16, got {codes.dtype}; compare() takes real numbers")
+    _same_shape(reference, codes)
+    flat = np.ascontiguousarray(codes).reshape(-1)
+    return metrics_of(np.array([*_accumulate(_flat(reference), flat, np.float32(scale)), flat.size]), scale)
+
+
 def sums(reference: np.ndarray, emulated: np.ndarray) -> np.ndarray:
     """Return what every distance is made of, so that distances of a stream need no tensor of the whole.
 
@@ -116,10 +178,14 @@ def sums(reference: np.ndarray, emulated: np.ndarray) -> np.ndarray:
     EmulationError
         When the shapes differ.
     """
+    _same_shape(reference, emulated)
+    a, b = _flat(reference), _flat(emulated)
+    return np.array([*_accumulate(a, b, np.float32(1)), a.size])
+
+
+def _same_shape(reference: np.ndarray, emulated: np.ndarray) -> None:
     if reference.shape != emulated.shape:
         raise EmulationError(f"cannot compare shapes {reference.shape} and {emulated.shape}")
-    a, b = _flat(reference), _flat(emulated)
-    return np.array([*_accumulate(a, b), a.size])
 
 
 def _flat(tensor: np.ndarray) -> np.ndarray:

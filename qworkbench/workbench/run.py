@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qworkbench.analysis.metrics import Metrics, compare
+from qworkbench.analysis.metrics import Metrics, compare, compare_codes
 from qworkbench.emulator.cache import ResultCache
 from qworkbench.emulator.execute import execute, fingerprints
 from qworkbench.emulator.fingerprint import digest
-from qworkbench.emulator.plan import Plan
+from qworkbench.emulator.plan import Plan, Quantity
 from qworkbench.errors import Cancelled
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of, outputs_of
@@ -174,12 +174,8 @@ def run_config(
         if key not in waiting:
             return
         quantity = plan.quantities.get(key)
-        real = array if quantity is None else _dequantized(array, quantity.scale, quantity.axis)
-        scale = (
-            None if quantity is None or quantity.per_channel or quantity.dtype == "int32" else float(quantity.single)
-        )
         for node, twin in waiting.pop(key):
-            found[node] = compare(reference[twin], real, scale)
+            found[node] = _distance(reference[twin], array, quantity)
             measured.put((inputs, prints[key], twin, scales[key]), found[node])
             if progress is not None:
                 progress(node, total - len(waiting), total)
@@ -222,6 +218,14 @@ def _twins(
         if key is not None and twin in reference:
             found[node.name] = (key, twin)
     return found
+
+
+def _distance(reference: np.ndarray, array: np.ndarray, quantity: Quantity | None) -> Metrics:
+    if quantity is None:
+        return compare(reference, array)
+    if quantity.per_channel or quantity.dtype == "int32":
+        return compare(reference, _dequantized(array, quantity.scale, quantity.axis))
+    return compare_codes(reference, array, float(quantity.single))
 
 
 def _dequantized(codes: np.ndarray, scale: np.ndarray, axis: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from qworkbench.analysis.metrics import compare
+from qworkbench.analysis.metrics import compare, compare_codes
 from qworkbench.errors import EmulationError
 
 pairs = hnp.array_shapes(min_dims=1, max_dims=4, max_side=6).flatmap(
@@ -122,3 +122,19 @@ def test_complex_tensors_count_both_parts():
     found = compare(a, a * np.complex64(1j))
     assert found.atol == pytest.approx(3.0)
     assert found.cosine == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 31, 32, 33, 1000])
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_codes_count_as_the_numbers_that_they_stand_for(size: int, dtype: type) -> None:
+    rng = np.random.default_rng(size)
+    info = np.iinfo(dtype)
+    codes = rng.integers(info.min, info.max, (size, 1), endpoint=True).astype(dtype)
+    scale = 3.0 / info.max
+    reference = (codes * scale + rng.normal(0, scale, (size, 1))).astype(np.float32)
+    assert compare_codes(reference, codes, scale) == compare(reference, codes * np.float32(scale), scale)
+
+
+def test_codes_of_another_dtype_are_refused() -> None:
+    with pytest.raises(EmulationError, match="int8 or int16"):
+        compare_codes(np.zeros(3, np.float32), np.zeros(3, np.int32), 0.1)
