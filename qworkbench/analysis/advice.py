@@ -8,6 +8,7 @@ only.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qworkbench.analysis.quantization_error import QuantizationError
@@ -39,6 +40,8 @@ def advice_for(
     *,
     shared: SharedCalls | None = None,
     overflow: int = 0,
+    notes: Sequence[str] = (),
+    pipeline: str = "",
 ) -> list[str]:
     """Return the findings about one tensor; empty for a healthy one.
 
@@ -52,8 +55,13 @@ def advice_for(
         Where the module is called several times.
     overflow : int
         Accumulators that left the int32 range.
+    notes : sequence of str
+        Where a wish of the user was not followed, such as an int16 that fell back to int8.
+    pipeline : str
+        What :func:`qworkbench.analysis.inputs.audit_inputs` says of a model input.
     """
-    found = []
+    found = [pipeline] if pipeline else []
+    found += [f"wish not followed: {note}" for note in notes]
     if overflow:
         found.append(
             f"saturating accumulator: {overflow} sums left the int32 range; use int8 instead of int16 for input or "

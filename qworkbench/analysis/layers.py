@@ -7,7 +7,7 @@ cumulative distance is large.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,16 @@ import pandas as pd
 from qworkbench.analysis.advice import CHANNEL_DB, COARSE_DB, SharedCalls, advice_for
 from qworkbench.analysis.distances import kl_divergence
 from qworkbench.analysis.emulated import emulate, real
+from qworkbench.analysis.inputs import audit_inputs
 from qworkbench.analysis.local import run_alone
 from qworkbench.analysis.metrics import Metrics, compare
 from qworkbench.analysis.plots import metric_figure
-from qworkbench.analysis.quantization_error import QuantizationError, healthy_sqnr, quantization_error
+from qworkbench.analysis.quantization_error import (
+    HEALTHY_RMSE,
+    QuantizationError,
+    healthy_sqnr,
+    quantization_error,
+)
 from qworkbench.analysis.quantizers import op_type
 from qworkbench.analysis.text import text_table
 from qworkbench.errors import AnalysisError, Cancelled, FileFormatError
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
 
+    from qworkbench.calibration.sketch import Sketch
     from qworkbench.emulator.plan import Plan, Quantity
     from qworkbench.graph.ir import Graph, Node
     from qworkbench.numerics.arithmetic import Rounding
@@ -42,8 +49,8 @@ GUIDE_COLUMNS = (
     "analy_model_mean", "base_model_var", "analy_model_var", "max_atol_diff", "max_qscale_diff",
 )  # fmt: skip
 OWN_COLUMNS = (
-    "rmse_qscale", "local_Cosine", "local_L1", "local_SQNR", "local_Atol", "local_rmse_qscale", "healthy_SQNR",
-    "rounding_rmse", "truncation_rmse", "truncated", "channel_SQNR", "advice",
+    "rmse_qscale", "local_Cosine", "local_L1", "local_SQNR", "local_Atol", "local_rmse_qscale", "healthy_rmse_qscale",
+    "healthy_SQNR", "rounding_rmse", "truncation_rmse", "truncated", "channel_SQNR", "advice",
 )  # fmt: skip
 NAN = float("nan")
 
@@ -56,8 +63,8 @@ class LayerComparison:
     ----------
     frame : pandas.DataFrame
         One row per model input that is quantized and per node, in topological order: the guide's columns, then
-        ``rmse_qscale`` (cumulative rmse in steps of the scale; healthy is 0.29), ``local_*`` (this op alone on float
-        inputs), ``healthy_SQNR``, the output format's own ``rounding_rmse``, ``truncation_rmse`` and ``truncated``
+        ``rmse_qscale`` (cumulative rmse in steps of the scale), ``local_*`` (this op alone on float inputs), their
+        yardsticks ``healthy_rmse_qscale`` (0.29) and ``healthy_SQNR``, the output format's own ``rounding_rmse``, ``truncation_rmse`` and ``truncated``
         share on the float values, ``channel_SQNR`` (median over channels), and ``advice``.
     first_bad : str or None
         The first layer whose own error is unhealthy.
@@ -118,6 +125,7 @@ def compare_layers(
     feeds: Mapping[str, torch.Tensor],
     *,
     rounding: Rounding = "half_even",
+    sketches: Mapping[str, Sketch] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> LayerComparison:
@@ -129,6 +137,8 @@ def compare_layers(
         Of one configuration.
     feeds : Mapping of str to Tensor
     rounding : str
+    sketches : Mapping of str to Sketch, optional
+        Of the calibration data, by input name; `feeds` that look different are told on the rows of the inputs.
     progress : callable, optional
         Called with (node, done, total).
     cancelled : callable
@@ -162,6 +172,7 @@ def compare_layers(
     execution = emulate(plan, arrays, tuple(keys.values()), on_result=on_result, cancelled=cancelled)
     local = _local(graph, placement, plan, reference, feeds, rounding, cancelled)
     shared = _shared(graph, reference)
+    strange = audit_inputs(arrays, sketches or {})
     for name in (*(n for n in graph.inputs if n in keys), *graph.nodes.names()):
         node = graph.nodes.get(name)
         row = _row(graph, placement, name, node, reference[values.get(name, name)])
@@ -176,11 +187,13 @@ def compare_layers(
                     error if node is None or not _passes_on(node, placement) else None,
                     shared=shared.get(name),
                     overflow=execution.overflow.get(unit, 0),
+                    notes=placement[name].notes if node is not None else (),
+                    pipeline=strange.get(name, ""),
                 )
             )
         rows[name] = row
     frame = pd.DataFrame(rows.values(), columns=[*GUIDE_COLUMNS, *OWN_COLUMNS])
-    return LayerComparison(frame, _first_bad(frame))
+    return LayerComparison(frame, _first_bad(frame, strange))
 
 
 def _keys(graph: Graph, plan: Plan) -> dict[str, str]:
@@ -226,6 +239,7 @@ def _measure(
     }
     if error is not None and quantity is not None:
         figures |= {
+            "healthy_rmse_qscale": HEALTHY_RMSE,
             "healthy_SQNR": healthy_sqnr(quantity.dtype),
             "rounding_rmse": error.rounding,
             "truncation_rmse": error.truncation,
@@ -322,7 +336,7 @@ def _shared(graph: Graph, reference: Mapping[str, np.ndarray]) -> dict[str, Shar
     }
 
 
-def _first_bad(frame: pd.DataFrame) -> str | None:
-    bad = (frame["local_SQNR"] < COARSE_DB) | (frame["channel_SQNR"] < CHANNEL_DB)
+def _first_bad(frame: pd.DataFrame, strange: Collection[str]) -> str | None:
+    bad = (frame["local_SQNR"] < COARSE_DB) | (frame["channel_SQNR"] < CHANNEL_DB) | frame["mod_name"].isin(strange)
     named = frame.loc[bad, "mod_name"]
     return None if named.empty else str(named.iloc[0])

@@ -65,8 +65,10 @@ def bad_cases_of(stages: Stages, config: Config, data: Any, **options: Any) -> B
 def layers_of(stages: Stages, config: Config, feeds: dict[str, torch.Tensor], **options: Any) -> LayerComparison:
     """Return the layer-by-layer table; see :func:`qworkbench.analysis.layers.compare_layers`."""
     plan = stages.plan(config)
-    rounding = config.arithmetic.rounding
-    return compare_layers(stages.graph(config), stages.placement(config), plan, feeds, rounding=rounding, **options)
+    options.setdefault("rounding", config.arithmetic.rounding)
+    if stages.statistics is not None:
+        options.setdefault("sketches", stages.statistics.sketches)
+    return compare_layers(stages.graph(config), stages.placement(config), plan, feeds, **options)
 
 
 def proposals_of(stages: Stages, config: Config, ranges: Ranges | None) -> list[FixedScale]:
