@@ -16,6 +16,7 @@ _HOME = {
     "Config": "qworkbench.workbench.config",
     "capture": "qworkbench.graph.torch_frontend",
     "wrap": "qworkbench.graph.wrap",
+    "normalised_range": "qworkbench.analysis.ranges",
     "QWorkbenchError": "qworkbench.errors",
     **dict.fromkeys(
         (
@@ -29,6 +30,8 @@ _HOME = {
             "SetCalibration",
             "SetNodeCalibration",
             "SetArithmetic",
+            "SetSharing",
+            "SplitModule",
             "edit_from_dict",
         ),
         "qworkbench.workbench.edits",
@@ -65,6 +68,7 @@ def unload_ipython_extension(shell: Any) -> None:
 
 
 if TYPE_CHECKING:
+    from qworkbench.analysis.ranges import normalised_range as normalised_range
     from qworkbench.errors import QWorkbenchError as QWorkbenchError
     from qworkbench.graph.torch_frontend import capture as capture
     from qworkbench.graph.wrap import wrap as wrap
@@ -79,6 +83,8 @@ if TYPE_CHECKING:
     from qworkbench.workbench.edits import SetMarch as SetMarch
     from qworkbench.workbench.edits import SetNodeCalibration as SetNodeCalibration
     from qworkbench.workbench.edits import SetPlacement as SetPlacement
+    from qworkbench.workbench.edits import SetSharing as SetSharing
+    from qworkbench.workbench.edits import SplitModule as SplitModule
     from qworkbench.workbench.edits import edit_from_dict as edit_from_dict
     from qworkbench.workbench.run import Run as Run
     from qworkbench.workbench.session import Workbench as Workbench

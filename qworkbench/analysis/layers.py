@@ -64,8 +64,9 @@ class LayerComparison:
     frame : pandas.DataFrame
         One row per model input that is quantized and per node, in topological order: the guide's columns, then
         ``rmse_qscale`` (cumulative rmse in steps of the scale), ``local_*`` (this op alone on float inputs), their
-        yardsticks ``healthy_rmse_qscale`` (0.29) and ``healthy_SQNR``, the output format's own ``rounding_rmse``, ``truncation_rmse`` and ``truncated``
-        share on the float values, ``channel_SQNR`` (median over channels), and ``advice``.
+        yardsticks ``healthy_rmse_qscale`` (0.29) and ``healthy_SQNR``, the output format's own ``rounding_rmse``,
+        ``truncation_rmse`` and ``truncated`` share on the float values, ``channel_SQNR`` (median over
+        channels), and ``advice``.
     first_bad : str or None
         The first layer whose own error is unhealthy.
     """

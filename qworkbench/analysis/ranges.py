@@ -8,7 +8,7 @@ are carried through ops whose output range follows from their inputs'. Source: q
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,15 @@ BOUNDED: Mapping[str, Range] = {
     "Sin": (-1.0, 1.0), "Cos": (-1.0, 1.0), "Softsign": (-1.0, 1.0),
     "Atan": (-math.pi / 2, math.pi / 2), "Asin": (-math.pi / 2, math.pi / 2), "Acos": (0.0, math.pi),
 }  # fmt: skip
+NORMALISED: Range = ((0 - 0.485) / 0.229, (1 - 0.406) / 0.225)  # ImageNet statistics, darkest to brightest channel
+LIKELY: tuple[tuple[str, Range], ...] = (
+    ("an image from 0 to 255", (0.0, 255.0)),
+    ("an image from -128 to 127", (-128.0, 127.0)),
+    ("an image from 0 to 1", (0.0, 1.0)),
+    ("an image from -1 to 1", (-1.0, 1.0)),
+    ("an image normalised by the ImageNet statistics", NORMALISED),
+)
+NEAR = 0.12  # how much of the range the data may leave unseen at either end
 KEEPING = ("MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool", "ReduceMax", "ReduceMin", "ReduceMean")
 
 
@@ -44,13 +53,52 @@ class FixedScale:
     dtype: str
 
 
-def known_ranges(graph: Graph, declared: Mapping[str, Range] | None = None) -> dict[str, tuple[Range, str]]:
+def normalised_range(
+    mean: float | Sequence[float], std: float | Sequence[float], low: float = 0.0, high: float = 1.0
+) -> Range:
+    """Return the range of ``(x - mean) / std`` over all channels, for x from `low` to `high`.
+
+    Examples
+    --------
+    >>> normalised_range(0.5, 0.25)
+    (-2.0, 2.0)
+
+    Raises
+    ------
+    AnalysisError
+        When a std is not positive.
+    """
+    means = [mean] if isinstance(mean, (int, float)) else list(mean)
+    stds = [std] if isinstance(std, (int, float)) else list(std)
+    if min(stds, default=0.0) <= 0:
+        raise AnalysisError(f"std must be positive, got {std}")
+    pairs = (
+        [(m, s) for m in means for s in stds] if 1 in (len(means), len(stds)) else list(zip(means, stds, strict=True))
+    )
+    return min((low - m) / s for m, s in pairs), max((high - m) / s for m, s in pairs)
+
+
+def likely_range(low: float, high: float) -> tuple[Range, str] | None:
+    """Return the range that an input from `low` to `high` in the calibration data seems to have by design."""
+    for name, (bottom, top) in LIKELY:
+        slack = NEAR * (top - bottom)
+        signed = bottom == 0.0 or low <= bottom + slack
+        if bottom - 1e-3 <= low and high <= top + 1e-3 and high >= top - slack and signed:
+            return (bottom, top), f"looks like {name}"
+    return None
+
+
+def known_ranges(
+    graph: Graph, declared: Mapping[str, Range] | None = None, seen: Mapping[str, Range] | None = None
+) -> dict[str, tuple[Range, str]]:
     """Return the range and its reason per value whose range is known.
 
     Parameters
     ----------
     graph : Graph
     declared : Mapping of input or node name to (low, high), optional
+    seen : Mapping of input name to (low, high), optional
+        What calibration data held; an input that looks like an image takes the range of one.
 
     Raises
     ------
@@ -67,6 +115,10 @@ def known_ranges(graph: Graph, declared: Mapping[str, Range] | None = None) -> d
             raise AnalysisError(f"the range of {name!r} must be finite with low < high, got ({low}, {high})")
         value = name if name in graph.inputs else graph.nodes[name].output
         found[value] = ((float(low), float(high)), "declared")
+    for name, (low, high) in (seen or {}).items():
+        likely = likely_range(low, high)
+        if name in graph.inputs and name not in found and likely is not None:
+            found[name] = likely
     for node in graph.nodes:
         derived = _derived(graph, node, found)
         for value in node.outputs:
@@ -81,11 +133,12 @@ def propose_fixed_scales(
     plan: Plan,
     declared: Mapping[str, Range] | None = None,
     *,
+    seen: Mapping[str, Range] | None = None,
     denominator: int = 127,
     tolerance: float = 0.01,
 ) -> list[FixedScale]:
     """Return a proposal per quantized tensor whose scale differs by more than `tolerance` from its known range's."""
-    ranges = known_ranges(graph, declared)
+    ranges = known_ranges(graph, declared, seen)
     found: list[FixedScale] = []
     for name in (*graph.inputs, *plan.results):
         value = name if name in graph.inputs else graph.nodes[name].output

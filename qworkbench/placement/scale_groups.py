@@ -18,6 +18,7 @@ from qworkbench.errors import EditError
 from qworkbench.graph.vocabulary import family
 from qworkbench.placement.context import Context, Decision
 from qworkbench.placement.declared import Declared, ruling, still_declared
+from qworkbench.placement.sharing import share_between_calls
 from qworkbench.placement.types import ScaleGroup, Unit
 
 SAME_SCALE_POOLS = ("MaxPool", "GlobalMaxPool")
@@ -63,6 +64,8 @@ def scale_groups(
     concats = _collect(context, decisions, drafts, draft_of, hops)
     fixed = _fixed(context, drafts, draft_of, canonical)
     groups = _resolve(drafts, fixed, dtypes)
+    if context.overrides.share_modules:
+        groups = share_between_calls(context, groups, draft_of)
     requantized: dict[tuple[str, str], int] = {}
     for unit in concats:
         target = draft_of[unit.outputs[0]]

@@ -68,11 +68,17 @@ class DtypeRequest:
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the user fixed: placement, dtypes and scales, all keyed by node name (a model input for scales, too)."""
+    """What the user fixed: placement, dtypes and scales, all keyed by node name (a model input for scales, too).
+
+    ``share_modules``: all calls of one module write by one scale, as in the training plugin; ``split`` names the
+    modules that are copied for each call.
+    """
 
     on: Mapping[str, Literal["bpu", "cpu"]] = field(default_factory=dict)
     dtypes: Mapping[str, DtypeRequest] = field(default_factory=dict)
     scales: Mapping[str, float] = field(default_factory=dict)
+    share_modules: bool = False
+    split: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

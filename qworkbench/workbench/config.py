@@ -55,6 +55,10 @@ class Config:
     methods : Mapping of node or input name to CalibrationMethod
         Nodes whose outputs read their thresholds by another method.
     arithmetic : Arithmetic
+    share_modules : bool
+        All calls of one module write by one scale (training plugin) instead of each by its own (PTQ).
+    split : tuple of str
+        Modules that are copied for each call.
     """
 
     march: str = "bayes-e"
@@ -65,6 +69,8 @@ class Config:
     calibration: CalibrationMethod = field(default_factory=CalibrationMethod)
     methods: Mapping[str, CalibrationMethod] = field(default_factory=_empty)
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
+    share_modules: bool = False
+    split: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("on", "scales", "dtypes", "methods"):
@@ -73,7 +79,7 @@ class Config:
     @property
     def overrides(self) -> Overrides:
         """The part that placement reads."""
-        return Overrides(self.on, self.dtypes, self.scales)
+        return Overrides(self.on, self.dtypes, self.scales, self.share_modules, frozenset(self.split))
 
     def edited(self, since: Config | None = None) -> frozenset[str]:
         """Return the names that carry a wish, or one that differs from that in `since` (what a model declares)."""
@@ -95,6 +101,8 @@ class Config:
             "calibration": asdict(self.calibration),
             "methods": {name: method.describe() for name, method in sorted(self.methods.items())},
             "arithmetic": asdict(self.arithmetic),
+            "sharing": "module" if self.share_modules else "call",
+            "split": list(self.split),
         }
 
 
@@ -133,13 +141,15 @@ def difference(before: Config, after: Config) -> list[str]:
     phrases = before.calibration.describe(), after.calibration.describe()
     if phrases[0] != phrases[1]:
         old["calibration"], new["calibration"] = phrases
-    whole = ("march", "calibration", "arithmetic")
+    whole = ("march", "calibration", "arithmetic", "sharing")
     lines = [f"{part}: {_short(old[part])} -> {_short(new[part])}" for part in whole if old[part] != new[part]]
     for part, absent in (("on", "auto"), ("scales", "calibrated"), ("dtypes", "auto"), ("methods", "calibration")):
         for name in sorted({*old[part], *new[part]}):
             a, b = old[part].get(name), new[part].get(name)
             if a != b:
                 lines.append(f"{part} {name}: {_short(a) if a else absent} -> {_short(b) if b else absent}")
+    lines += [f"- split module {path}" for path in before.split if path not in after.split]
+    lines += [f"+ split module {path}" for path in after.split if path not in before.split]
     lines += [f"- unit conv {u.where} {u.node}" for u in before.unit_convs if u not in after.unit_convs]
     lines += [f"+ unit conv {u.where} {u.node}" for u in after.unit_convs if u not in before.unit_convs]
     return lines

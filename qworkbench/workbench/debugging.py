@@ -5,22 +5,29 @@ Only gathers graph, placement, plan and samples; what is measured, and how, is d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.analysis.badcase import BadCases, find_bad_cases
 from qworkbench.analysis.check import ModelCheck, check_model
+from qworkbench.analysis.inputs import Moments, moments_of, moments_of_sketch
 from qworkbench.analysis.layers import LayerComparison, compare_layers
+from qworkbench.analysis.partial import FakeQuantized
 from qworkbench.analysis.ranges import FixedScale, propose_fixed_scales
 from qworkbench.analysis.sensitivity import sensitivity
+from qworkbench.analysis.shared import shared_modules
 from qworkbench.calibration.observe import batches_of
 from qworkbench.errors import AnalysisError, unknown_name
+from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of
+from qworkbench.workbench.edits import Edit, SetPlacement
+from qworkbench.workbench.mixing import edits_for
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from qworkbench.analysis.distances import Function
     from qworkbench.analysis.sensitivity import SensitivityMemo
     from qworkbench.workbench.config import Config
     from qworkbench.workbench.diagnosing import Diagnosing
@@ -75,11 +82,51 @@ def proposals_of(stages: Stages, config: Config, ranges: Ranges | None) -> list[
     """Return the fixed scales that known ranges suggest and that are not fixed yet."""
     plan, placement = stages.plan(config), stages.placement(config)
     denominator = config.arithmetic.scale_denominator
-    found = propose_fixed_scales(stages.graph(config), placement, plan, ranges, denominator=denominator)
+    graph = stages.graph(config)
+    sketches = {} if stages.statistics is None else stages.statistics.sketches
+    seen = {name: (sketches[name].low, sketches[name].high) for name in graph.inputs if name in sketches}
+    found = propose_fixed_scales(graph, placement, plan, ranges, seen=seen, denominator=denominator)
     fixed = {group.fixed_by for group in placement.groups}
     values = {p.node: placement.group(p.node) for p in found if p.node not in placement.nodes}
     values |= {p.node: placement.group(placement.unit_of(p.node).outputs[0]) for p in found if p.node not in values}
     return [p for p in found if p.node not in fixed and getattr(values[p.node], "fixed_scale", None) is None]
+
+
+def shared_of(stages: Stages, config: Config, feeds: dict[str, torch.Tensor] | None) -> pd.DataFrame:
+    """Return the shared modules, judged by calibration data, or by `feeds` where given or nothing is calibrated."""
+    graph, placement = stages.graph(config), stages.placement(config)
+    sketches = {} if stages.statistics is None else stages.statistics.sketches
+    aliases = stages.aliases(config)
+    if feeds is not None:
+        reference = run_float(graph, feeds)
+        return shared_modules(graph, placement, lambda value: moments_of(reference[value].detach().numpy()))
+
+    def calibrated(value: str) -> Moments | None:
+        name = aliases.get(value, value)
+        return moments_of_sketch(sketches[name]) if name in sketches else None
+
+    return shared_modules(graph, placement, calibrated)
+
+
+def fake_quantized(
+    stages: Stages, config: Config, feeds: dict[str, torch.Tensor], metric: str | Function
+) -> FakeQuantized:
+    """Return the float model with the quantizers of `config`, each of which can be switched off."""
+    plan = stages.plan(config)
+    rounding = config.arithmetic.rounding
+    return FakeQuantized(stages.graph(config), stages.placement(config), plan, feeds, metric, rounding)
+
+
+def edits_of_region(stages: Stages, config: Config, ops: Sequence[str], how: str) -> tuple[Edit, ...]:
+    """Return the edits that take `ops` out of int8: ``"cpu"`` (float32) or ``"int16"``."""
+    graph, placement = stages.graph(config), stages.placement(config)
+    if how not in ("cpu", "int16"):
+        raise unknown_name("way to repair a region", how, ("cpu", "int16"))
+    if how == "int16":
+        return edits_for(graph, [(name, "activation") for name in ops])
+    known = [name for name in ops if name in graph.nodes]
+    nodes = dict.fromkeys(m for name in known for m in placement.unit_of(name).members)
+    return tuple(SetPlacement(name, "cpu") for name in nodes if placement[name].on == "BPU")
 
 
 def check_of(stages: Stages, config: Config, ranges: Ranges | None) -> ModelCheck:
@@ -95,7 +142,7 @@ def check_of(stages: Stages, config: Config, ranges: Ranges | None) -> ModelChec
     )
 
 
-ANALYSES = ("sensitivity", "bad_cases", "compare_layers", "mixed_precision")
+ANALYSES = ("sensitivity", "bad_cases", "compare_layers", "mixed_precision", "bisect")
 STREAMING = ("sensitivity",)
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qworkbench.analysis.partial import Region, bisect, partial
+from qworkbench.errors import AnalysisError, unknown_name
 from qworkbench.workbench.debugging import (
     bad_cases_of,
     check_of,
+    edits_of_region,
+    fake_quantized,
     layers_of,
     proposals_of,
     samples,
     sensitivity_of,
+    shared_of,
     start_analysis,
 )
-from qworkbench.workbench.edits import (
-    Edit,
-    FixScale,
-)
+from qworkbench.workbench.edits import Edit, FixScale
 from qworkbench.workbench.jobs import Job
 from qworkbench.workbench.mixing import mixed_of
 from qworkbench.workbench.running import Running
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 
     from qworkbench.analysis.badcase import BadCases
     from qworkbench.analysis.check import ModelCheck
+    from qworkbench.analysis.distances import Function
     from qworkbench.analysis.layers import LayerComparison
     from qworkbench.analysis.mixed import MixedPrecision
+    from qworkbench.analysis.ranges import FixedScale
 
 
 class Diagnosing(Running):
@@ -108,8 +112,58 @@ class Diagnosing(Running):
         return check_of(self._stages, self.config, ranges)
 
     def fixed_scales(self, ranges: Mapping[str, tuple[float, float]] | None = None) -> tuple[Edit, ...]:
-        """Return edits that fix scales where the range is known; ``wb.edit(*edits)`` applies them as one step."""
+        """Return edits that fix scales where the range is known; ``wb.edit(*edits)`` applies them as one step.
+
+        Known are outputs of sigmoid, tanh, softmax ..., inputs that look like images in the calibration data, what
+        `ranges` declares (``{"speed": (0, 200)}``; ``normalised_range(mean, std)`` for normalised images), and what
+        follows from these through the graph.
+        """
         return tuple(FixScale(p.node, p.scale) for p in proposals_of(self._stages, self.config, ranges))
+
+    def range_proposals(self, ranges: Mapping[str, tuple[float, float]] | None = None) -> list[FixedScale]:
+        """Return what :meth:`fixed_scales` would fix, with the known range, its reason, and the scale now."""
+        return proposals_of(self._stages, self.config, ranges)
+
+    def shared_modules(self, inputs: Any = None) -> pd.DataFrame:
+        """Return the modules that are called or read several times, and which of them want a copy for each call.
+
+        Kinds as in the guide: "A" read by several, "B" called several times with similar outputs, "C" with different
+        ones. Judged by the calibration data, or by `inputs`.
+        """
+        uncalibrated = self.statistics is None or not self.statistics.sketches
+        feeds = self._feeds(inputs) if inputs is not None or uncalibrated else None
+        return shared_of(self._stages, self.config, feeds)
+
+    def partial(self, *patterns: str, inputs: Any = None, metric: str | Function = "COSINE") -> pd.DataFrame:
+        """Return the outputs' distance from float with quantization on, off in a region, and on there only.
+
+        Parameters
+        ----------
+        *patterns : str
+            Ops of the region by name or pattern: ``"head.*"``.
+        inputs : as the model takes them, optional
+        metric : str or callable
+        """
+        if not patterns:
+            raise AnalysisError("name the region to switch off, e.g. wb.partial('head.*')")
+        return partial(fake_quantized(self._stages, self.config, self._feeds(inputs), metric), patterns)
+
+    def bisect(
+        self, inputs: Any = None, *, metric: str | Function = "COSINE", share: float = 0.9, **options: Any
+    ) -> Region:
+        """Return the smallest region whose quantization explains `share` of the loss.
+
+        ``wb.edit(*wb.repair(region.ops, "int16"))`` raises it, ``"cpu"`` leaves it in float32.
+        """
+        return bisect(fake_quantized(self._stages, self.config, self._feeds(inputs), metric), share, **options)
+
+    def repair(self, ops: Sequence[str], how: str = "int16") -> tuple[Edit, ...]:
+        """Return the edits that take `ops` out of int8: to "int16", or to the "cpu" in float32."""
+        known = (*self.graph.inputs, *self.graph.nodes.names())
+        for name in ops:
+            if name not in known:
+                raise unknown_name("node", name, known)
+        return edits_of_region(self._stages, self.config, ops, how)
 
     def _feeds(self, inputs: Any) -> dict[str, torch.Tensor]:
         return samples(self._stages, inputs, self._example)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qworkbench.errors import EditError, unknown_name
+from qworkbench.placement.sharing import calls_of_modules
 from qworkbench.placement.types import Placement
 from qworkbench.workbench.config import Config, difference
 from qworkbench.workbench.edits import (
@@ -14,6 +15,7 @@ from qworkbench.workbench.edits import (
     InsertUnitConv,
     RemoveUnitConv,
     SetNodeCalibration,
+    SplitModule,
     check_contradictions,
 )
 from qworkbench.workbench.history import Entry, History
@@ -59,9 +61,13 @@ class Editing(Holding):
 
     def _check_node(self, edit: Edit, config: Config) -> None:
         name = getattr(edit, "node", None)
+        graph = self._stages.graph(config)
+        if isinstance(edit, SplitModule):
+            shared = calls_of_modules(graph)
+            if edit.module not in shared:
+                raise unknown_name("shared module", edit.module, shared)
         if name is None:
             return
-        graph = self._stages.graph(config)
         # a model input has a scale, but nothing else that could be edited
         scaled = isinstance(edit, (FixScale, ClearScale, SetNodeCalibration))
         known = (*graph.nodes.names(), *(graph.inputs if scaled else ()))

@@ -213,4 +213,6 @@ def _frozen(config: Config) -> tuple[Any, ...]:
         tuple(sorted(config.on.items())),
         tuple(sorted(config.scales.items())),
         tuple(sorted(config.dtypes.items(), key=lambda item: item[0])),
+        config.share_modules,
+        config.split,
     )

@@ -60,3 +60,21 @@ def test_wrong_lines_end_in_one_sentence(loaded, line, expected):
     with pytest.raises(UsageError, match=expected) as error:
         loaded(line)
     assert "\n" not in str(error.value)
+
+
+def test_known_ranges_are_proposed_and_fixed(loaded):
+    found = loaded("fixed --range image=0,4")
+    assert {"image", "softmax"} <= set(found.node) | {"softmax"}
+    loaded("fixed --range image=0,4 --apply")
+    assert "image" in str(loaded("diff"))
+    with pytest.raises(UsageError, match="NAME=LOW,HIGH"):
+        loaded("fixed --range image")
+
+
+def test_regions_and_sharing(loaded):
+    assert "region_off" in loaded("partial stem --inputs images").columns
+    assert "explain" in repr(loaded("bisect --inputs images --share 0.5"))
+    assert list(loaded("shared").kind) == ["A", "A"]
+    loaded("sharing module")
+    with pytest.raises(UsageError, match="no shared module 'stem'"):
+        loaded("split stem")

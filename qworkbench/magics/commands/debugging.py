@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import asdict, fields
 from typing import Any
 
 from qworkbench.magics.progress import reporter
-from qworkbench.magics.registry import Argument, Command
+from qworkbench.magics.registry import Argument, Command, MagicUsageError
 from qworkbench.magics.results import Lines
 from qworkbench.magics.state import State
 
@@ -64,6 +65,50 @@ def check(state: State, given: Namespace) -> Any:
     return found
 
 
+def fixed(state: State, given: Namespace) -> Any:
+    """Propose fixed scales where the range is known, and apply them where asked."""
+    import pandas as pd
+
+    from qworkbench.analysis.ranges import FixedScale
+
+    workbench = state.workbench
+    found = workbench.range_proposals(dict(_range(text) for text in given.range or ()))
+    if given.apply and found:
+        workbench.edit(*workbench.fixed_scales(dict(_range(text) for text in given.range or ())))
+    return pd.DataFrame([asdict(item) for item in found], columns=[f.name for f in fields(FixedScale)])
+
+
+def _range(text: str) -> tuple[str, tuple[float, float]]:
+    name, _, ends = text.rpartition("=")
+    try:
+        low, high = (float(end) for end in ends.split(","))
+    except ValueError:
+        raise MagicUsageError(f"--range wants NAME=LOW,HIGH, e.g. speed=0,200; got {text!r}") from None
+    return name, (low, high)
+
+
+def shared(state: State, given: Namespace) -> Any:
+    """Return the shared modules, judged by their outputs."""
+    return state.workbench.shared_modules(None if given.inputs is None else state.variable(given.inputs))
+
+
+def partial(state: State, given: Namespace) -> Any:
+    """Switch quantization off in a region and compare."""
+    inputs = None if given.inputs is None else state.variable(given.inputs)
+    return state.workbench.partial(*given.patterns, inputs=inputs, metric=given.metric)
+
+
+def bisect(state: State, given: Namespace) -> Any:
+    """Find the smallest region that explains the loss."""
+    workbench = state.workbench
+    inputs = None if given.inputs is None else state.variable(given.inputs)
+    with reporter("bisecting") as report:
+        found = workbench.bisect(inputs, metric=given.metric, share=given.share, progress=report)
+    if given.repair is not None and (edits := workbench.repair(found.ops, given.repair)):
+        workbench.edit(*edits)
+    return found
+
+
 METRICS = ("COSINE", "L1", "ATOL", "MSE", "SQNR", "KL", "RTOL")
 INPUTS = Argument("--inputs", "variable with samples (default: the example)", "variable")
 
@@ -116,6 +161,50 @@ DEBUGGING = (
             Argument("--apply", "make the edits, as one step", "flag"),
         ),
         "%qwb mixed 0.999 --inputs images --apply",
+        "debug",
+    ),
+    Command(
+        "fixed",
+        "fixed scales where the range of a tensor is known",
+        fixed,
+        (
+            Argument("--range", "what you know: NAME=LOW,HIGH", "text", many=True),
+            Argument("--apply", "fix them, as one step", "flag"),
+        ),
+        "%qwb fixed --range speed=0,200 --apply",
+        "debug",
+    ),
+    Command(
+        "shared",
+        "modules that are called or read several times, and which want a copy for each call",
+        shared,
+        (INPUTS,),
+        "%qwb shared",
+        "debug",
+    ),
+    Command(
+        "partial",
+        "quantization switched off in a region: all on, region off, only the region on",
+        partial,
+        (
+            Argument("patterns", "ops by name or pattern, e.g. head.*", "node", many=True),
+            INPUTS,
+            Argument("--metric", "distance from float (default COSINE)", "choice", METRICS, "COSINE"),
+        ),
+        "%qwb partial layer1.* --inputs images",
+        "debug",
+    ),
+    Command(
+        "bisect",
+        "the smallest region whose quantization explains the loss",
+        bisect,
+        (
+            INPUTS,
+            Argument("--metric", "distance of the worst output (default COSINE)", "choice", METRICS, "COSINE"),
+            Argument("--share", "part of the loss to explain (default 0.9)", "number", default=0.9),
+            Argument("--repair", "apply int16, or float32 on the cpu, to the region", "choice", ("int16", "cpu")),
+        ),
+        "%qwb bisect --inputs images --repair int16",
         "debug",
     ),
     Command(

@@ -77,6 +77,20 @@ def march(state: State, given: Namespace) -> Any:
     return apply(state, SetMarch(given.march))
 
 
+def sharing(state: State, given: Namespace) -> Any:
+    """Choose whether the calls of a module share one scale."""
+    from qworkbench.workbench.edits import SetSharing
+
+    return apply(state, SetSharing(given.by))
+
+
+def split(state: State, given: Namespace) -> Any:
+    """Give each call of shared modules its own copy."""
+    from qworkbench.workbench.edits import SplitModule
+
+    return apply(state, *(SplitModule(module) for module in dict.fromkeys(given.modules)))
+
+
 EDITING = (
     Command("bpu", "run_on_bpu for nodes", _place("bpu"), (NODES,), "%qwb bpu softmax", "edit"),
     Command("cpu", "run_on_cpu for nodes", _place("cpu"), (NODES,), "%qwb cpu softmax", "edit"),
@@ -119,6 +133,22 @@ EDITING = (
             Argument("--weight", "of the weight", "flag"),
         ),
         "%qwb dtype layer1.0.conv1 int16",
+        "edit",
+    ),
+    Command(
+        "sharing",
+        "one scale per call (PTQ) or one for all calls of a module (training plugin)",
+        sharing,
+        (Argument("by", "call or module", "choice", ("call", "module")),),
+        "%qwb sharing module",
+        "edit",
+    ),
+    Command(
+        "split",
+        "a copy of a shared module for each call, so that each has its own scale",
+        split,
+        (Argument("modules", "module paths", "node", many=True),),
+        "%qwb split conv",
         "edit",
     ),
     Command(

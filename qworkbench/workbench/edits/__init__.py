@@ -13,6 +13,7 @@ from qworkbench.errors import EditError, unknown_name
 from qworkbench.workbench.edits.base import Edit
 from qworkbench.workbench.edits.model import SetArithmetic, SetCalibration, SetMarch
 from qworkbench.workbench.edits.nodes import ClearScale, FixScale, SetDtype, SetNodeCalibration, SetPlacement
+from qworkbench.workbench.edits.sharing import SetSharing, SplitModule
 from qworkbench.workbench.edits.structure import InsertUnitConv, RemoveUnitConv
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "SetMarch",
     "SetNodeCalibration",
     "SetPlacement",
+    "SetSharing",
+    "SplitModule",
     "check_contradictions",
     "edit_from_dict",
 ]
@@ -45,6 +48,8 @@ KINDS: Mapping[str, type[Edit]] = {
         SetCalibration,
         SetNodeCalibration,
         SetArithmetic,
+        SetSharing,
+        SplitModule,
     )
 }
 
