@@ -185,6 +185,8 @@ EVERY = [
     q.SetCalibration("kl", max_num_bin=8192),
     q.SetNodeCalibration("mix", "max-percentile", 0.999),
     q.SetArithmetic(rounding="half_up", scale_denominator=128),
+    q.SetSharing("module"),
+    q.SplitModule("mix"),
 ]
 
 
