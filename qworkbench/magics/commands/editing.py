@@ -139,7 +139,7 @@ EDITING = (
         "sharing",
         "one scale per call (PTQ) or one for all calls of a module (training plugin)",
         sharing,
-        (Argument("by", "call or module", "choice", ("call", "module")),),
+        (Argument("by", "by call or by module", "choice", ("call", "module")),),
         "%qwb sharing module",
         "edit",
     ),
