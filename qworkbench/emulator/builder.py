@@ -16,6 +16,7 @@ from qworkbench.emulator.plan import Plan, Quantity, Step
 from qworkbench.graph.ir import Graph, Node, Sym
 from qworkbench.numerics.arithmetic import Arithmetic, Requantize
 from qworkbench.numerics.dtypes import QMAX, QMIN, scale_from_threshold
+from qworkbench.numerics.weights import constant_codes
 from qworkbench.placement.types import Placement, ScaleGroup, Unit
 
 
@@ -204,14 +205,11 @@ class PlanBuilder:
     # -- constants
     def constant_codes(self, name: str, unit: Unit, dtype: str, target: Quantity | None = None) -> tuple[str, Quantity]:
         """Return the codes of a constant operand: at its own max scale, or at `target`'s."""
-        tensor = self.graph.tensor(name)
-        array = tensor.detach().numpy().astype(np.float32)
+        array = self.graph.tensor(name).detach().numpy().astype(np.float32)
+        given = (dtype, None) if target is None else (target.dtype, target.single)
+        codes, scale = constant_codes(array, *given)
         if target is None:
-            top = float(np.abs(array).max()) if array.size else 0.0
-            scale = scale_from_threshold(top, dtype, self.arithmetic.scale_denominator)
             target = Quantity(dtype, np.asarray([scale], np.float32))
-        limit = (QMIN[target.dtype], QMAX[target.dtype])
-        codes = np.clip(np.rint(array / target.single), *limit).astype(target.dtype)
         key = f"{name}@{unit.name}"
         self.add(f"{unit.name}.constant", unit.name, "constant", (), (key,), codes=codes)
         self.quantities[key] = target

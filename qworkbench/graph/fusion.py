@@ -1,8 +1,9 @@
 """Which nodes the hardware computes as one: convolution, batch normalisation, residual add, activation.
 
 An overlay: the graph is not rewritten, a group only names its members. The value of a group is the output of its last
-member; what lies inside never reaches memory, hence every inner value has exactly one user and is no model output. A
-quantizer between a convolution and its activation does not part them: clamping and rounding to codes commute.
+member; what lies inside never reaches memory, hence every inner value has exactly one user, is no model output and has
+no scale of its own in a trained model. A quantizer between a convolution and its activation does not part them:
+clamping and rounding to codes commute.
 Folding of weights is :mod:`qworkbench.graph.folding`; whether a group may run on a march is placement's question.
 """
 
@@ -102,9 +103,10 @@ def _last_value(tail: Node, found: list[Node]) -> str:
 def _next(graph: Graph, node: Node, taken: set[str], passed: tuple[str, ...] = _TRANSPARENT) -> list[Node]:
     """Return the only user of `node` behind `passed` operators, with those before it; empty if there is none."""
     chain: list[Node] = []
+    kept = graph.training.kept
     while True:
         users = graph.users(node.output)
-        if len(node.outputs) != 1 or len(users) != 1 or node.output in graph.outputs:
+        if len(node.outputs) != 1 or len(users) != 1 or node.output in graph.outputs or node.output in kept:
             return []
         node = users[0][0]
         if node.name in taken:

@@ -132,6 +132,25 @@ class Node:
         return self.outputs[0]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Training:
+    """What a model that was trained with quantization brings along.
+
+    Attributes
+    ----------
+    kept : frozenset of str
+        Values with a scale of their own, so that nothing may be fused across them.
+    weight_scales : Mapping of str to torch.Tensor
+        Scales per output channel, float32, of the weight of a node.
+    integer : frozenset of str
+        Nodes that compute on integers, whatever the converter's table of ops says.
+    """
+
+    kept: frozenset[str] = frozenset()
+    weight_scales: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    integer: frozenset[str] = frozenset()
+
+
 class NodeTable:
     """The nodes in topological order: iterate over nodes, look one up by name, test a name with ``in``."""
 
@@ -195,6 +214,8 @@ class Graph:
         How often each leaf module was called.
     tensor_names : Mapping of str to str
         What an ONNX file calls each value; empty for other sources.
+    training : Training
+        What quantization-aware training has decided; empty for a float model.
     """
 
     nodes: NodeTable
@@ -210,6 +231,7 @@ class Graph:
     call_counts: Mapping[str, int] = field(default_factory=dict)
     name: str = "model"
     tensor_names: Mapping[str, str] = field(default_factory=dict)
+    training: Training = field(default_factory=Training)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", MappingProxyType(dict(self.values)))

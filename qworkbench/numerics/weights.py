@@ -12,7 +12,7 @@ import numpy as np
 
 from qworkbench.errors import EmulationError
 from qworkbench.numerics.arithmetic import Multiplier
-from qworkbench.numerics.dtypes import NUMPY, QMAX, QMIN
+from qworkbench.numerics.dtypes import NUMPY, QMAX, QMIN, scale_from_threshold
 
 
 def quantize_weight(
@@ -20,7 +20,7 @@ def quantize_weight(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the codes of `w` and one scale per channel.
 
-    ``s[c] = max|w[c]| / 127`` (int16: 32767) in float32, an all-zero channel has scale 1;
+    ``s[c] = max|w[c]| / 127`` (int16: 32767) in float32 unless `scale` is given, an all-zero channel has scale 1;
     ``q = clamp(round_half_even(w / s))``.
 
     Parameters
@@ -54,6 +54,26 @@ def quantize_weight(
     shape[channel_axis] = scale.size
     codes = np.clip(np.rint(w / scale.reshape(shape)), QMIN[dtype], QMAX[dtype])
     return np.ascontiguousarray(codes.astype(NUMPY[dtype])), scale
+
+
+def constant_codes(x: np.ndarray, dtype: str, scale: np.float32 | None = None) -> tuple[np.ndarray, np.float32]:
+    """Return the codes of a constant operand and their scale.
+
+    ``s = max|x| / 127`` (int16: 32767) unless `scale` is given, so that nothing is cut off;
+    ``q = clamp(round_half_even(x / s))``.
+
+    Parameters
+    ----------
+    x : numpy.ndarray
+        float32, any shape.
+    dtype : "int8" | "int16"
+    scale : numpy.float32, optional
+        > 0.
+    """
+    if scale is None:
+        scale = scale_from_threshold(float(np.abs(x).max(initial=0.0)), dtype, 127)
+    codes = np.clip(np.rint(x / scale), QMIN[dtype], QMAX[dtype])
+    return codes.astype(NUMPY[dtype]), np.float32(scale)
 
 
 def quantize_bias(b: np.ndarray, s_x: float, s_w: np.ndarray) -> tuple[np.ndarray, int]:

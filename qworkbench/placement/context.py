@@ -97,6 +97,8 @@ def _alone(context: Context, unit: Unit) -> Decision | None:
     graph, wish = context.graph, context.wish(unit)
     if wish == "cpu":
         return Decision("CPU", "user_cpu")
+    if unit.anchor in graph.training.integer:
+        return Decision("BPU", "trained")
     support = context.supports[unit.anchor]
     if family(unit.op) == "other" and support.row.supported == "no":
         return Decision("CPU", "not_in_list")

@@ -59,7 +59,7 @@ def resolve_dtypes(context: Context, decisions: Mapping[str, Decision], tails: f
     for unit in on_bpu:
         if unit.name in tails and _int32(context, unit):
             result.values[unit.outputs[0]] = "int32"
-        if context.supports[unit.anchor].row.weight_dtypes:
+        if context.supports[unit.anchor].row.weight_dtypes or unit.anchor in context.graph.training.weight_scales:
             result.weights[unit.name] = _weight(context, unit, result)
     return result
 
@@ -129,6 +129,8 @@ def _obstacle(context: Context, on_bpu: list[Unit], values: list[str]) -> str | 
     wanted = set(values)
     march = context.march.name
     for unit in on_bpu:
+        if unit.anchor in context.graph.training.integer:
+            continue  # it was trained with this dtype
         # what is fused into an anchor disappears in its rescale; the anchor's row decides
         row = context.supports[unit.anchor].row
         if wanted & set(unit.outputs) and "int16" not in row.output_dtypes:
@@ -142,6 +144,7 @@ def _int32(context: Context, unit: Unit) -> bool:
     return (
         emits_int32(context, unit.op)
         and not unit.fused
+        and unit.outputs[0] not in context.graph.training.kept
         and request_of(context, unit).output is None
         and not context.pinned(unit)
     )
@@ -150,7 +153,7 @@ def _int32(context: Context, unit: Unit) -> bool:
 def _weight(context: Context, unit: Unit, result: Dtypes) -> str:
     asked = request_of(context, unit).weight
     legal = context.supports[unit.anchor].row.weight_dtypes
-    if asked is None or asked in legal:
+    if asked is None or asked in legal or unit.anchor in context.graph.training.integer:
         return asked or "int8"
     text = f"{asked} weights asked for {unit.name!r}, but {unit.op} takes {' or '.join(legal)} weights"
     result.note(unit.name, f"{text} on {context.march.name}; they stay int8")

@@ -56,7 +56,7 @@ def place(graph: Graph, march: March, overrides: Overrides | None = None) -> Pla
     on_cpu: frozenset[str] = frozenset()
     while True:
         units = build_units(graph, groups, canonical, keep)
-        broken = _broken_cuts(units, supports)
+        broken = _broken_cuts(units, supports, graph.training.integer)
         if broken:
             keep = {**keep, **broken}
             continue
@@ -91,10 +91,12 @@ def _user_cuts(groups: tuple[FusedGroup, ...], overrides: Overrides) -> dict[str
     return cuts
 
 
-def _broken_cuts(units: tuple[Unit, ...], supports: Mapping[str, Support]) -> dict[str, Keep]:
+def _broken_cuts(units: tuple[Unit, ...], supports: Mapping[str, Support], trained: frozenset[str]) -> dict[str, Keep]:
     """Cut members that the march refuses off their group, so that the rest can still run on the BPU."""
     cuts: dict[str, Keep] = {}
     for unit in units:
+        if unit.anchor in trained:
+            continue
         if unit.add is not None and not supports[unit.add].ok:
             cuts[unit.name] = "anchor"
         elif unit.activation is not None and not supports[unit.activation].ok:

@@ -21,6 +21,7 @@ RULES = {
     "active": "Active ops are quantized wherever the constraints allow it.",
     "tail": "Only a convolution (a Gemm becomes one) leaves the BPU as int32, and then it fuses nothing.",
     "user": "The user decides.",
+    "trained": "What training quantized is converted to integers; the converter's table of ops is not asked.",
     "request": "run_on_bpu works for manual ops and for passive ops that can be given a threshold.",
     "declared": "A quantized file's scales are fixed scales, made symmetric. Where several meet in one scale group, "
     "the largest of those that active ops read rules; what the user fixes comes before them.",
@@ -100,6 +101,17 @@ def fused_reason(unit: Unit, node: Node, whole: Reason) -> Reason:
 def _active(context: Context, unit: Unit, _: Decision) -> Reason:
     text = f"{unit.op} {unit.anchor!r} is an active op and meets every constraint of {context.march.name}."
     return Reason("active", text, RULES["active"], _checked(context, unit), (_to_cpu(unit.anchor),))
+
+
+def _trained(context: Context, unit: Unit, _: Decision) -> Reason:
+    text = f"{unit.op} {unit.anchor!r} was quantized in training, so it runs on the BPU."
+    refused = tuple(
+        Fact(f"the op table of {context.march.name} asks for {result.rule}, here {result.text}", name)
+        for name in unit.members
+        for result in context.supports[name].results
+        if not result.ok
+    )
+    return Reason("trained", text, RULES["trained"], refused, (_to_cpu(unit.anchor),))
 
 
 def _tail_int32(context: Context, unit: Unit) -> Reason:
@@ -247,6 +259,7 @@ def _to_auto(context: Context, unit: Unit) -> Way:
 
 _WORDS: Mapping[str, Callable[[Context, Unit, Decision], Reason]] = {
     "active": _active,
+    "trained": _trained,
     "requested_tail": _requested_tail,
     "passive": _passive,
     "requested_passive": _requested_passive,

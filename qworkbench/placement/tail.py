@@ -51,9 +51,11 @@ def emits_int32(context: Context, op: str) -> bool:
 
 
 def _kept_by_user(context: Context, unit: Unit) -> bool:
-    """Tell whether run_on_bpu of what would be cut, or a dtype or scale of the unit, keeps it on the BPU."""
+    """Tell whether training, run_on_bpu of what would be cut, or a dtype or scale of the unit keeps it on the BPU."""
     overrides = context.overrides
     cut = {name for name in (unit.add, unit.activation) if name is not None} or {unit.name}
+    if cut <= context.graph.training.integer:
+        return True
     if any(overrides.on.get(name) == "bpu" for name in cut):
         return True
     asked = [overrides.dtypes.get(name) for name in (unit.name, *cut)]

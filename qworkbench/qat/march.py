@@ -92,3 +92,8 @@ def check_dtype(march: March, dtype: str, owner: str, *, weight: bool = False) -
             f"the {what} of {owner!r} asks for {dtype}, which {march.value} does not have; it has "
             f"{', '.join(sorted(legal))}"
         )
+
+
+def has_dtype(dtype: str) -> bool:
+    """Tell whether activations of the march that was set may be `dtype`."""
+    return dtype in _ACTIVATIONS[require_march()]

@@ -23,12 +23,14 @@ from qworkbench.workbench.jobs import Worker
 from qworkbench.workbench.models import InputShape, graph_of
 from qworkbench.workbench.run import Measured, Run
 from qworkbench.workbench.stages import Stages
+from qworkbench.workbench.trained import Trained, open_trained, trained_config
 
 if TYPE_CHECKING:
     import torch
 
 
 Listener = Callable[[str, Any], None]
+DEFAULT_MARCH = "bayes-e"
 
 
 class Holding:
@@ -39,17 +41,25 @@ class Holding:
         model: torch.nn.Module | str | Path,
         example: Any,
         *,
-        march: str,
+        march: str | None,
         name: str | None,
         cache_bytes: int | None,
         input_shape: InputShape | None,
     ) -> None:
-        known = get_march(march).name
+        known = None if march is None else get_march(march).name
         self._lock = RLock()
         self._model, self._example = model, example
-        self._stages = Stages(graph_of(model, example, name=name, input_shape=input_shape))
-        base = self._stages.base
-        config = Config(march=known, scales=stub_scales(base), dtypes=stub_dtypes(base))
+        trained = None if isinstance(model, (str, Path)) else open_trained(model, example, name=name)
+        self._remarks: tuple[str, ...] = ()
+        if trained is None:
+            self._stages = Stages(graph_of(model, example, name=name, input_shape=input_shape))
+            base = self._stages.base
+            config = Config(march=known or DEFAULT_MARCH, scales=stub_scales(base), dtypes=stub_dtypes(base))
+        else:
+            self._stages = Stages(trained.graph)
+            config, remarks = trained_config(trained, known or trained.march or DEFAULT_MARCH)
+            self._remarks = tuple(remarks)
+        self._trained: Trained | None = trained
         self._history = History(config)
         self._cache = ResultCache() if cache_bytes is None else ResultCache(cache_bytes)
         self._measured = Measured()
@@ -94,6 +104,11 @@ class Holding:
     def example(self) -> Any:
         """The sample that :meth:`run` uses by default; None where an ONNX file was loaded without one."""
         return self._example
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What of a prepared or converted model the emulator does not follow; empty for a float model."""
+        return self._remarks
 
     @property
     def march(self) -> str:

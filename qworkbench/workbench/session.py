@@ -60,7 +60,7 @@ class Workbench(Exchanging):
         example: Any = None,
         *,
         calibration: Any = None,
-        march: str = "bayes-e",
+        march: str | None = None,
         name: str | None = None,
         cache_bytes: int | None = None,
         input_shape: InputShape | None = None,
@@ -68,6 +68,8 @@ class Workbench(Exchanging):
         super().__init__(model, example, march=march, name=name, cache_bytes=cache_bytes, input_shape=input_shape)
         if calibration is not None:
             self.calibrate(calibration)
+        elif self._trained is not None:
+            self.calibrate(example)  # every trained scale is fixed; only what was left in float reads a threshold
 
     def save(self, path: str | Path) -> Path:
         """Write edits and thresholds to a ``.qwb.json`` file, checked against the model when it is opened again."""

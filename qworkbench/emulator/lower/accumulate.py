@@ -115,7 +115,10 @@ def _weights(
     )
     dtype = builder.placement[unit.anchor].weight_dtype or "int8"
     channels = source.scale if source.per_channel else None
-    stored = stored_scales(graph, node, dtype) if unit.bn is None and channels is None else None
+    stored = trained_scales(graph, node)
+    if stored is None and unit.bn is None:
+        stored = stored_scales(graph, node, dtype)
+    stored = stored if channels is None else None
     key = ("weight", content, dtype, stored, None if channels is None else channels.tobytes())
     made: tuple[Packed, np.ndarray, np.ndarray | None] = memo.get(
         key, lambda: _quantize(graph, unit, node, dtype, channels, stored)
@@ -126,6 +129,12 @@ def _weights(
         return packed, s_w, None
     bias, _ = quantize_bias(real_bias, _scale_in(source), s_w)
     return packed, s_w, bias
+
+
+def trained_scales(graph: Graph, node: Node) -> tuple[float, ...] | None:
+    """Return the scales per output channel that training found for the weight of `node`."""
+    found = graph.training.weight_scales.get(node.name)
+    return None if found is None else tuple(found.tolist())
 
 
 def stored_scales(graph: Graph, node: Node, dtype: str) -> tuple[float, ...] | None:
@@ -174,7 +183,11 @@ def _quantize_transposed(
     weight: np.ndarray, group: int, dtype: str, stored: tuple[float, ...] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Quantize a (in, out/group, kh, kw) weight per output channel, group by group."""
-    parts = [quantize_weight(part, 1, dtype, stored) for part in np.split(weight, group, axis=0)]
+    each = weight.shape[1]
+    parts = [
+        quantize_weight(part, 1, dtype, stored[i * each : (i + 1) * each] if stored and len(stored) > 1 else stored)
+        for i, part in enumerate(np.split(weight, group, axis=0))
+    ]
     return np.ascontiguousarray(np.concatenate([p[0] for p in parts])), np.concatenate([p[1] for p in parts])
 
 

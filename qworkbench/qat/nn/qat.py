@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 from qworkbench.nn import FloatFunctional as Functional
 from qworkbench.qat.nn.base import OwnModule
 from qworkbench.qat.nn.intrinsic import Fused
-from qworkbench.qat.nn.variants import Variant, variants
+from qworkbench.qat.nn.variants import Variant, out_first, own_layout, variants
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize
 from qworkbench.qat.quantization.observer import FixedScaleObserver
 from qworkbench.qat.quantization.qconfig import QConfig, factory_class
@@ -64,19 +64,11 @@ class QuantizedOperator(OwnModule):
 
     def out_first(self, weight: Tensor) -> Tensor:
         """Return the weight with output channels on axis 0, whatever the operator's layout is."""
-        if self.variant.conv is not nn.ConvTranspose2d:
-            return weight
-        inputs, each, *kernel = weight.shape
-        split = weight.reshape(self.groups, inputs // self.groups, each, *kernel)
-        return split.transpose(1, 2).reshape(self.groups * each, inputs // self.groups, *kernel)
+        return out_first(self.variant.conv, weight, getattr(self, "groups", 1))
 
     def own_layout(self, weight: Tensor) -> Tensor:
         """Return what :meth:`out_first` gave in the operator's layout again."""
-        if self.variant.conv is not nn.ConvTranspose2d:
-            return weight
-        outputs, inputs, *kernel = weight.shape
-        split = weight.reshape(self.groups, outputs // self.groups, inputs, *kernel)
-        return split.transpose(1, 2).reshape(self.groups * inputs, outputs // self.groups, *kernel)
+        return own_layout(self.variant.conv, weight, getattr(self, "groups", 1))
 
     def quantized_weight(self) -> Tensor:
         """Return the weight as the operator uses it: fake-quantized as it will be deployed, with BN absorbed."""

@@ -11,6 +11,7 @@ from qworkbench.nn import FloatFunctional
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.march import require_march
 from qworkbench.qat.nn import qat
+from qworkbench.qat.nn.composed import Composed, composed
 from qworkbench.qat.nn.intrinsic import Fused
 from qworkbench.qat.nn.variants import CONVS, Variant
 from qworkbench.qat.quantization.fuse import fuse_traced
@@ -126,7 +127,7 @@ def _trained(path: str, module: nn.Module, resolve: QConfigResolver, *, follows:
     """Return the training form of `module`, or None where it stays as it is."""
     if is_dequant_stub(module):
         return qat.DeQuantStub()
-    if isinstance(module, (qat.QuantizedOperator, qat.FloatFunctional, qat.Operation, qat.QuantStub)):
+    if isinstance(module, (qat.QuantizedOperator, qat.FloatFunctional, qat.Operation, qat.QuantStub, Composed)):
         raise QATError(f"{path!r} is prepared already; prepare the float model")
     if type(module).__name__ in {k.__name__ for k in _keeps()} or isinstance(module, (*UNTOUCHED, WrappedMethod)):
         return None
@@ -145,7 +146,7 @@ def _trained(path: str, module: nn.Module, resolve: QConfigResolver, *, follows:
         return qat.OPERATORS[Variant(kind)].from_float(module, qconfig)  # type: ignore[no-any-return]
     if is_float_functional(module):
         return qat.FloatFunctional(qconfig)
-    return qat.Operation(module, qconfig)
+    return composed(module, qconfig) or qat.Operation(module, qconfig)
 
 
 def _keeps() -> tuple[type[nn.Module], ...]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from qworkbench.emulator import kernels
-from qworkbench.numerics.dtypes import QMAX, scale_from_threshold
+from qworkbench.numerics.weights import constant_codes
 from qworkbench.numerics.tables import build_table8, build_table16
 from qworkbench.qat.codes import window
 from qworkbench.qat.errors import QATError
@@ -59,12 +59,11 @@ class FloatFunctional(Quantized):
 
     float_functional = True
 
-    def operand(self, x: Any) -> tuple[np.ndarray, np.float32]:
+    def operand(self, x: Any, dtype: str | None = None) -> tuple[np.ndarray, np.float32]:
         """Return codes and scale of an operand; a constant of the model is quantized at its own maximum."""
-        if isinstance(x, nn.Parameter) and self.dtype is not None:
-            array = x.detach().cpu().numpy().astype(np.float32)
-            scale = scale_from_threshold(float(np.abs(array).max(initial=0.0)), self.dtype, 127)
-            return np.clip(np.rint(array / scale), -QMAX[self.dtype] - 1, QMAX[self.dtype]).astype(self.dtype), scale
+        if isinstance(x, (nn.Parameter, int, float)):
+            real = x.detach().cpu().numpy() if isinstance(x, nn.Parameter) else x
+            return constant_codes(np.asarray(real, np.float32), dtype or str(self.dtype))
         return codes_of(x, self.owner)
 
     def add(self, x: Any, y: Any) -> Any:
@@ -82,7 +81,8 @@ class FloatFunctional(Quantized):
     def _sum(self, kernel: Any, x: Any, y: Any, low: int | None = None) -> Any:
         (a, s_a), (b, s_b) = self.operand(x), self.operand(y)
         rescale = self.requantize(1.0, low)
-        return self.result(kernel(a, b, self.ratio(s_a), self.ratio(s_b), rescale), x.device)
+        device = x.device if isinstance(x, Tensor) else y.device
+        return self.result(kernel(a, b, self.ratio(s_a), self.ratio(s_b), rescale), device)
 
     def mul(self, x: Any, y: Any) -> Any:
         """Return ``clamp(round(a * b * s_a * s_b / s))``."""
@@ -91,7 +91,7 @@ class FloatFunctional(Quantized):
 
     def matmul(self, x: Any, y: Any) -> Any:
         """Return ``clamp(round(sum(a * b) * s_a * s_b / s))``."""
-        (a, s_a), (b, s_b) = self.operand(x), self.operand(y)
+        (a, s_a), (b, s_b) = self.operand(x, "int8"), self.operand(y, "int8")
         if a.ndim < 2 or b.ndim < 2:
             raise QATError(f"{self.owner!r} multiplies shapes {a.shape} and {b.shape}; both need two axes or more")
         found, _ = kernels.matmul(a, b, self.requantize(self._product(s_a, s_b)))
@@ -101,28 +101,22 @@ class FloatFunctional(Quantized):
         """Return the operands, each brought to the output's scale, joined along `dim`."""
         parts = []
         for x in tensors:
-            q, s = self.operand(x)
+            if isinstance(x, nn.Parameter):
+                array = x.detach().cpu().numpy().astype(np.float32)
+                parts.append(constant_codes(array, str(self.dtype), self.out_scale)[0])
+                continue
+            q, s = codes_of(x, self.owner)
             same = s == self.out_scale and str(q.dtype) == self.dtype
             parts.append(q if same else kernels.requantize(q, self.requantize(self.ratio(s))))
         return self.result(np.concatenate(parts, axis=dim), tensors[0].device)
 
     def add_scalar(self, x: Any, y: float) -> Any:
-        """Return ``clamp(round(a * s_a / s + y / s))``; `y` is one code of scale ``|y|``."""
-        if y == 0:
-            return self.mul_scalar(x, 1.0)
-        q, s = codes_of(x, self.owner)
-        one = np.full((1,) * max(q.ndim, 1), 1 if y > 0 else -1, q.dtype)
-        found = kernels.add(q, one, self.ratio(s), self.ratio(np.float32(abs(y))), self.requantize(1.0))
-        return self.result(found, x.device)
+        """Return ``clamp(round(a * s_a / s + b * s_b / s))``; `y` is a constant of one code."""
+        return self.add(x, y)
 
     def mul_scalar(self, x: Any, y: float) -> Any:
-        """Return ``clamp(round(a * s_a * y / s))``."""
-        q, s = codes_of(x, self.owner)
-        factor = np.float32(s * np.float32(abs(y)))
-        if factor == 0:
-            return self.result(np.zeros_like(q).astype(self.dtype), x.device)
-        signed = q if y > 0 else -q.astype(np.int32)
-        return self.result(kernels.requantize(signed, self.requantize(self.ratio(factor))), x.device)
+        """Return ``clamp(round(a * b * s_a * s_b / s))``; `y` is a constant of one code."""
+        return self.mul(x, y)
 
     def _product(self, s_a: np.float32, s_b: np.float32) -> float:
         assert self.dtype is not None
@@ -136,27 +130,33 @@ class Table(Quantized):
     def __init__(self, source: Operation, owner: str) -> None:
         super().__init__(source.activation_post_process, owner)
         self.operation = source.operation
+        self._made: tuple[Any, Any] | None = None
 
     def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the table's entries."""
         q, s = codes_of(x, self.owner)
         assert self.dtype is not None
+        if q.dtype == np.int16 and self.dtype != "int16":
+            raise QATError(f"{self.owner!r} reads int16 and writes {self.dtype}; an int16 table writes int16")
+        key = (str(q.dtype), float(s), float(self.out_scale), repr(args), repr(kwargs))
+        if self._made is None or self._made[0] != key:
+            self._made = (key, self._table(key, args, kwargs))
+        run = kernels.lut if q.dtype == np.int8 else kernels.lut16
+        return self.result(run(q, self._made[1]), x.device)
 
+    @torch.no_grad()
+    def _table(self, key: Any, args: Any, kwargs: Any) -> Any:
         def function(values: np.ndarray) -> np.ndarray:
             return np.asarray(self.operation(torch.from_numpy(values), *args, **kwargs).numpy())
 
-        with torch.no_grad():
-            if q.dtype == np.int8:
-                table = build_table8(function, float(s), float(self.out_scale), self.dtype, ARITHMETIC.rounding)
-                return self.result(kernels.lut(q, table), x.device)
-            wide = build_table16(function, float(s), float(self.out_scale), ARITHMETIC.rounding)
-        if self.dtype != "int16":
-            raise QATError(f"{self.owner!r} reads int16 and writes {self.dtype}; an int16 table writes int16")
-        return self.result(kernels.lut16(q, wide), x.device)
+        dtype, s_in, s_out, *_ = key
+        if dtype == "int8":
+            return build_table8(function, s_in, s_out, str(self.dtype), ARITHMETIC.rounding)
+        return build_table16(function, s_in, s_out, ARITHMETIC.rounding)
 
 
 class AveragePool(Quantized):
-    """Average pooling and means: integer sums, one rescale."""
+    """Average pooling, means and sums: integer sums, one rescale."""
 
     def __init__(self, source: Operation, owner: str) -> None:
         super().__init__(source.activation_post_process, owner)
@@ -174,7 +174,8 @@ class AveragePool(Quantized):
             found = kernels.global_average_pool(q, rescale)
         else:
             axes, keepdims = mean_axes(q.ndim, *args, **kwargs)
-            found = kernels.reduce_mean(q, axes, keepdims, rescale)
+            reduce = kernels.reduce_sum if getattr(op, "function", "") == "sum" else kernels.reduce_mean
+            found = reduce(q, axes, keepdims, rescale)
         return self.result(found, x.device)
 
 
@@ -202,13 +203,21 @@ class FloatOperation(Quantized):
 
 def operation(source: Operation, owner: str) -> Quantized:
     """Return the integer module of an :class:`Operation`, or its float form between two rescales."""
-    op = source.operation
-    integer = source.activation_post_process is not None and hasattr(source.activation_post_process, "observer")
-    if integer and (type(op) in TABLES or (isinstance(op, FunctionCall) and op.function in TABLE_FUNCTIONS)):
-        return Table(source, owner)
-    if integer and _averages(op):
-        return AveragePool(source, owner)
-    return FloatOperation(source, owner)
+    if not has_integer_form(source):
+        return FloatOperation(source, owner)
+    return AveragePool(source, owner) if _averages(source.operation) else Table(source, owner)
+
+
+def has_integer_form(source: Operation) -> bool:
+    """Tell whether `source` becomes integers; the rest is float between two rescales."""
+    op = getattr(source, "operation", None)
+    if (
+        not isinstance(op, nn.Module)
+        or source.activation_post_process is None
+        or not hasattr(source.activation_post_process, "observer")
+    ):
+        return False
+    return type(op) in TABLES or (isinstance(op, FunctionCall) and op.function in TABLE_FUNCTIONS) or _averages(op)
 
 
 def _averages(op: nn.Module) -> bool:
@@ -216,4 +225,4 @@ def _averages(op: nn.Module) -> bool:
         return op.divisor_override is None
     if isinstance(op, nn.AdaptiveAvgPool2d):
         return op.output_size in (1, (1, 1), [1, 1])
-    return isinstance(op, FunctionCall) and op.function == "mean"
+    return isinstance(op, FunctionCall) and op.function in ("mean", "sum")

@@ -23,7 +23,7 @@ from qworkbench.qat.dtype import INTEGER_NAMES
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn.qat import QuantizedOperator
 from qworkbench.qat.nn.quantized.common import ARITHMETIC, Quantized, array_of, codes_of
-from qworkbench.qat.nn.variants import Variant, variants
+from qworkbench.qat.nn.variants import GEOMETRY, Variant, out_first, own_layout, variants
 from qworkbench.qat.qtensor import QTensor
 from qworkbench.qat.quantization.absorb import absorbed
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize
@@ -56,6 +56,7 @@ class Operator(Quantized):
         self.register_buffer("bias", None if bias is None else bias.detach().float().clone())
         self.relu = "" if source.relu is None else type(source.relu).__name__
         self.kind, self.params = _step(source)
+        self.geometry = {name: value for name, value in source.__dict__.items() if name in GEOMETRY}
 
     def forward(self, x: Any, other: Any = None) -> QTensor | Tensor:
         """Return the output codes; `other` enters the accumulator."""
@@ -83,6 +84,12 @@ class Operator(Quantized):
         if self.relu:
             return _float_relu(acc.dequantize(), self.relu)
         return acc if self.cast is None else self.cast(acc.dequantize())
+
+    def real_weight(self) -> Tensor:
+        """Return ``code * scale``, float32, in the operator's layout."""
+        conv, groups = self.variant.conv, self.geometry.get("groups", 1)
+        rows = out_first(conv, self.weight, groups).to(torch.float32)
+        return own_layout(conv, rows * self.weight_scale.reshape(-1, *(1,) * (rows.ndim - 1)), groups).contiguous()
 
     def _rescale(self, s_x: np.float32, s_w: np.ndarray) -> Requantize:
         assert self.dtype is not None

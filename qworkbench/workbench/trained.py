@@ -1,0 +1,296 @@
+"""A prepared, trained or converted model as a workbench opens it: its graph, and the state that training has decided.
+
+Scales become fixed scales, dtypes and the parts left in float become wishes, so that the emulator computes what the
+converted model computes. What a march's table does not let the emulator follow is a remark, not an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from qworkbench.graph.ir import Graph, Node, NodeTable, Training
+from qworkbench.graph.vocabulary import family
+from qworkbench.march import MARCHES, get_march
+from qworkbench.numerics.arithmetic import Arithmetic
+from qworkbench.placement.place import place
+from qworkbench.placement.scale_groups import keeps_scale
+from qworkbench.placement.types import DtypeRequest, Overrides, Placement
+from qworkbench.placement.units import is_marker
+from qworkbench.workbench.config import Config
+
+if TYPE_CHECKING:
+    import torch
+
+    from qworkbench.qat.twin import Decided, Twin
+
+ANCHORS = ("Conv", "ConvTranspose", "Gemm")
+KEPT_IN_TRAINING = ("Relu", "Clip", "ReduceMax", "ReduceMin", "GlobalMaxPool")
+ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training decided, by node name.
+
+    Attributes
+    ----------
+    graph : Graph
+        Of the float twin; fused operators carry the names of the trained model's modules.
+    decided : Mapping of str to Decided
+        For nodes whose output is the output of a trained module.
+    march : str or None
+        The march that was set, where the workbench knows it.
+    """
+
+    graph: Graph
+    decided: Mapping[str, Decided]
+    march: str | None
+
+
+def open_trained(model: torch.nn.Module, example: Any, *, name: str | None = None) -> Trained | None:
+    """Return what `model` is made of, or None for a model that was not prepared.
+
+    Raises
+    ------
+    QATError
+        If a tensor of the model was never observed.
+    CaptureError
+        If the model cannot be captured.
+    """
+    if not any(type(module).__module__.startswith("qworkbench.qat.nn.") for module in model.modules()):
+        return None
+    from qworkbench.graph.torch_frontend import capture
+    from qworkbench.qat.march import get_march as qat_march
+    from qworkbench.qat.twin import float_twin, is_trained
+
+    if not is_trained(model):
+        return None
+    twin = float_twin(model)
+    graph, decided = _named(capture(twin.module, example, name=name or _title(model)), twin)
+    march = qat_march()
+    return Trained(graph, decided, march.value if march is not None and march.value in MARCHES else None)
+
+
+def _title(model: torch.nn.Module) -> str:
+    return type(model).__name__.replace("GraphModuleImpl", "model")
+
+
+def _named(graph: Graph, twin: Twin) -> tuple[Graph, dict[str, Decided]]:
+    """Give the nodes of each trained module its path, and say which one makes its output."""
+    under: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        place_of = node.module_path or node.scope
+        for path in _prefixes(place_of):
+            if path in twin.decided:
+                under.setdefault(path, []).append(node)
+                break
+    names: dict[str, str] = {}
+    decided: dict[str, Decided] = {}
+    weights: dict[str, Any] = {}
+    for path, nodes in under.items():
+        for call, members in enumerate(_calls(nodes)):
+            main = next((n for n in members if n.op == "Add" and len(members) > 1), members[0])
+            wanted = path if call == 0 else f"{path}#{call}"
+            if len(members) == 1 or members[0].op in ANCHORS:
+                names[main.name] = wanted
+            last = names.get(members[-1].name, members[-1].name)
+            decided[last] = twin.decided[path]
+            anchor = next((n for n in members if n.op in ANCHORS), None)
+            scale = twin.decided[path].weight_scale
+            if anchor is not None and scale is not None:
+                weights[names.get(anchor.name, anchor.name)] = scale
+    taken = set(graph.nodes.names()) - set(names)
+    renamed = _renamed(graph, {old: new for old, new in names.items() if new not in taken})
+    carried = _propagated(renamed, decided)
+    kept = frozenset(v for n in decided for v in renamed.nodes[n].outputs if decided[n].scale is not None)
+    return replace(renamed, training=Training(kept, weights, _integer(renamed, under, names, carried, twin))), decided
+
+
+def _integer(
+    graph: Graph,
+    under: Mapping[str, list[Node]],
+    names: Mapping[str, str],
+    carried: Mapping[str, Decided],
+    twin: Twin,
+) -> frozenset[str]:
+    """Return the nodes that compute on integers: the members of fused modules, and what hands codes through."""
+    found = {n.name for n in graph.nodes if carried[n.output].scale is not None and carried[n.output].integer}
+    for path, nodes in under.items():
+        what = twin.decided[path]
+        if what.integer and nodes[0].op in ANCHORS:
+            members = [n.name for n in nodes if what.scale is not None or n.op in (*ANCHORS, "BatchNormalization")]
+            found.update(names.get(name, name) for name in members)
+    return frozenset(name for name in found if not is_marker(graph.nodes[name].op))
+
+
+def _prefixes(path: str) -> list[str]:
+    return [path.rsplit(".", k)[0] for k in range(path.count(".") + 1)] if path else []
+
+
+def _calls(nodes: list[Node]) -> list[list[Node]]:
+    """Split the nodes of one module into its calls: each begins with the operator that the module is about."""
+    if nodes[0].op not in ANCHORS:
+        one_each = len({n.op for n in nodes}) == 1
+        return [[n] for n in nodes] if one_each else [nodes]
+    found: list[list[Node]] = []
+    for node in nodes:
+        if node.op in ANCHORS:
+            found.append([])
+        found[-1].append(node)
+    return found
+
+
+def _renamed(graph: Graph, names: Mapping[str, str]) -> Graph:
+    """Return `graph` with nodes, and the values that carry their names, called otherwise."""
+    values: dict[str, str] = {}
+    for node in graph.nodes:
+        new = names.get(node.name)
+        for value in node.outputs if new is not None else ():
+            values[value] = f"{new}{value[len(node.name) :]}"
+
+    def again(value: str | None) -> str | None:
+        return None if value is None else values.get(value, value)
+
+    nodes = tuple(
+        replace(
+            node,
+            name=names.get(node.name, node.name),
+            inputs=tuple(again(v) for v in node.inputs),
+            outputs=tuple(values.get(v, v) for v in node.outputs),
+        )
+        for node in graph.nodes
+    )
+    made = {
+        values.get(name, name): replace(
+            value,
+            name=values.get(name, name),
+            producer=None if value.producer is None else names.get(value.producer, value.producer),
+        )
+        for name, value in graph.values.items()
+    }
+    outputs = tuple(values.get(v, v) for v in graph.outputs)
+    return replace(graph, nodes=NodeTable(nodes), values=made, outputs=outputs)
+
+
+def trained_config(trained: Trained, march: str) -> tuple[Config, list[str]]:
+    """Return the configuration that computes as the converted model does, and what it could not express.
+
+    Parameters
+    ----------
+    trained : Trained
+    march : str
+        Of the workbench.
+    """
+    graph = trained.graph
+    wanted = _propagated(graph, trained.decided)
+    overrides = Overrides()
+    for _ in range(ROUNDS):
+        placement = place(graph, get_march(march), overrides)
+        better = _corrected(graph, placement, wanted, overrides)
+        if better == overrides:
+            break
+        overrides = better
+    placement = place(graph, get_march(march), overrides)
+    config = Config(
+        march=march,
+        on=overrides.on,
+        scales=overrides.scales,
+        dtypes=overrides.dtypes,
+        arithmetic=Arithmetic(scale_denominator=128),
+    )
+    return config, _remarks(graph, placement, wanted)
+
+
+def _propagated(graph: Graph, decided: Mapping[str, Decided]) -> dict[str, Decided]:
+    """Map every value to what it carries: what its module decided, or what the op that keeps scales was given."""
+    from qworkbench.qat.twin import Decided
+
+    floating = Decided("float32", None, False)
+    found: dict[str, Decided] = dict.fromkeys(graph.inputs, floating)
+    for node in graph.nodes:
+        own = decided.get(node.name)
+        first = next((found[v] for v in node.inputs if v is not None and graph.is_activation(v)), floating)
+        if own is not None:
+            made = first if own.scale is None and node.op == "QuantizeLinear" else own
+        elif keeps_scale(node.op) or node.op in KEPT_IN_TRAINING or family(node.op) == "transparent":
+            made = first if first.scale is not None else floating
+        else:
+            made = floating
+        found.update(dict.fromkeys(node.outputs, made))
+    return found
+
+
+def _corrected(graph: Graph, placement: Placement, wanted: Mapping[str, Decided], old: Overrides) -> Overrides:
+    """Return `old` with what `placement` still does otherwise than training decided."""
+    on, dtypes, scales = dict(old.on), dict(old.dtypes), dict(old.scales)
+    for unit in placement.units:
+        made = wanted[graph.nodes[unit.tail].output]
+        runs = placement[unit.anchor].on
+        if unit.anchor not in graph.training.integer:
+            if runs == "BPU":
+                on[unit.anchor] = "cpu"
+        elif runs == "BPU":
+            weight = made.weight_dtype if made.weight_dtype == "int16" else None
+            _wish(dtypes, unit.anchor, weight=weight)
+            if made.scale is not None and placement[unit.anchor].dtype != made.dtype:
+                _wish(dtypes, unit.name, output=made.dtype)
+            for value in unit.inputs:
+                carried = wanted[value] if value in wanted else None
+                source = _stub_of(graph, placement, value, wanted)
+                carried = source or carried
+                group = placement.group(value)
+                is_input = graph.producer(value) is None or placement.canonical[value] in graph.inputs
+                if carried is not None and is_input and group is not None and group.dtype != carried.dtype:
+                    _wish(dtypes, unit.anchor, input=carried.dtype)
+    scales.update(_scales(graph, placement, wanted, scales))
+    return Overrides(on, dtypes, scales)
+
+
+def _wish(dtypes: dict[str, DtypeRequest], name: str, **parts: str | None) -> None:
+    given = {part: dtype for part, dtype in parts.items() if dtype is not None}
+    if given:
+        dtypes[name] = replace(dtypes.get(name, DtypeRequest()), **given)
+
+
+def _stub_of(graph: Graph, placement: Placement, value: str, wanted: Mapping[str, Decided]) -> Decided | None:
+    """Return what the QuantStub behind canonical `value` decided."""
+    for node in graph.nodes:
+        if node.op == "QuantizeLinear" and placement.canonical[node.output] == value and wanted[node.output].scale:
+            return wanted[node.output]
+    return None
+
+
+def _scales(
+    graph: Graph, placement: Placement, wanted: Mapping[str, Decided], fixed: Mapping[str, float]
+) -> dict[str, float]:
+    """Return one fixed scale per scale group that has none yet."""
+    named = {placement.canonical[node.output]: node.name for node in graph.nodes if is_marker(node.op)}
+    found: dict[str, float] = {}
+    for group in placement.groups:
+        if group.fixed_scale is not None:
+            continue
+        for value in group.values:
+            carried = _stub_of(graph, placement, value, wanted) or wanted.get(value)
+            producer = graph.producer(value)
+            name = named.get(value) if producer is None else producer.name
+            if carried is not None and carried.scale is not None and name is not None and name not in fixed:
+                found[name] = carried.scale
+                break
+    return found
+
+
+def _remarks(graph: Graph, placement: Placement, wanted: Mapping[str, Decided]) -> list[str]:
+    """Tell where the emulator does not follow the converted model."""
+    found = []
+    for unit in placement.units:
+        made = wanted[graph.nodes[unit.tail].output]
+        placed = placement[unit.anchor]
+        if made.dtype == "float16":
+            found.append(f"{unit.name}: float16 in training, float32 on the CPU here")
+        elif made.integer and made.scale is not None and placed.on == "CPU":
+            found.append(f"{unit.name}: {made.dtype} in training, on the CPU here: {placed.reason.sentence}")
+        elif made.integer and made.scale is not None and placed.dtype != made.dtype:
+            found.append(f"{unit.name}: {made.dtype} in training, {placed.dtype} here")
+    return found
