@@ -72,7 +72,7 @@ def constant_codes(x: np.ndarray, dtype: str, scale: np.float32 | None = None) -
     """
     if scale is None:
         scale = scale_from_threshold(float(np.abs(x).max(initial=0.0)), dtype, 127)
-    codes = np.clip(np.rint(x / scale), QMIN[dtype], QMAX[dtype])
+    codes = np.asarray(np.clip(np.rint(x / scale), QMIN[dtype], QMAX[dtype]))
     return codes.astype(NUMPY[dtype]), np.float32(scale)
 
 

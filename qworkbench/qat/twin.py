@@ -17,7 +17,6 @@ from qworkbench.nn import DeQuantStub, FloatFunctional, QuantStub
 from qworkbench.qat.dtype import INTEGER_NAMES
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn import qat
-from qworkbench.qat.nn.base import OwnModule
 from qworkbench.qat.nn.intrinsic import Fused
 from qworkbench.qat.nn.quantized import functions, operators
 from qworkbench.qat.nn.quantized.common import Quantized
@@ -81,8 +80,6 @@ def float_twin(model: nn.Module) -> Twin:
     made = _shell(model, memo)
     done: dict[int, nn.Module] = {}
     for path, module in list(model.named_modules(remove_duplicate=False)):
-        if not isinstance(module, OwnModule):
-            continue
         found = decision(path, module)
         if found is None:
             continue
@@ -131,7 +128,7 @@ def decision(path: str, module: nn.Module, *, check: bool = True) -> Decided | N
         integer = isinstance(fake, FakeQuantize)
         if isinstance(fake, FakeQuantize):
             channels = module.out_first(module.weight).shape[0]
-            scale = fake.scale.detach().expand(channels).clone()
+            scale = fake.positive_scale.detach().expand(channels).clone()
             weight = {"weight_scale": scale, "weight_dtype": INTEGER_NAMES[fake.dtype]}
             if check and not fake.observed:
                 raise _unobserved("weight", path)
@@ -144,7 +141,7 @@ def decision(path: str, module: nn.Module, *, check: bool = True) -> Decided | N
     assert isinstance(post, FakeQuantize)
     if check and not post.observed:
         raise _unobserved("output", path)
-    return Decided(INTEGER_NAMES[post.dtype], float(post.scale), integer, **weight)
+    return Decided(INTEGER_NAMES[post.dtype], float(post.positive_scale.detach()), integer, **weight)
 
 
 def _unobserved(what: str, path: str) -> QATError:

@@ -237,9 +237,7 @@ def _corrected(graph: Graph, placement: Placement, wanted: Mapping[str, Decided]
             if made.scale is not None and placement[unit.anchor].dtype != made.dtype:
                 _wish(dtypes, unit.name, output=made.dtype)
             for value in unit.inputs:
-                carried = wanted[value] if value in wanted else None
-                source = _stub_of(graph, placement, value, wanted)
-                carried = source or carried
+                carried = _stub_of(graph, placement, value, wanted) or wanted.get(value)
                 group = placement.group(value)
                 is_input = graph.producer(value) is None or placement.canonical[value] in graph.inputs
                 if carried is not None and is_input and group is not None and group.dtype != carried.dtype:

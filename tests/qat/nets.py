@@ -75,4 +75,37 @@ class UNetLike(nn.Module):
         return self.dequant(self.out(torch.cat([a, self.up(b), wide], dim=1)))
 
 
+class TransformerLike(nn.Module):
+    """Patch embedding, one block of attention and MLP with norms, gated head: every kind of table and chain."""
+
+    def __init__(self, width: int = 16, heads: int = 2) -> None:
+        super().__init__()
+        self.quant = QuantStub()
+        self.patch = nn.Conv2d(3, width, 4, 4)
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.q, self.k, self.v = (nn.Linear(width, width) for _ in range(3))
+        self.heads, self.width = heads, width
+        self.scores, self.context = FloatFunctional(), FloatFunctional()
+        self.softmax = nn.Softmax(-1)
+        self.proj = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.head = nn.Linear(width, 5)
+        self.dequant = DeQuantStub()
+
+    def split(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0], -1, self.heads, self.width // self.heads).transpose(1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patch(self.quant(x)).flatten(2).transpose(1, 2)
+        y = self.norm1(x)
+        q, k, v = self.split(self.q(y)), self.split(self.k(y)), self.split(self.v(y))
+        scores = self.softmax(self.scores.matmul(q, k.transpose(-2, -1)) * 0.35)
+        y = self.context.matmul(scores, v).transpose(1, 2).reshape(x.shape[0], -1, self.width)
+        x = x + self.proj(y)
+        x = x + self.mlp(self.norm2(x))
+        gate = x.mean(1).sigmoid()
+        return self.dequant(self.head(gate * x.mean(1).tanh()))
+
+
 MODELS = (ResNetLike, MobileLike, UNetLike)
+ALL = (*MODELS, TransformerLike)

@@ -19,7 +19,7 @@ from qworkbench.qat.quantization.qconfig import (
     default_qat_8bit_fake_quant_qconfig,
     default_qat_8bit_weight_16bit_act_fake_quant_qconfig,
 )
-from tests.qat.nets import MODELS, ResNetLike, UNetLike
+from tests.qat.nets import ALL, ResNetLike, UNetLike
 
 QAT = {"": default_qat_8bit_fake_quant_qconfig}
 QAT16 = {"": default_qat_8bit_weight_16bit_act_fake_quant_qconfig}
@@ -106,11 +106,13 @@ def test_one_op_is_within_one_lsb_of_training(name, qconfig):
     found = integers(x, y).detach()
     assert isinstance(found, QTensor)
     error = (found.dequantize() - made(x, y).detach()).abs() / found.q_scale()
-    limit = {"bilinear": 256.0}.get(name, 1.01) if qconfig is QAT16 else 1.01  # weights of bilinear have 8 bits
+    # weights of bilinear have 8 bits; softmax and layer norm are chains with segmented tables inside
+    wide = {"bilinear": 256.0, "softmax": 16.0, "layer norm": 24.0}
+    limit = wide.get(name, 1.01) if qconfig is QAT16 else 1.01
     assert float(error.max()) <= limit
 
 
-@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize("make", ALL)
 @pytest.mark.parametrize("mode", QATMode)
 def test_models_on_integers_follow_training(make, mode):
     set_qat_mode(mode)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from qworkbench.qat.dtype import code_range, dtype_name
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.quantization.observer import (
+    SMALLEST,
     MinMaxObserver,
     MovingAveragePerTensorMinMaxObserver,
     ObserverBase,
@@ -112,6 +113,11 @@ class FakeQuantize(nn.Module):
         """Tell whether the scale comes from data (or is fixed)."""
         return self.observer.observed
 
+    @property
+    def positive_scale(self) -> Tensor:
+        """The scale in force: a learned one that training drove to zero or below counts by its magnitude."""
+        return self.scale.abs().clamp(min=SMALLEST) if self.learnable else self.scale
+
     def set_dtype(self, dtype: Any) -> None:
         """Change the dtype; the scale follows from what was observed."""
         self.observer.dtype = dtype_name(dtype)
@@ -158,7 +164,7 @@ class FakeQuantize(nn.Module):
         """Return ``clamp(round(x / scale), qmin, qmax) * scale`` with straight-through gradients."""
         low, high, axis = self.observer.qmin, self.observer.qmax, self.observer.ch_axis
         if self.learnable:
-            return _learned(x, self.scale, axis, low, high)
+            return _learned(x, self.positive_scale, axis, low, high)
         work = x if x.dtype in (torch.float32, torch.float64) else x.float()
         if self.observer.per_channel:
             zero = torch.zeros_like(self.scale, dtype=torch.int32)

@@ -49,7 +49,7 @@ class Quantized(OwnModule, nn.Module):
                     "before convert_fx"
                 )
             self.dtype = INTEGER_NAMES[post.dtype]
-            scale = post.scale.detach().clone()
+            scale = post.positive_scale.detach().clone()
         self.register_buffer("scale", scale)
 
     def requantize(self, multiplier: Any, low: int | None = None, high: int | None = None) -> Requantize:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from qworkbench.emulator import kernels
-from qworkbench.numerics.weights import constant_codes
 from qworkbench.numerics.tables import build_table8, build_table16
+from qworkbench.numerics.weights import constant_codes
 from qworkbench.qat.codes import window
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn.qat import FunctionCall, Operation

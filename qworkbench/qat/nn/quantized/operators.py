@@ -127,7 +127,7 @@ def _weight_codes(source: QuantizedOperator, weight: Tensor, owner: str) -> tupl
         raise QATError(f"the weight of {owner!r} was never observed; run the prepared model once before convert_fx")
     name = INTEGER_NAMES[fake.dtype]
     rows = source.out_first(weight).cpu().numpy()
-    scale = np.broadcast_to(fake.scale.detach().cpu().numpy(), (rows.shape[0],)).astype(np.float32)
+    scale = np.broadcast_to(fake.positive_scale.detach().cpu().numpy(), (rows.shape[0],)).astype(np.float32)
     codes = np.clip(np.rint(rows / scale.reshape(-1, *(1,) * (rows.ndim - 1))), QMIN[name], QMAX[name])
     laid = source.own_layout(torch.from_numpy(codes.astype(NUMPY[name])))
     return np.ascontiguousarray(laid.numpy()), np.ascontiguousarray(scale)
