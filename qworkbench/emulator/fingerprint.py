@@ -18,10 +18,14 @@ SIZE = 16
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Packed:
-    """An array whose digest is already known (weights, which are large and seldom change)."""
+    """An array whose digest is already known (weights, which are large and seldom change).
+
+    `forms` is where kernels keep what they make of it: packed for their instructions, made once per model.
+    """
 
     array: np.ndarray
     digest: bytes
+    forms: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

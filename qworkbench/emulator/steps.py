@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from qworkbench.emulator.cache import StepResult
+from qworkbench.emulator.kernels.surface import is_surface
 from qworkbench.emulator.plan import Step
 from qworkbench.errors import EmulationError
 from qworkbench.numerics.arithmetic import Residual
@@ -34,7 +35,7 @@ def run_step(step: Step, inputs: Arrays, batch: int, ops: Any) -> StepResult:
 
 
 def _one(array: np.ndarray, overflow: int = 0) -> StepResult:
-    return StepResult((np.ascontiguousarray(array),), overflow)
+    return StepResult((array if is_surface(array) else np.ascontiguousarray(array),), overflow)
 
 
 def _quantize(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
@@ -63,8 +64,14 @@ def _residual(p: Mapping[str, Any], x: Arrays) -> Residual | None:
 
 def _conv(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
     run = ops.conv_transpose2d if p["transposed"] else ops.conv2d
-    y, overflow = run(x[0], p["weight"].array, p["bias"], p["geometry"], p["requantize"], _residual(p, x))
+    kept = {} if p["transposed"] else _kept(ops, p)
+    y, overflow = run(x[0], p["weight"].array, p["bias"], p["geometry"], p["requantize"], _residual(p, x), **kept)
     return _one(y, overflow)
+
+
+def _kept(ops: Any, p: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a backend that packs weights is given beside them."""
+    return {"forms": p["weight"].forms} if getattr(ops, "PACKS", False) else {}
 
 
 def _conv3d(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
@@ -89,7 +96,7 @@ def _conv3d(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
 
 
 def _gemm(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
-    y, overflow = ops.gemm(x[0], p["weight"].array, p["bias"], p["requantize"], _residual(p, x))
+    y, overflow = ops.gemm(x[0], p["weight"].array, p["bias"], p["requantize"], _residual(p, x), **_kept(ops, p))
     return _one(y, overflow)
 
 

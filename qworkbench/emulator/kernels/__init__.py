@@ -1,8 +1,10 @@
 """The integer operators of the emulator as numba functions: arrays in, arrays out, no graph, no state.
 
 Same functions, same signatures, same codes, bit for bit, as :mod:`qworkbench.numerics.reference`. Kernels are module
-level and cached on disk; each compiles once per combination of dtypes, when it is first used, releases the GIL and
-runs on one thread. Each file holds the whole of its kernels, since numba's cache looks at one file only.
+level and cached on disk; each compiles once per combination of dtypes, when it is first used, and releases the GIL.
+Each file holds the whole of its kernels, since numba's cache looks at one file only. Convolutions and products use the
+dot instructions that :mod:`.isa` finds (``QWORKBENCH_ISA`` forces a path, ``portable`` among them) on
+``QWORKBENCH_NUM_THREADS`` threads; everything else runs on one.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from qworkbench.emulator.kernels.reduce import reduce_mean, reduce_sum
 from qworkbench.emulator.kernels.rescale import add, dequantize, mul, quantize, requantize, sub
 from qworkbench.emulator.kernels.resize import resize_bilinear, resize_nearest
 from qworkbench.numerics.reference.reduce import argmax, argmin, reduce_max, reduce_min
+
+PACKS = True  # convolutions and linear layers take ``forms``, a dict in which packed weights are kept
 
 __all__ = [
     "add",

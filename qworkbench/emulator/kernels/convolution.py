@@ -11,6 +11,8 @@ import numpy as np
 
 from qworkbench.emulator.kernels.accumulator import Accumulator, finish
 from qworkbench.emulator.kernels.dots import INT32_LIMIT, accumulate, depth_of, largest_code, padded_rows, row_sums
+from qworkbench.emulator.kernels.vector.convolution import convolve
+from qworkbench.emulator.kernels.vector.product import Forms
 from qworkbench.emulator.kernels.views import owned
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
@@ -78,9 +80,17 @@ def conv2d(
     geometry: ConvGeometry,
     rq: Requantize | None,
     residual: Residual | None = None,
+    *,
+    forms: Forms | None = None,
 ) -> tuple[np.ndarray, int]:
-    """Convolve codes: ``acc = sum(x * w) + bias``; see :func:`qworkbench.numerics.reference.conv2d`."""
+    """Convolve codes: ``acc = sum(x * w) + bias``; see :func:`qworkbench.numerics.reference.conv2d`.
+
+    What the weight is packed to is kept in `forms`, where the caller has such a dict beside the weight.
+    """
     checks.convolution("conv2d", x, w, geometry)
+    found = convolve(x, w, bias, geometry, rq, residual, forms)
+    if found is not None:
+        return found, 0
     outputs, group = w.shape[0], geometry.group
     start = checks.bias("conv2d", bias, outputs)
     rows = owned(w).reshape(outputs, -1)

@@ -7,6 +7,8 @@ import numpy as np
 from qworkbench.emulator.kernels.accumulator import Accumulator, finish
 from qworkbench.emulator.kernels.convolution import shifted
 from qworkbench.emulator.kernels.dots import INT32_LIMIT, accumulate, largest_code, padded_rows, row_sums
+from qworkbench.emulator.kernels.vector.linear import multiply, multiply_batches
+from qworkbench.emulator.kernels.vector.product import Forms
 from qworkbench.emulator.kernels.views import owned
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import checks
@@ -41,12 +43,17 @@ def gemm(
     bias: np.ndarray | None,
     rq: Requantize | None,
     residual: Residual | None = None,
+    *,
+    forms: Forms | None = None,
 ) -> tuple[np.ndarray, int]:
     """Linear layer on codes: ``acc = x @ w.T + bias``; see :func:`qworkbench.numerics.reference.gemm`."""
     checks.codes("gemm", x, w)
     if w.ndim != 2 or x.ndim < 1 or x.shape[-1] != w.shape[1]:
         raise EmulationError(f"gemm: weight {w.shape} does not fit input {x.shape}; the weight is (outputs, inputs)")
     start = checks.bias("gemm", bias, w.shape[0])
+    found = multiply(x, w, start, rq, residual, forms, (w, bias))
+    if found is not None:
+        return found, 0
     acc = _products(x.reshape(1, -1, w.shape[1]), w[None], start)
     sums = acc.sums.reshape(*x.shape[:-1], w.shape[0])
     return finish("gemm", Accumulator(sums, acc.reach), -1, rq, residual)
@@ -60,6 +67,9 @@ def matmul(a: np.ndarray, b: np.ndarray, rq: Requantize | None) -> tuple[np.ndar
     if rq is not None:
         checks.requantize("matmul", rq, 1)
     outer = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    found = multiply_batches(a, b, outer, rq)
+    if found is not None:
+        return found, 0
     left = np.broadcast_to(a, (*outer, *a.shape[-2:])).reshape(-1, *a.shape[-2:])
     right = np.broadcast_to(np.swapaxes(b, -1, -2), (*outer, b.shape[-1], b.shape[-2]))
     acc = _products(left, right.reshape(-1, b.shape[-1], b.shape[-2]), np.zeros(b.shape[-1], np.int64))

@@ -1,0 +1,71 @@
+"""Which instructions the kernels use: what the processor has, or what ``QWORKBENCH_ISA`` asks for.
+
+Every path gives the same codes bit for bit; they differ in speed only. Asks llvmlite for the processor's features, and
+numba's own setting where one limits it. Knows no kernel.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from functools import cache
+
+from qworkbench.errors import EmulationError
+
+VARIABLE = "QWORKBENCH_ISA"
+PORTABLE = "portable"
+# best first: features as LLVM names them
+PATHS: dict[str, frozenset[str]] = {
+    "avx512vnni": frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni"}),
+    "avxvnni": frozenset({"avx2", "fma", "avxvnni"}),
+    "avx2": frozenset({"avx2", "fma"}),
+    PORTABLE: frozenset(),
+}
+ALIASES = {"vnni": "avx512vnni"}
+
+
+@cache
+def features() -> frozenset[str]:
+    """Return the features of the processor that compiled code may use."""
+    import llvmlite.binding as llvm
+    import numba
+
+    limited = getattr(numba.config, "CPU_FEATURES", None)
+    if limited is not None:
+        return frozenset(word[1:] for word in str(limited).split(",") if word.startswith("+"))
+    return frozenset(name for name, there in llvm.get_host_cpu_features().items() if there)
+
+
+def available() -> tuple[str, ...]:
+    """Return the paths that this processor can run, best first; the last is ``portable``."""
+    return tuple(name for name, needed in PATHS.items() if needed <= features())
+
+
+def chosen() -> str:
+    """Return the path in use: ``QWORKBENCH_ISA`` if set, else the best one available.
+
+    Raises
+    ------
+    EmulationError
+        For a name that does not exist, or a path that this processor lacks.
+    """
+    asked = os.environ.get(VARIABLE, "").strip().lower()
+    if not asked:
+        return available()[0]
+    return _checked(asked)
+
+
+@cache
+def _checked(asked: str) -> str:
+    name = ALIASES.get(asked, asked)
+    if name not in PATHS:
+        near = difflib.get_close_matches(asked, [*PATHS, *ALIASES], 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        raise EmulationError(f"{VARIABLE}={asked!r} does not exist{hint} paths are {', '.join(PATHS)}")
+    missing = PATHS[name] - features()
+    if missing:
+        raise EmulationError(
+            f"{VARIABLE}={asked!r}: this processor lacks {', '.join(sorted(missing))}; "
+            f"it can run {', '.join(available())}"
+        )
+    return name

@@ -1,0 +1,101 @@
+"""How feature maps lie in memory between kernels: channels innermost, a margin of zeros around every image.
+
+A :class:`Surface` holds (N, H + 2 m, W + 2 m, pitch); what travels is its inside as an ordinary (N, C, H, W) view, so
+that nobody else has to know. A kernel that meets such a view finds the surface behind it by :func:`surface_of` and
+reads windows that reach into the margin without padding, copying or gathering first. Code 0 is zero, hence the margin.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+LINE = 64  # bytes of a vector; surfaces begin on one
+SLACK = 512  # bytes behind a surface that vector loads may touch
+CHANNELS = 16  # pitch is a multiple of this
+
+
+class Memory(np.ndarray[Any, Any]):
+    """Raw bytes; a view forgets every array between it and the owner of its bytes, unless their types differ."""
+
+
+class Surface(np.ndarray[Any, Any]):
+    """The whole memory of a feature map, as (N, H + 2 margin, W + 2 margin, pitch)."""
+
+    margin: int
+    inside: tuple[int, ...]  # (N, C, H, W)
+
+    @property
+    def origin(self) -> int:
+        """Address of channel 0 of the first pixel inside."""
+        return int(self.ctypes.data) + self.margin * (self.strides[1] + self.strides[2])
+
+
+def aligned(count: int, dtype: Any) -> np.ndarray:
+    """Return uninitialized memory for `count` numbers that begins on a vector line and may be over-read."""
+    size = np.dtype(dtype).itemsize * count
+    raw = np.empty(size + LINE + SLACK, np.uint8)
+    start = -raw.ctypes.data % LINE
+    return raw[start : start + size].view(dtype)
+
+
+def pitch_of(channels: int) -> int:
+    """Return the distance of two pixels in elements."""
+    return -(-channels // CHANNELS) * CHANNELS
+
+
+def new_surface(shape: tuple[int, ...], dtype: Any, margin: int, pitch: int | None = None) -> np.ndarray:
+    """Return an (N, C, H, W) view of a new surface: inside uninitialized, margin zero."""
+    batch, channels, height, width = shape
+    pitch = pitch or pitch_of(channels)
+    whole = (batch, height + 2 * margin, width + 2 * margin, pitch)
+    size = whole[0] * whole[1] * whole[2] * pitch * np.dtype(dtype).itemsize
+    memory = Memory(size + LINE + SLACK, np.uint8)
+    surface = Surface(whole, dtype, memory, -memory.ctypes.data % LINE)
+    surface.margin, surface.inside = margin, tuple(shape)
+    plain = surface.view(np.ndarray)
+    if margin:
+        plain[:, :margin] = 0
+        plain[:, -margin:] = 0
+        plain[:, :, :margin] = 0
+        plain[:, :, -margin:] = 0
+    return inside_of(surface)
+
+
+def inside_of(surface: Surface) -> np.ndarray:
+    """Return the (N, C, H, W) view of what a surface shows."""
+    image, row, pixel, one = surface.strides
+    offset = surface.margin * (row + pixel)
+    return np.ndarray(surface.inside, surface.dtype, surface, offset, (image, one, row, pixel))
+
+
+def surface_of(x: np.ndarray) -> Surface | None:
+    """Return the surface that `x` is exactly the inside of; None for any other array."""
+    base = x.base
+    if type(base) is not Surface or x.shape != base.inside or x.dtype != base.dtype:
+        return None
+    image, row, pixel, one = base.strides
+    if x.strides != (image, one, row, pixel) or x.ctypes.data != base.origin:
+        return None
+    return base
+
+
+def is_surface(x: np.ndarray) -> bool:
+    """Tell whether `x` is the inside of a surface."""
+    return surface_of(x) is not None
+
+
+def surfaced(x: np.ndarray, dtype: Any, margin: int, pitch: int | None = None) -> Surface:
+    """Return a surface of at least `margin` with the content of the 4-d `x` as `dtype`; `x`'s own where it will do."""
+    found = surface_of(x)
+    if found is not None and found.dtype == dtype and found.margin >= margin:
+        return found
+    packed = new_surface(x.shape, dtype, margin, pitch)
+    packed[...] = x
+    surface = surface_of(packed)
+    assert surface is not None
+    if surface.shape[3] > x.shape[1]:
+        plain = surface.view(np.ndarray)
+        plain[:, :, :, x.shape[1] :] = 0
+    return surface

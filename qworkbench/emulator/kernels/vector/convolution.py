@@ -1,0 +1,180 @@
+"""Convolution on surfaces: windows are read where they lie, any stride, dilation and group; codes leave requantized."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qworkbench.emulator.kernels.dots import row_sums
+from qworkbench.emulator.kernels.rescale import requantize
+from qworkbench.emulator.kernels.surface import Surface, new_surface, pitch_of, surface_of, surfaced
+from qworkbench.emulator.kernels.vector import tiles
+from qworkbench.emulator.kernels.vector.paths import Path, path_for
+from qworkbench.emulator.kernels.vector.product import (
+    INT32_LIMIT,
+    Forms,
+    Product,
+    packed_weights,
+    prepared,
+    remembered,
+)
+from qworkbench.numerics import checks
+from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
+from qworkbench.numerics.dtypes import NUMPY
+
+IMAGE_PITCH = 4  # of an input with up to four channels: one 32-bit load per pixel
+OUTPUT_MARGIN = 1  # what a 3x3 convolution reads beyond the edge
+
+
+def convolve(
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None,
+    geometry: ConvGeometry,
+    rq: Requantize | None,
+    residual: Residual | None,
+    forms: Forms | None,
+) -> np.ndarray | None:
+    """Return what :func:`qworkbench.numerics.reference.conv2d` does; None where no vector kernel is exact here."""
+    path = path_for(x.dtype, w.dtype, w.shape[0])
+    if path is None:
+        return None
+    small = x.shape[1] <= IMAGE_PITCH and surface_of(x) is None
+    surface = surfaced(x, path.codes, max(geometry.pads), IMAGE_PITCH if small else None)
+    ratio = None if residual is None else residual.ratio
+    key = (path.name, id(w), id(bias), id(rq), id(ratio), geometry, surface.shape, surface.margin, x.dtype)
+    made: tuple[Product, tuple[int, ...]] | None = remembered(
+        forms,
+        "conv",
+        key,
+        lambda: _prepare(path, surface, x, w, bias, geometry, rq, residual, forms),
+        (w, bias, rq, ratio),
+    )
+    if made is None:
+        return None
+    product, shape = made
+    integer = product.mode == tiles.INT32
+    dtype = np.int32 if integer or rq is None else NUMPY[rq.dtype]
+    out = new_surface(shape, dtype, _margin(shape))
+    to = surface_of(out)
+    assert to is not None
+    entering = None
+    if residual is not None:
+        checks.residual("conv2d", residual, shape, shape[1])
+        held = _alike(residual.codes, to)
+        entering = held.origin, held.itemsize
+    product.run(surface.origin, to.origin, entering)
+    if integer and rq is not None:
+        return requantize(out, rq, 1)
+    return out
+
+
+def _alike(codes: np.ndarray, to: Surface) -> Surface:
+    """Return `codes` on a surface whose pixels lie as those of `to` do."""
+    found = surface_of(codes)
+    if found is not None and found.shape == to.shape and found.margin == to.margin:
+        return found
+    made = new_surface(codes.shape, codes.dtype, to.margin, to.shape[3])
+    made[...] = codes
+    surface = surface_of(made)
+    assert surface is not None
+    return surface
+
+
+def _prepare(
+    path: Path,
+    surface: Surface,
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None,
+    geometry: ConvGeometry,
+    rq: Requantize | None,
+    residual: Residual | None,
+    forms: Forms | None,
+) -> tuple[Product, tuple[int, ...]] | None:
+    checks.convolution("conv2d", x, w, geometry)
+    outputs = w.shape[0]
+    shape = (x.shape[0], outputs, *geometry.output_size(x.shape[2], x.shape[3]))
+    start = checks.bias("conv2d", bias, outputs)
+    if rq is not None:
+        checks.requantize("conv2d", rq, outputs)
+    sums, magnitude = remembered(forms, "sums", id(w), lambda: row_sums(w.reshape(outputs, -1)), (w,))
+    ratio = None
+    reach = int(np.abs(start).max(initial=0)) + (128 if x.dtype == np.int8 else 32768) * magnitude
+    if residual is not None:
+        ratio = checks.residual("conv2d", residual, shape, outputs)
+        reach += int(32768.0 * min(float(ratio.max()), 2.0**40)) + 1
+    if reach >= INT32_LIMIT:
+        return None
+    if path.shifts:
+        start = start - 128 * sums
+    pitch = surface.shape[3]
+    made = remembered(
+        forms,
+        "panels",
+        (path.name, id(w), geometry.group, geometry.dilations[1], pitch),
+        lambda: _panels(path, w, geometry, pitch),
+        (w,),
+    )
+    weights, dense_shape, shifts = made
+    tables = (*_places(surface, shape, geometry), _taps(surface, geometry, dense_shape[1]), shifts * surface.itemsize)
+    return prepared(path, weights, dense_shape, start, reach, rq, ratio, tables), shape
+
+
+def _panels(
+    path: Path, w: np.ndarray, geometry: ConvGeometry, pitch: int
+) -> tuple[np.ndarray, tuple[int, int, int], np.ndarray]:
+    """Return packed weights, the shape of their dense form, and each panel's first input channel.
+
+    A kernel row of adjacent pixels is one tap, contiguous in memory, where there is one group and no dilation along W.
+    With groups, a panel reads the channels of the groups that it touches, against zeros where they are not its own.
+    """
+    outputs, inputs, kernel_h, kernel_w = w.shape
+    panels = -(-outputs // path.channels)
+    taps = w.transpose(0, 2, 3, 1)
+    if geometry.group == 1:
+        room = np.zeros((outputs, kernel_h, kernel_w, pitch), path.codes)
+        room[..., :inputs] = taps
+        rows = (kernel_h, kernel_w * pitch) if geometry.dilations[1] == 1 else (kernel_h * kernel_w, inputs)
+        dense = (room if geometry.dilations[1] == 1 else room[..., :inputs]).reshape(outputs, *rows)
+        return packed_weights(path, dense), dense.shape, np.zeros(panels, np.int64)
+    per_group = outputs // geometry.group
+    first = np.arange(panels) * path.channels // per_group
+    last = (np.minimum((np.arange(panels) + 1) * path.channels, outputs) - 1) // per_group
+    length = int((last - first).max() + 1) * inputs
+    room = np.zeros((outputs, kernel_h, kernel_w, length), path.codes)
+    for output in range(outputs):
+        at = (output // per_group - first[output // path.channels]) * inputs
+        room[output, :, :, at : at + inputs] = taps[output]
+    dense = room.reshape(outputs, kernel_h * kernel_w, length)
+    return packed_weights(path, dense), dense.shape, first * inputs
+
+
+def _taps(surface: Surface, geometry: ConvGeometry, count: int) -> np.ndarray:
+    """Return the byte offset of each tap from a window's first pixel."""
+    _, row, pixel, _ = surface.strides
+    down = np.arange(geometry.kernel[0]) * geometry.dilations[0] * row
+    if count == geometry.kernel[0] and geometry.dilations[1] == 1 and geometry.group == 1:
+        return down
+    across = np.arange(geometry.kernel[1]) * geometry.dilations[1] * pixel
+    return np.asarray((down[:, None] + across).reshape(-1))
+
+
+def _places(surface: Surface, shape: tuple[int, ...], geometry: ConvGeometry) -> tuple[np.ndarray, np.ndarray]:
+    """Return the byte offset of each window from the first pixel inside, and the element offset of each output."""
+    batch, outputs, height, width = shape
+    image, row, pixel, _ = surface.strides
+    n, i, j = (np.arange(count) for count in (batch, height, width))
+    top, left = geometry.pads[:2]
+    windows = (
+        n[:, None, None] * image
+        + (i[:, None] * geometry.strides[0] - top) * row
+        + (j * geometry.strides[1] - left) * pixel
+    )
+    margin = _margin(shape)
+    line = (width + 2 * margin) * pitch_of(outputs)
+    out = n[:, None, None] * (height + 2 * margin) * line + (i[:, None] * line) + j * pitch_of(outputs)
+    return windows.reshape(-1), out.reshape(-1)
+
+
+def _margin(shape: tuple[int, ...]) -> int:
+    return 0 if shape[2] * shape[3] == 1 else OUTPUT_MARGIN

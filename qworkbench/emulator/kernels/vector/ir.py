@@ -1,0 +1,149 @@
+"""Words of LLVM IR that the vector kernels are written in: raw addresses, vectors, saturating packs.
+
+numba's disk cache looks at the file of a kernel only. After a change here, touch the files that generate kernels.
+Knows no convolution and no layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba import types as numba_types
+from numba.core import cgutils as numba_cgutils
+from numba.extending import intrinsic as numba_intrinsic
+
+types: Any = numba_types
+cgutils: Any = numba_cgutils
+carray: Any = numba.carray  # type: ignore[attr-defined]
+intrinsic: Any = numba_intrinsic  # its own annotations describe the generator, not what the decorator makes of it
+
+i1, i8, i16, i32, i64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+f32, f64 = ir.FloatType(), ir.DoubleType()
+
+
+def vector(element: Any, lanes: int) -> Any:
+    """Return the vector type of `lanes` times `element`."""
+    return ir.VectorType(element, lanes)
+
+
+def constant(kind: Any, value: Any) -> Any:
+    """Return an IR constant."""
+    return ir.Constant(kind, value)
+
+
+def word(value: int) -> Any:
+    """Return an int64 constant: an address, an offset, a count."""
+    return ir.Constant(i64, value)
+
+
+def call(b: Any, name: str, result: Any, args: Sequence[Any]) -> Any:
+    """Call the LLVM intrinsic ``llvm.<name>``."""
+    kind = ir.FunctionType(result, [arg.type for arg in args])
+    return b.call(cgutils.get_or_insert_function(b.module, kind, f"llvm.{name}"), list(args))
+
+
+def load(b: Any, address: Any, kind: Any, align: int = 1) -> Any:
+    """Load a value of type `kind` from an integer address."""
+    value = b.load(b.inttoptr(address, kind.as_pointer()))
+    value.align = align
+    return value
+
+
+def store(b: Any, value: Any, address: Any, align: int = 1) -> None:
+    """Store `value` at an integer address."""
+    b.store(value, b.inttoptr(address, value.type.as_pointer())).align = align
+
+
+def splat(b: Any, scalar: Any, lanes: int) -> Any:
+    """Return a vector of `lanes` copies of `scalar`."""
+    kind = vector(scalar.type, lanes)
+    undefined = constant(kind, ir.Undefined)
+    one = b.insert_element(undefined, scalar, constant(i32, 0))
+    return b.shuffle_vector(one, undefined, constant(vector(i32, lanes), [0] * lanes))
+
+
+def shuffled(b: Any, first: Any, second: Any, order: Sequence[int]) -> Any:
+    """Return the elements of both vectors in `order`."""
+    return b.shuffle_vector(first, second, constant(vector(i32, len(order)), list(order)))
+
+
+def clamped(b: Any, value: Any, low: Any, high: Any) -> Any:
+    """Return ``min(max(value, low), high)`` of signed integer vectors."""
+    value = b.select(b.icmp_signed(">", value, low), value, low)
+    return b.select(b.icmp_signed("<", value, high), value, high)
+
+
+def nearest(b: Any, value: Any) -> Any:
+    """Return a float32 vector of 8 or 16 lanes rounded half to even as int32; out of range gives -2**31."""
+    lanes = value.type.count
+    kind = vector(i32, lanes)
+    if lanes == 8:
+        return call(b, "x86.avx.cvt.ps2dq.256", kind, [value])
+    everywhere, current = constant(i16, -1), constant(i32, 4)
+    return call(b, "x86.avx512.mask.cvtps2dq.512", kind, [value, constant(kind, ir.Undefined), everywhere, current])
+
+
+def packed(b: Any, vectors: Sequence[Any]) -> Any:
+    """Return int32 vectors as one vector of int8 in their order, saturating."""
+    lanes, count = vectors[0].type.count, len(vectors)
+    if lanes == 16 and count == 4:
+        halves = [call(b, "x86.avx512.packssdw.512", vector(i16, 32), [vectors[i], vectors[i + 1]]) for i in (0, 2)]
+        mixed = b.bitcast(call(b, "x86.avx512.packsswb.512", vector(i8, 64), halves), vector(i32, 16))
+        return b.bitcast(shuffled(b, mixed, mixed, [i % 4 * 4 + i // 4 for i in range(16)]), vector(i8, 64))
+    whole = vectors[0]
+    for other in vectors[1:]:
+        whole = shuffled(b, whole, other, range(whole.type.count + other.type.count))
+    total = whole.type.count
+    limits = (splat(b, constant(i32, limit), total) for limit in (-128, 127))
+    return b.trunc(clamped(b, whole, *limits), vector(i8, total))
+
+
+def masked_store(b: Any, value: Any, address: Any, mask: Any) -> None:
+    """Store those bytes of an int8 vector whose bit of the int64 `mask` is set."""
+    lanes = value.type.count
+    bits = b.bitcast(b.trunc(mask, ir.IntType(lanes)) if lanes < 64 else mask, vector(i1, lanes))
+    pointer = b.inttoptr(address, value.type.as_pointer())
+    call(b, f"masked.store.v{lanes}i8.p0", ir.VoidType(), [value, pointer, constant(i32, 1), bits])
+
+
+@intrinsic
+def word_at(typing_context: Any, address: Any) -> Any:
+    """Load the int64 at an address."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        return load(b, args[0], i64, 8)
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def taken(typing_context: Any, address: Any) -> Any:
+    """Add 1 to the int64 at an address, atomically, and return what was there."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        return b.atomic_rmw("add", b.inttoptr(args[0], i64.as_pointer()), word(1), "monotonic")
+
+    return types.int64(types.int64), generate
+
+
+def pointer_to(element: Any) -> Any:
+    """Return an intrinsic that turns an address into a pointer of numba type `element`, for ``numba.carray``."""
+
+    @intrinsic
+    def as_pointer(typing_context: Any, address: Any) -> Any:
+        def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            return b.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(element)(types.int64), generate
+
+    return as_pointer
+
+
+int8_at = pointer_to(types.int8)
+int16_at = pointer_to(types.int16)
+int32_at = pointer_to(types.int32)
+float32_at = pointer_to(types.float32)
+float64_at = pointer_to(types.float64)

@@ -1,0 +1,154 @@
+"""Linear layers and products of two activations as tiles: a row of codes is a pixel, a column an output channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from qworkbench.emulator.kernels.dots import row_sums
+from qworkbench.emulator.kernels.rescale import requantize
+from qworkbench.emulator.kernels.surface import aligned
+from qworkbench.emulator.kernels.vector import tiles
+from qworkbench.emulator.kernels.vector.paths import Path, path_for
+from qworkbench.emulator.kernels.vector.product import (
+    INT32_LIMIT,
+    Forms,
+    Product,
+    Tables,
+    packed_weights,
+    prepared,
+    remembered,
+)
+from qworkbench.numerics import checks
+from qworkbench.numerics.arithmetic import Requantize, Residual
+from qworkbench.numerics.dtypes import NUMPY
+
+WORTH_PACKING = 1 << 14  # multiply-accumulates of one product of two activations
+
+
+def multiply(
+    x: np.ndarray,
+    w: np.ndarray,
+    start: np.ndarray,
+    rq: Requantize | None,
+    residual: Residual | None,
+    forms: Forms | None,
+    anchors: tuple[Any, ...],
+) -> np.ndarray | None:
+    """Return ``x @ w.T + start`` requantized, as :func:`qworkbench.numerics.reference.gemm`; None where not exact.
+
+    `start` is the int64 bias; `anchors` are the objects whose identity it and the weight have.
+    """
+    path = path_for(x.dtype, w.dtype, w.shape[0])
+    if path is None or not x.size or not w.size:
+        return None
+    rows = _rows(path, x)
+    outputs, length = w.shape
+    ratio = None if residual is None else residual.ratio
+    shape = (*x.shape[:-1], outputs)
+    pitch = _pitch(path, outputs)
+    anchors = (*anchors, rq, ratio)
+    key = (path.name, *map(id, anchors), rows.shape, x.dtype)
+
+    def prepare() -> Product | None:
+        if rq is not None:
+            checks.requantize("gemm", rq, outputs)
+        sums, magnitude = remembered(forms, "sums", id(w), lambda: row_sums(w), (w,))
+        reach = int(np.abs(start).max(initial=0)) + _largest(x) * magnitude
+        ratios = None
+        if residual is not None:
+            ratios = checks.residual("gemm", residual, shape, outputs)
+            reach += int(32768.0 * min(float(ratios.max()), 2.0**40)) + 1
+        if reach >= INT32_LIMIT:
+            return None
+        weights = remembered(
+            forms, "panels", (path.name, id(w)), lambda: packed_weights(path, w[:, None, :]), (w,)
+        )  # fmt: skip
+        begin = start - 128 * sums if path.shifts else start
+        tables = _tables(path, rows, pitch, outputs)
+        return prepared(path, weights, (outputs, 1, length), begin, reach, rq, ratios, tables)
+
+    product: Product | None = remembered(forms, "gemm", key, prepare, anchors)
+    if product is None:
+        return None
+    out = _room(product, rq, len(rows), pitch)
+    entering = None
+    held = None
+    if residual is not None:
+        checks.residual("gemm", residual, shape, outputs)
+        held = _pitched(residual.codes.reshape(-1, outputs), pitch)
+        entering = held.ctypes.data, held.itemsize
+    product.run(rows.ctypes.data, out.ctypes.data, entering)
+    return _left(product, out[:, :outputs].reshape(shape), rq, -1)
+
+
+def multiply_batches(a: np.ndarray, b: np.ndarray, outer: tuple[int, ...], rq: Requantize | None) -> np.ndarray | None:
+    """Return ``a @ b`` requantized, batch by batch, as :func:`qworkbench.numerics.reference.matmul`, or None."""
+    (count, length), outputs = a.shape[-2:], b.shape[-1]
+    path = path_for(a.dtype, b.dtype, outputs)
+    if path is None or not a.size or not b.size or count * length * outputs < WORTH_PACKING:
+        return None
+    codes = _rows(path, a).reshape(*a.shape[:-1], -1)
+    left = np.broadcast_to(codes, (*outer, *codes.shape[-2:])).reshape(-1, *codes.shape[-2:])
+    right = np.broadcast_to(b, (*outer, *b.shape[-2:])).reshape(-1, length, outputs)
+    pitch = _pitch(path, outputs)
+    magnitude = int(np.abs(right.astype(np.int32)).sum(axis=1, dtype=np.int64).max(initial=0))
+    reach = _largest(a) * magnitude
+    if reach >= INT32_LIMIT:
+        return None
+    tables = _tables(path, left[0], pitch, outputs)
+    results = []
+    for rows, columns in zip(left, right, strict=True):
+        weights = packed_weights(path, columns.T[:, None, :])
+        start = np.zeros(outputs, np.int64)
+        if path.shifts:
+            start -= 128 * columns.sum(axis=0, dtype=np.int64)
+        product = prepared(path, weights, (outputs, 1, length), start, reach, rq, None, tables)
+        out = _room(product, rq, count, pitch)
+        product.run(rows.ctypes.data, out.ctypes.data)
+        results.append(out[:, :outputs])
+    return _left(product, np.stack(results).reshape(*outer, count, outputs), rq, -1)
+
+
+def _largest(x: np.ndarray) -> int:
+    return 128 if x.dtype == np.int8 else 32768
+
+
+def _rows(path: Path, x: np.ndarray) -> np.ndarray:
+    """Return `x` as rows of whole words that the path can read."""
+    length = x.shape[-1]
+    padded = -(-length // path.per_word) * path.per_word
+    if x.dtype == path.codes and padded == length and x.flags.c_contiguous:
+        return x.reshape(-1, length)
+    return _pitched(x.reshape(-1, length), padded, path.codes)
+
+
+def _pitched(rows: np.ndarray, pitch: int, dtype: Any = None) -> np.ndarray:
+    """Return 2-D `rows` contiguous with `pitch` columns, zeros behind the last one."""
+    if rows.shape[1] == pitch and rows.flags.c_contiguous and rows.dtype == (dtype or rows.dtype):
+        return rows
+    out = aligned(len(rows) * pitch, dtype or rows.dtype).reshape(len(rows), pitch)
+    out[:, : rows.shape[1]] = rows
+    out[:, rows.shape[1] :] = 0
+    return out
+
+
+def _pitch(path: Path, outputs: int) -> int:
+    """Return the distance of output rows: a path that cannot mask its stores fills whole panels."""
+    return outputs if path.masks else -(-outputs // path.channels) * path.channels
+
+
+def _tables(path: Path, rows: np.ndarray, pitch: int, outputs: int) -> Tables:
+    index = np.arange(len(rows))
+    panels = -(-outputs // path.channels)
+    return index * rows.strides[0], index * pitch, np.zeros(1, np.int64), np.zeros(panels, np.int64)
+
+
+def _room(product: Product, rq: Requantize | None, count: int, pitch: int) -> np.ndarray:
+    dtype = np.int32 if product.mode == tiles.INT32 or rq is None else NUMPY[rq.dtype]
+    return aligned(count * pitch, dtype).reshape(count, pitch)
+
+
+def _left(product: Product, out: np.ndarray, rq: Requantize | None, axis: int) -> np.ndarray:
+    return out if rq is None or product.mode != tiles.INT32 else requantize(out, rq, axis)
