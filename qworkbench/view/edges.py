@@ -1,4 +1,4 @@
-"""Edges of a scene: a line with an arrow head; a boundary is dashed and carries a tag (Q, DQ, RQ)."""
+"""Edges of a scene: a line with an arrow head; a boundary is dashed and carries a tag (Q, DQ, RQ) and its bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from qworkbench.view.palette import TAGS, Swatch, Theme
 from qworkbench.view.scene import Group, Outline, Words, curve, polygon, rounded
-from qworkbench.view.text import text_width
+from qworkbench.view.text import bytes_text, text_width
 
 ARROW = 7.0
 BOND = 5.0
@@ -25,7 +25,10 @@ SAYS = {
 def edge_text(edge: Mapping[str, Any]) -> str:
     """Return what an edge is, for tooltips: ends, tensor, elements, and what happens to the numbers."""
     text = f"{edge['source']} to {edge['target']}: {edge['value']}, {edge['elements']:,} elements"
-    return f"{text}, {SAYS[edge['boundary']]}" if edge["boundary"] else text
+    if not edge["boundary"]:
+        return text
+    cost = f", {bytes_text(edge['cost'])} read and written" if edge.get("cost") else ""
+    return f"{text}, {SAYS[edge['boundary']]}{cost}"
 
 
 def draw_edge(edge: Mapping[str, Any], theme: Theme, dx: float, dy: float, fused: Swatch | None = None) -> Group:
@@ -54,4 +57,6 @@ def draw_edge(edge: Mapping[str, Any], theme: Theme, dx: float, dy: float, fused
             Outline(rounded(*at, wide, 13, 6.5), theme.background, colour, 1.2),
             Words(*at, tag, TAG, colour, True, "middle"),
         ]
+        if edge.get("cost"):
+            items.append(Words(at[0] + wide / 2 + 4, at[1], bytes_text(edge["cost"]), TAG, theme.muted))
     return Group("edge", tuple(items), label=edge_text(edge))

@@ -10,6 +10,7 @@ from typing import Any
 from qworkbench.graph.ir import Graph
 from qworkbench.view.boxes import input_id, output_id
 
+_BYTES = {"int8": 1, "int16": 2}
 _SEVERITY = {None: 0, "requantize": 1, "quantize": 2, "dequantize": 3}
 
 
@@ -22,6 +23,8 @@ class Link:
     values: tuple[str, ...]
     boundary: str | None
     elements: int
+    cost: int = 0
+    """Bytes that its Quantize, Dequantize or Requantize ops read and write."""
 
     @property
     def text(self) -> str:
@@ -85,21 +88,31 @@ def link_boxes(graph: Graph, placement: Any, boxes: Mapping[str, str]) -> list[L
     boxes : Mapping of node name to box id
     """
     boundaries = _Boundaries(graph, placement)
-    found: dict[tuple[str, str], dict[str, tuple[str | None, int]]] = {}
+    found: dict[tuple[str, str], dict[str, tuple[str | None, int, int]]] = {}
     for source, target, value, reader in _tensors(graph, boxes):
         boundary = boundaries.at(value, reader)
         kind = None if boundary is None else boundary.kind
         elements = math.prod(graph.shape(value)) if boundary is None else int(boundary.elements)
         values = found.setdefault((source, target), {})
         if value not in values or _SEVERITY[kind] > _SEVERITY[values[value][0]]:
-            values[value] = (kind, elements)
+            values[value] = (kind, elements, _cost(placement, kind, value, elements))
     return [
         Link(
             source,
             target,
             tuple(values),
-            max((kind for kind, _ in values.values()), key=_SEVERITY.__getitem__),
-            sum(elements for _, elements in values.values()),
+            max((kind for kind, _, _ in values.values()), key=_SEVERITY.__getitem__),
+            sum(elements for _, elements, _ in values.values()),
+            sum(cost for _, _, cost in values.values()),
         )
         for (source, target), values in found.items()
     ]
+
+
+def _cost(placement: Any, kind: str | None, value: str, elements: int) -> int:
+    """Return the bytes of one boundary: codes on the BPU's side, float32 or other codes on the other."""
+    if kind is None:
+        return 0
+    group = placement.group(value) if hasattr(placement, "group") else None
+    codes = 1 if group is None else _BYTES.get(group.dtype, 4)
+    return elements * (2 * codes if kind == "requantize" else codes + 4)

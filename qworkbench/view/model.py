@@ -166,4 +166,5 @@ def _edge(link: Link, points: Iterable[tuple[float, float]]) -> dict[str, Any]:
         "points": [[x, y] for x, y in points],
         "boundary": link.boundary,
         "elements": link.elements,
+        "cost": link.cost,
     }

@@ -44,6 +44,8 @@ class Theme:
     terminal, module : Swatch
         Graph inputs and outputs; collapsed modules that hold both BPU and CPU nodes.
     boundary : Mapping of "quantize" | "dequantize" | "requantize" to str
+    hues : tuple of Swatch
+        Eight colours for categories: quantization classes, dtypes, subgraphs.
     cosine : tuple of CosineStep
         From best to worst; the last one starts at -1.
     """
@@ -62,6 +64,7 @@ class Theme:
     terminal: Swatch
     module: Swatch
     boundary: Mapping[str, str]
+    hues: tuple[Swatch, ...]
     cosine: tuple[CosineStep, ...]
 
 
@@ -84,6 +87,16 @@ LIGHT = Theme(
     terminal=Swatch("#2b3642", "#2b3642", "#ffffff"),
     module=Swatch("#f1f4f7", "#586472", "#1b2430"),
     boundary={"quantize": "#00734f", "dequantize": "#a3376f", "requantize": "#5b4bb7"},
+    hues=(
+        Swatch("#dceef8", "#0072b2", "#0b2b40"),
+        Swatch("#fbe3d2", "#d55e00", "#4a2200"),
+        Swatch("#d5efe6", "#00805d", "#03291e"),
+        Swatch("#f6e3ee", "#a3376f", "#3d0f28"),
+        Swatch("#fbedcb", "#a87400", "#3a2800"),
+        Swatch("#e4e0f7", "#5b4bb7", "#1d1650"),
+        Swatch("#f3f0c4", "#7a7000", "#2b2700"),
+        Swatch("#e6e8ea", "#59636e", "#1b2430"),
+    ),
     cosine=(
         CosineStep(0.9999, "#f4f1f9", "#2a1747"),
         CosineStep(0.999, "#dccff0", "#2a1747"),
@@ -112,6 +125,16 @@ DARK = Theme(
     terminal=Swatch("#d5dce3", "#d5dce3", "#12171d"),
     module=Swatch("#222a33", "#9eabb8", "#e6ebf0"),
     boundary={"quantize": "#4cd3a5", "dequantize": "#f08fc0", "requantize": "#b3a7ff"},
+    hues=(
+        Swatch("#0f3650", "#56b4e9", "#e3f3fc"),
+        Swatch("#4d2208", "#ff9a57", "#ffe6d5"),
+        Swatch("#0b3d30", "#4cd3a5", "#d9f7ed"),
+        Swatch("#4a1f37", "#f08fc0", "#fde4f1"),
+        Swatch("#44310a", "#e6b13f", "#fdf0d2"),
+        Swatch("#2d2658", "#b3a7ff", "#ebe7ff"),
+        Swatch("#3b380c", "#d6cf4a", "#f8f6cf"),
+        Swatch("#2b333c", "#a9b4bf", "#e6ebf0"),
+    ),
     cosine=(
         CosineStep(0.9999, "#221c2e", "#e9def8"),
         CosineStep(0.999, "#3a2a57", "#e9def8"),

@@ -64,6 +64,14 @@ def wrap(text: str, size: float, width: float) -> list[str]:
     return lines
 
 
+def bytes_text(count: float) -> str:
+    """Return ``12.8 kB`` for 12800: decimal units, three significant digits."""
+    power = 0
+    while count >= 1000 and power < 3:
+        count, power = count / 1000, power + 1
+    return f"{float(f'{count:.3g}'):g} {('B', 'kB', 'MB', 'GB')[power]}"
+
+
 def last_part(name: str, op: str = "") -> str:
     """Return the end of a node or module name that still tells something.
 

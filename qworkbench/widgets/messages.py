@@ -22,6 +22,15 @@ class Page(Protocol):
     def rerun(self) -> None:
         """Do the same after an edit, if the model can run at all."""
 
+    def calibrate(self, method: str, percentile: float | None, per_channel: bool) -> None:
+        """Read thresholds by another method, or search for the best one, in the background."""
+
+    def analyse(self) -> None:
+        """Measure the sensitivity of every node, in the background."""
+
+    def compare(self, index: int | None) -> None:
+        """Show step `index` of the journal beside the state in force; None ends that."""
+
     def show(self, node: str) -> None:
         """Select `node`."""
 
@@ -40,7 +49,8 @@ def _edit(page: Page, message: Mapping[str, Any]) -> None:
     from qworkbench.workbench.edits import edit_from_dict
 
     page.workbench.edit(*(edit_from_dict(edit) for edit in _field(message, "edits", list)))
-    page.rerun()
+    if message.get("run") is not False:
+        page.rerun()
 
 
 def _undo(page: Page, _message: Mapping[str, Any]) -> None:
@@ -56,6 +66,26 @@ def _redo(page: Page, _message: Mapping[str, Any]) -> None:
 def _reset(page: Page, _message: Mapping[str, Any]) -> None:
     page.workbench.reset()
     page.rerun()
+
+
+def _jump(page: Page, message: Mapping[str, Any]) -> None:
+    page.workbench.jump(_field(message, "index", int))
+    page.rerun()
+
+
+def _calibrate(page: Page, message: Mapping[str, Any]) -> None:
+    percentile = message.get("percentile")
+    if percentile is not None and not isinstance(percentile, (int, float)):
+        raise QWorkbenchError(f"percentile must be a number, got {percentile!r}; e.g. 0.9999")
+    page.calibrate(_field(message, "method", str), percentile, message.get("per_channel") is True)
+
+
+def _analyse(page: Page, _message: Mapping[str, Any]) -> None:
+    page.analyse()
+
+
+def _compare(page: Page, message: Mapping[str, Any]) -> None:
+    page.compare(None if message.get("index") is None else _field(message, "index", int))
 
 
 def _run(page: Page, _message: Mapping[str, Any]) -> None:
@@ -79,6 +109,10 @@ HANDLERS: Mapping[str, Callable[[Page, Mapping[str, Any]], None]] = {
     "undo": _undo,
     "redo": _redo,
     "reset": _reset,
+    "jump": _jump,
+    "calibrate": _calibrate,
+    "sensitivity": _analyse,
+    "compare": _compare,
     "run": _run,
     "cancel": _cancel,
     "select": _select,

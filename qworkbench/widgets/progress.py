@@ -41,6 +41,11 @@ class Progress:
             text += f"; int32 overflow in {', '.join(run.overflow)}"
         return {"state": "done", "text": text, "done": steps, "total": steps}
 
+    def analysed(self, text: str) -> dict[str, Any]:
+        """Return the status after an analysis or a calibration that ended well."""
+        took = f", {time.monotonic() - self._began:.2f} s" if self._began else ""
+        return {"state": "done", "text": f"{text}{took}", "done": 1, "total": 1}
+
     @staticmethod
     def ended(state: str, text: str) -> dict[str, Any]:
         """Return the status after a run that gave no result; `state` is ``cancelled`` or ``error``."""

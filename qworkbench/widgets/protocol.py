@@ -47,6 +47,25 @@ class WorkbenchLike(Protocol):
     def statistics(self) -> Any:
         """What calibration learned; None before, and then nothing can run."""
 
+    display: dict[str, Any]
+    """What a view last showed: folded modules, selection, colouring; kept for the saved file."""
+
+    @property
+    def graph(self) -> Any:
+        """The model as it is edited now."""
+
+    def at(self, index: int) -> Any:
+        """Return a step of the journal to look at."""
+
+    def differing_nodes(self, index: int) -> Mapping[str, str]:
+        """Return per node what differs between that step and now."""
+
+    def settings_row(self) -> Row:
+        """Return march and calibration with their choices."""
+
+    def as_code(self) -> str:
+        """Return the Python calls that make the state in force."""
+
     def view(self, collapsed: Collection[str] | None = None) -> Mapping[str, Any]:
         """Return the picture as plain data, with modules `collapsed`."""
 
@@ -73,6 +92,15 @@ class WorkbenchLike(Protocol):
 
     def reset(self) -> Any:
         """Take back every edit."""
+
+    def jump(self, index: int) -> Any:
+        """Go to a step of the journal."""
+
+    def calibrate_async(self, data: Any = None, **options: Any) -> JobLike:
+        """Calibrate on the worker thread; without data, another method on the statistics that are there."""
+
+    def in_background(self, analysis: str, *given: Any, **options: Any) -> JobLike:
+        """Run an analysis on the worker thread."""
 
     def run_async(self) -> JobLike:
         """Start a run on the worker thread; it ends the one before."""

@@ -107,7 +107,9 @@ class Calibrating(Editing):
                 self._publish("progress", {"node": "calibration", "done": done, "total": total or 0})
 
             try:
-                return self.calibrate(data, progress=progress, cancelled=lambda: job.cancelled, **options)
+                result = self.calibrate(data, progress=progress, cancelled=lambda: job.cancelled, **options)
+                self._publish("calibrated", None)
+                return result
             except Exception as error:
                 self._publish("cancelled" if job.cancelled else "error", str(error))
                 raise

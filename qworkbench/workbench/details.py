@@ -53,7 +53,17 @@ def node_details(
         "scale": _number(scale),
         "fixed_scale": name in config.scales,
         "dtype": {"input": placed.input_dtype, "weight": placed.weight_dtype, "output": placed.dtype},
-        "requested": {"on": config.on.get(name), "scale": config.scales.get(name), **asdict(wish)},
+        "requested": {
+            "on": config.on.get(name),
+            "scale": config.scales.get(name),
+            "method": config.methods[name].name if name in config.methods else None,
+            **asdict(wish),
+        },
+        "removable": [
+            {"node": unit.node, "where": unit.where, "slot": unit.slot}
+            for unit in config.unit_convs
+            if name in (unit.node, f"_unitconv_{unit.index}")
+        ],
         "allowed": _allowed(graph, config, name),
         "metrics": _metrics((metrics or {}).get(name)),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from qworkbench.errors import EditError, unknown_name
@@ -119,6 +121,52 @@ class Editing(Holding):
             while self._history.cursor:
                 self._history.undo()
         self._publish("edited", None)
+
+    def jump(self, index: int) -> None:
+        """Go to step `index` of the journal, 0 being the state at load; steps in between are undone or made again.
+
+        Raises
+        ------
+        EditError
+            When there is no such step.
+        """
+        with self._lock:
+            last = len(self._history.entries)
+            if not 0 <= index <= last:
+                raise EditError(f"the journal has the steps 0 to {last}, got {index}")
+            while self._history.cursor > index:
+                self._history.undo()
+            while self._history.cursor < index:
+                self._history.redo()
+        self._publish("edited", None)
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """Make all edits of a ``with`` block one step; an error inside takes every one of them back.
+
+        Raises
+        ------
+        EditError
+            At the end, when two edits of the block want different things of one setting.
+        """
+        with self._lock:
+            before, statistics, self._held = self._history.mark(), self._stages.statistics, []
+        try:
+            yield
+            with self._lock:
+                check_contradictions(self._history.since(before))
+                self._history.squash(before)
+        except BaseException:
+            with self._lock:
+                self._history.restore(before)
+                if self._stages.statistics is not statistics:
+                    self._stages.statistics = statistics
+            raise
+        finally:
+            with self._lock:
+                held, self._held = self._held, None
+            if held:
+                self._publish("edited", None)
 
     @property
     def can_undo(self) -> bool:

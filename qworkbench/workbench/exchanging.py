@@ -6,13 +6,16 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qworkbench.errors import EditError
 from qworkbench.march import get_march
 from qworkbench.workbench.config import Config
 from qworkbench.workbench.details import node_details
 from qworkbench.workbench.diagnosing import Diagnosing
 from qworkbench.workbench.explain import Explanation, explain
-from qworkbench.workbench.rows import journal_rows, node_rows, output_rows
+from qworkbench.workbench.histogram import histogram
+from qworkbench.workbench.rows import journal_rows, node_rows, output_rows, settings_row
 from qworkbench.workbench.run import Run, run_config
+from qworkbench.workbench.states import State, differing_nodes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +32,53 @@ class Exchanging(Diagnosing):
         """Return everything that a panel shows of one node, as plain data."""
         plan = self._stages.plan(self.config) if self._stages.statistics is not None else None
         run = self._last if self._last is not None and not self.stale else None
-        return node_details(self.graph, self.placement, plan, self.config, None if run is None else run.metrics, name)
+        metrics = None if run is None else run.metrics
+        found = node_details(self.graph, self.placement, plan, self.config, metrics, name)
+        return {**found, "histogram": self.histogram(name)}
+
+    def histogram(self, name: str) -> dict[str, Any] | None:
+        """Return how the values that node `name`, or the unit it is fused into, writes were spread in calibration.
+
+        Returns
+        -------
+        dict or None
+            ``low``, ``high``, ``counts`` (in equal bins), ``total``; None where no statistics are kept.
+        """
+        statistics, placement = self._stages.statistics, self.placement
+        writer = placement.unit_of(name).tail if placement[name].on != "NONE" else name
+        value = self.graph.nodes[writer].output
+        known = self._stages.aliases(self.config).get(value, value)
+        sketch = None if statistics is None else statistics.sketch(known)
+        return None if sketch is None else histogram(sketch)
+
+    def at(self, index: int) -> State:
+        """Return step `index` of the journal, 0 being the state at load, to look at or to compare with.
+
+        Raises
+        ------
+        EditError
+            When there is no such step.
+        """
+        entries = self._history.entries
+        if not 0 <= index <= len(entries):
+            raise EditError(f"the journal has the steps 0 to {len(entries)}, got {index}")
+        config = entries[index - 1].config if index else self._history.initial
+        graph = self._stages.graph(config)
+        inserted = frozenset(name for name in graph.nodes.names() if name not in self._stages.base.nodes)
+        return State(
+            f"{self._stages.base.name} on {config.march}",
+            entries[index - 1].text if index else "as loaded",
+            config.march,
+            config,
+            graph,
+            self._stages.placement(config),
+            self._trail.find(config, self._stages.calibrated),
+            config.edited() | inserted,
+        )
+
+    def differing_nodes(self, index: int) -> dict[str, str]:
+        """Return per node what differs between step `index` and now, in words."""
+        return differing_nodes(self.at(index), self.at(self._history.cursor))
 
     def cost(self) -> pd.DataFrame:
         """Return what CPU/BPU switches and CPU ops move (:func:`qworkbench.toolchain.cost.cost_table`)."""
@@ -72,11 +121,18 @@ class Exchanging(Diagnosing):
 
     def output_rows(self) -> list[dict[str, Any]]:
         """Return the newest run's outputs as plain rows; empty before any run."""
-        return [] if self._last is None else output_rows(self._last.table)
+        rows = [] if self._last is None else output_rows(self._last.table)
+        for row in rows:
+            row.update({f"{column}_trail": self._trail.series(row["output"], column) for column in ("cosine", "l1")})
+        return rows
 
     def node_rows(self) -> list[dict[str, Any]]:
         """Return one plain row per node, with the newest run's distances."""
         return node_rows(self.graph, self.placement, None if self._last is None else self._last.layers)
+
+    def settings_row(self) -> dict[str, Any]:
+        """Return march and calibration with what can be chosen for each, as plain data."""
+        return settings_row(self.config, self.statistics)
 
     def journal_rows(self) -> list[dict[str, Any]]:
         """Return the steps of the history as plain rows."""

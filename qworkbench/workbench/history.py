@@ -55,6 +55,31 @@ class History:
         self._entries[self._cursor :] = [Entry(edits, config)]
         self._cursor += 1
 
+    def mark(self) -> tuple[tuple[Entry, ...], int]:
+        """Return what :meth:`restore` and :meth:`squash` need to come back to this state."""
+        return tuple(self._entries), self._cursor
+
+    def restore(self, mark: tuple[tuple[Entry, ...], int]) -> None:
+        """Put everything back as it was at `mark`."""
+        entries, self._cursor = mark
+        self._entries = list(entries)
+
+    def since(self, mark: tuple[tuple[Entry, ...], int]) -> tuple[Edit, ...]:
+        """Return the edits in force that were made after `mark`."""
+        return tuple(edit for entry in self._entries[self._common(mark) : self._cursor] for edit in entry.edits)
+
+    def squash(self, mark: tuple[tuple[Entry, ...], int]) -> None:
+        """Make one step of those that were made after `mark`."""
+        start = self._common(mark)
+        if self._cursor - start > 1:
+            self._entries[start:] = [Entry(self.since(mark), self.config)]
+            self._cursor = start + 1
+
+    def _common(self, mark: tuple[tuple[Entry, ...], int]) -> int:
+        entries, cursor = mark
+        steps = zip(entries[:cursor], self._entries[: self._cursor], strict=False)
+        return next((i for i, (old, new) in enumerate(steps) if old is not new), min(cursor, self._cursor))
+
     def undo(self) -> Entry:
         """Take back the last step and return it."""
         if not self._cursor:

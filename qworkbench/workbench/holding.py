@@ -24,6 +24,7 @@ from qworkbench.workbench.models import InputShape, graph_of
 from qworkbench.workbench.run import Measured, Run
 from qworkbench.workbench.stages import Stages
 from qworkbench.workbench.trained import Trained, open_trained, trained_config
+from qworkbench.workbench.trail import Trail
 
 if TYPE_CHECKING:
     import torch
@@ -65,9 +66,12 @@ class Holding:
         self._measured = Measured()
         self._effects = SensitivityMemo()
         self._last: Run | None = None
+        self._trail = Trail()
+        self.display: dict[str, Any] = {}
         self._asked = self._published = 0
         self._worker = Worker()
         self._listeners: list[Listener] = []
+        self._held: list[tuple[str, Any]] | None = None
         self._stages.placement(config)
 
     @property
@@ -168,6 +172,9 @@ class Holding:
 
     def _publish(self, event: str, data: Mapping[str, Any] | Run | str | None) -> None:
         with self._lock:
+            if event == "edited" and self._held is not None:
+                self._held.append((event, data))
+                return
             listeners = tuple(self._listeners)
         for listener in listeners:
             listener(event, data)

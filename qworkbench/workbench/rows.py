@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from qworkbench.calibration.method import METHODS
+from qworkbench.calibration.search import SEARCHES
+from qworkbench.march import MARCHES
+from qworkbench.workbench.edits.model import ARITHMETIC_CHOICES
+
 if TYPE_CHECKING:
+    from qworkbench.calibration.method import Statistics
     from qworkbench.graph.ir import Graph
     from qworkbench.placement.types import Placement
+    from qworkbench.workbench.config import Config
     from qworkbench.workbench.history import History
 
 
@@ -31,12 +39,31 @@ def node_rows(graph: Graph, placement: Placement, layers: pd.DataFrame | None) -
                 "op": node.op,
                 "on": placed.on,
                 "dtype": placed.dtype if placed.on != "NONE" else "",
+                "quant_class": placed.quant_class,
+                "subgraph": placed.subgraph,
                 "cosine": None if found is None else _number(found["cosine"]),
                 "l1": None if found is None else _number(found["l1"]),
                 "reason": placed.reason.sentence,
             }
         )
     return rows
+
+
+def settings_row(config: Config, statistics: Statistics | None) -> dict[str, Any]:
+    """Return march and calibration with their choices; searches need the statistics themselves, not only thresholds."""
+    searches = SEARCHES if statistics is not None and statistics.sketches else ()
+    return {
+        "march": config.march,
+        "marches": list(MARCHES),
+        "method": config.calibration.name,
+        "percentile": config.calibration.percentile,
+        "per_channel": config.calibration.per_channel,
+        "methods": list(METHODS),
+        "searches": list(searches),
+        "samples": 0 if statistics is None else statistics.samples,
+        "arithmetic": asdict(config.arithmetic),
+        "arithmetics": {name: list(values) for name, values in ARITHMETIC_CHOICES.items()},
+    }
 
 
 def journal_rows(history: History) -> list[dict[str, Any]]:

@@ -83,6 +83,7 @@ class Running(Calibrating):
             newest = ticket > self._published
             if newest:
                 self._last, self._published = run, ticket
+                self._trail.add(run)
         if newest:
             self._publish("ran", run)
         return run

@@ -31,7 +31,7 @@ def test_fixture_shared_with_the_front_end_equals_the_palette() -> None:
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=list(THEMES))
 def test_text_has_contrast_4_5_and_outlines_have_3(theme: Theme) -> None:
-    boxes = [*theme.placement.values(), theme.terminal, theme.module]
+    boxes = [*theme.placement.values(), theme.terminal, theme.module, *theme.hues]
     for box in boxes:
         assert contrast(box.text, box.fill) >= 4.5, box
         assert contrast(box.stroke, theme.background) >= 3.0, box

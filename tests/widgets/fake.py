@@ -50,6 +50,7 @@ class FakeWorkbench:
 
     def __init__(self):
         self.calls = []
+        self.display = {}
         self.done, self.undone = [], []
         self.listeners = []
         self.ran = False
@@ -80,6 +81,12 @@ class FakeWorkbench:
 
     def node_rows(self):
         return [{"id": name, "on": "BPU"} for name in sorted(self.nodes)]
+
+    def settings_row(self):
+        return {"march": self.march, "marches": [self.march], "method": "max", "methods": ["max"], "searches": []}
+
+    def as_code(self):
+        return "import qworkbench as q"
 
     def edit(self, *edits):
         if not edits:

@@ -4,7 +4,7 @@ import { GraphCanvas, type GraphActions } from './canvas';
 import { legend } from './legend';
 import type { GraphView } from './types';
 
-type Spies = { [K in keyof GraphActions]: Mock<GraphActions[K]> };
+type Spies = { [K in keyof Omit<GraphActions, 'moved'>]: Mock<GraphActions[K]> };
 
 let life: AbortController;
 let actions: Spies;
@@ -153,7 +153,7 @@ describe('keyboard', () => {
     canvas.focus();
     press(document.activeElement!, 'End');
     press(document.activeElement!, 'Enter');
-    expect(actions.select).toHaveBeenCalledWith('output:probabilities');
+    expect(actions.select).toHaveBeenCalledWith('output:probabilities', false);
     press(document.activeElement!, '/');
     expect(actions.search).toHaveBeenCalledOnce();
     press(document.activeElement!, 'Escape');
@@ -194,9 +194,9 @@ describe('keyboard', () => {
 describe('pointer', () => {
   test('a click selects, a click beside selects nothing', () => {
     click(group('pool').querySelector('.qwb-box')!);
-    expect(actions.select).toHaveBeenLastCalledWith('pool');
+    expect(actions.select).toHaveBeenLastCalledWith('pool', false);
     click(canvas.svg);
-    expect(actions.select).toHaveBeenLastCalledWith('');
+    expect(actions.select).toHaveBeenLastCalledWith('', false);
   });
 
   test('a drag pans and is no click', () => {
@@ -280,7 +280,7 @@ test('screen readers get a graph of named symbols', () => {
 
 test('the legend explains exactly what occurs', () => {
   expect(legend(view(), 'placement').textContent).toBe(
-    'on BPUon CPUremoved at inferenceAactivePpassiveMmanualQquantizeDQdequantizeRQrequantizeedited'
+    'on BPUon CPUremoved at inferenceAactivePpassiveMmanualQquantizeDQdequantizeRQrequantizeeditedfused'
   );
   expect(legend({ ...view(), edges: [], nodes: [] }, 'placement').textContent).toBe('');
   expect(legend(view(), 'cosine').textContent).toContain('\u2265 0.9999');

@@ -4,18 +4,19 @@
  * Coordinates come from the view; nothing is laid out here. Exactly one node is a tab stop (roving tabindex) and the arrow
  * keys move it along the edges. The owner is told what the user wants and calls back with `setView` and `select`.
  */
+import type { Colouring, Shading } from './colouring';
 import { focused, h, s } from './dom';
 import { listenToGestures } from './gestures';
 import { KEY_HELP, actionOf, type Action } from './keyboard';
 import { Links } from './links';
 import { Minimap } from './minimap';
-import type { Colouring } from './nodeElement';
 import { Painter, boxOf, type Marks } from './painter';
 import { EMPTY_VIEW, type GraphView, type ViewNode } from './types';
 import { Viewport } from './viewport';
 
 export interface GraphActions {
-  select: (id: string) => void;
+  /** Select `id` (empty: nothing); `more` adds it to what is selected, or takes it out again. */
+  select: (id: string, more: boolean) => void;
   /** Open or close module `path`. */
   toggleModule: (path: string, collapsed: boolean) => void;
   search: () => void;
@@ -23,6 +24,8 @@ export interface GraphActions {
   redo: () => void;
   /** Escape. */
   leave: () => void;
+  /** The drawing was moved or zoomed. */
+  moved?: () => void;
 }
 
 let count = 0;
@@ -36,7 +39,14 @@ export class GraphCanvas {
   private view = EMPTY_VIEW;
   private nodes = new Map<string, ViewNode>();
   private links = new Links(EMPTY_VIEW);
-  private readonly marks: Marks = { current: '', selected: '', matches: null };
+  private readonly marks: Marks = {
+    current: '',
+    selected: '',
+    picked: new Set(),
+    running: '',
+    differing: new Map(),
+    matches: null
+  };
   private frame = 0;
 
   constructor(
@@ -54,7 +64,14 @@ export class GraphCanvas {
       },
       this.painter.layer
     );
-    this.minimap = new Minimap(this.viewport, () => this.schedule(), signal);
+    this.minimap = new Minimap(
+      this.viewport,
+      () => {
+        this.schedule();
+        this.actions.moved?.();
+      },
+      signal
+    );
     const explain = h('span', { id: help, hidden: true }, KEY_HELP);
     this.element = h('div', { class: 'qwb-canvas' }, this.svg, explain, this.minimap.element);
     this.listen();
@@ -91,6 +108,52 @@ export class GraphCanvas {
     this.schedule();
   }
 
+  /** Mark several nodes as selected. */
+  pick(ids: readonly string[]): void {
+    this.marks.picked = new Set(ids);
+    this.schedule();
+  }
+
+  /** Mark the node that is being measured; empty: none. */
+  setRunning(id: string): void {
+    if (this.marks.running !== id) {
+      this.marks.running = id;
+      this.schedule();
+    }
+  }
+
+  /** Mark nodes that differ from another state. */
+  setDiffering(differing: ReadonlyMap<string, string>): void {
+    this.marks.differing = differing;
+    this.schedule();
+  }
+
+  /** How the nodes are coloured now. */
+  get shading(): Shading {
+    return this.painter.shading;
+  }
+
+  /** Show the same place as `other`, so that a node that both have is at the same spot. */
+  follow(other: GraphCanvas): void {
+    const { scale, x, y, pane } = other.viewport;
+    const lower = other.svg.getBoundingClientRect().top - this.svg.getBoundingClientRect().top;
+    const middle = (node: ViewNode) =>
+      Math.hypot(node.x * scale + x - pane.width / 2, node.y * scale + y - pane.height / 2);
+    let best: ViewNode | null = null;
+    for (const node of other.nodes.values()) {
+      if (this.nodes.has(node.id) && (!best || middle(node) < middle(best))) {
+        best = node;
+      }
+    }
+    const twin = best && this.nodes.get(best.id);
+    if (best && twin) {
+      this.viewport.scale = scale;
+      this.viewport.x = x + (best.x - twin.x) * scale;
+      this.viewport.y = y + (best.y - twin.y) * scale + lower;
+      this.schedule();
+    }
+  }
+
   /** Bring `id` into sight and make it the tab stop. */
   reveal(id: string): void {
     const node = this.nodes.get(id);
@@ -98,6 +161,7 @@ export class GraphCanvas {
       this.marks.current = id;
       this.viewport.reveal(boxOf(node));
       this.schedule();
+      this.actions.moved?.();
     }
   }
 
@@ -108,7 +172,7 @@ export class GraphCanvas {
   }
 
   setColouring(colouring: Colouring): void {
-    this.painter.colouring = colouring;
+    this.painter.setColouring(colouring);
     this.redraw();
   }
 
@@ -116,17 +180,20 @@ export class GraphCanvas {
     this.viewport.covered = 0;
     this.viewport.fit();
     this.schedule();
+    this.actions.moved?.();
   }
 
   fitWidth(): void {
     this.viewport.covered = this.minimap.strip(this.view);
     this.viewport.fitWidth(this.outermost(-1)?.x);
     this.schedule();
+    this.actions.moved?.();
   }
 
   zoom(factor: number): void {
     this.viewport.zoomAt(factor);
     this.schedule();
+    this.actions.moved?.();
   }
 
   /** Give the focus to the tab stop. */
@@ -153,7 +220,7 @@ export class GraphCanvas {
     const held = this.hasFocus() ? (focused(this.svg) as SVGElement | null)?.dataset.node : undefined;
     this.svg.dataset.detail = scale >= 0.62 ? 'full' : scale >= 0.34 ? 'labels' : 'shapes';
     this.painter.draw(this.viewport, this.marks, held ?? '');
-    this.minimap.draw(this.view, this.painter.colouring);
+    this.minimap.draw(this.view, this.painter.shading);
   }
 
   private schedule(): void {
@@ -165,6 +232,7 @@ export class GraphCanvas {
     const moved = (move: () => void) => {
       move();
       this.schedule();
+      this.actions.moved?.();
     };
     listenToGestures(
       svg,
@@ -183,7 +251,7 @@ export class GraphCanvas {
       },
       { signal }
     );
-    svg.addEventListener('click', event => this.clicked(event.target as Element), { signal });
+    svg.addEventListener('click', event => this.clicked(event), { signal });
     svg.addEventListener('dblclick', event => this.open(this.nodes.get(idAt(event.target as Element))), {
       signal
     });
@@ -196,7 +264,8 @@ export class GraphCanvas {
     signal.addEventListener('abort', () => cancelAnimationFrame(this.frame));
   }
 
-  private clicked(target: Element): void {
+  private clicked(event: MouseEvent): void {
+    const target = event.target as Element;
     const module = target.closest<SVGGElement>('.qwb-caption')?.parentElement?.dataset.module;
     if (module) {
       this.actions.toggleModule(module, true);
@@ -205,7 +274,7 @@ export class GraphCanvas {
     const id = idAt(target);
     this.marks.current = id || this.marks.current;
     this.focus();
-    this.actions.select(id);
+    this.actions.select(id, event.shiftKey || event.ctrlKey || event.metaKey);
   }
 
   private open(node: ViewNode | undefined): void {
@@ -231,7 +300,9 @@ export class GraphCanvas {
       case 'last':
         return this.walk(this.outermost(1)?.id ?? null);
       case 'select':
-        return this.actions.select(this.marks.current);
+        return this.actions.select(this.marks.current, false);
+      case 'add':
+        return this.actions.select(this.marks.current, true);
       case 'toggle':
         return this.toggle();
       case 'zoomIn':
@@ -268,7 +339,11 @@ export class GraphCanvas {
     if (width > 0 && height > 0) {
       const opening = !this.svg.dataset.sized;
       this.svg.dataset.sized = 'true';
+      const wider = width - this.viewport.pane.width;
       this.viewport.pane = { width, height };
+      if (!opening) {
+        this.viewport.pan(wider / 2, 0);
+      }
       if (opening) {
         this.fitWidth();
         this.reveal(this.marks.selected);

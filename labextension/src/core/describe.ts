@@ -47,6 +47,13 @@ export function formatCount(value: number): string {
   return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
+/** 12,800 -> `12.8 kB`: decimal units, three significant digits. */
+export function formatBytes(value: number): string {
+  const units = ['B', 'kB', 'MB', 'GB'];
+  const power = Math.min(units.length - 1, value < 1 ? 0 : Math.floor(Math.log10(value) / 3));
+  return `${Number((value / 1000 ** power).toPrecision(3))} ${units[power]}`;
+}
+
 function signed(text: string): string {
   return text.replace(/-/g, MINUS);
 }
@@ -79,5 +86,6 @@ export function nodeText(node: ViewNode): string {
 export function edgeText(edge: ViewEdge): string {
   const what = edge.boundary ? `${edge.boundary} (${TAGS[edge.boundary]}), ` : '';
   const elements = edge.elements > 0 ? `, ${formatCount(edge.elements)} elements` : '';
-  return `${what}${edge.source} \u2192 ${edge.target}${elements}`;
+  const bytes = edge.cost ? `, ${formatBytes(edge.cost)} read and written` : '';
+  return `${what}${edge.source} \u2192 ${edge.target}${elements}${bytes}`;
 }

@@ -6,6 +6,7 @@ export type Action =
   | {
       do:
         | 'select'
+        | 'add'
         | 'toggle'
         | 'zoomIn'
         | 'zoomOut'
@@ -43,7 +44,7 @@ const BINDINGS: readonly Binding[] = [
 
 /** What the user may be told. */
 export const KEY_HELP =
-  'Arrow keys follow the edges, Enter selects, e opens or closes a module, + and - zoom, 0 or f fits, w fits the width, ' +
+  'Arrow keys follow the edges, Enter selects, Shift+Enter selects one more, e opens or closes a module, + and - zoom, 0 or f fits, w fits the width, ' +
   '/ searches, Ctrl+Z undoes, Escape leaves.';
 
 /** The action of a key press, or null when the key is not ours. */
@@ -54,6 +55,9 @@ export function actionOf(event: KeyboardEvent): Action | null {
       return { do: event.shiftKey ? 'redo' : 'undo' };
     }
     return key === 'y' ? { do: 'redo' } : null;
+  }
+  if (event.shiftKey && (event.key === 'Enter' || event.key === ' ')) {
+    return { do: 'add' };
   }
   if (event.altKey) {
     return null;

@@ -1,8 +1,9 @@
 /** Explains the marks of a drawing: only those that occur in it. */
 import { placeText } from './describe';
 import { h, s } from './dom';
-import { glyph, type Colouring } from './nodeElement';
-import { SHAPES, TAGS, THEMES } from './palette';
+import { COLOURINGS, Shading, type Colouring } from './colouring';
+import { glyph } from './nodeElement';
+import { SHAPES, TAGS } from './palette';
 import { outline } from './shapes';
 import type { Boundary, GraphView, Place, QuantClass } from './types';
 
@@ -21,16 +22,11 @@ function sample(width: number, name: string, content: Node): SVGSVGElement {
 }
 
 function boxSample(tone: string, path: string): SVGSVGElement {
-  return sample(28, `qwb-node qwb-${tone}`, s('path', { class: 'qwb-box', d: path }));
-}
-
-function heatEntries(): HTMLElement[] {
-  const steps = THEMES.light.cosine;
-  return steps.map((step, index) => {
-    const last = index === steps.length - 1;
-    const text = last ? `< ${steps[index - 1].at_least}` : `\u2265 ${step.at_least}`;
-    return entry(boxSample(`heat-${index}`, outline('rounded', 24, 13)), text);
-  });
+  return sample(
+    28,
+    `qwb-node ${tone.startsWith('tone') ? '' : 'qwb-tone-legend'} qwb-${tone}`,
+    s('path', { class: 'qwb-box', d: path })
+  );
 }
 
 /** Make the legend of `view`. */
@@ -58,8 +54,28 @@ export function legend(view: GraphView, colouring: Colouring): HTMLElement {
   if (ops.some(node => node.edited || node.inserted)) {
     row.append(entry(h('span', { class: 'qwb-dot', 'aria-hidden': 'true' }), 'edited'));
   }
-  if (colouring === 'cosine' && view.nodes.some(node => node.cosine !== null)) {
-    row.append(h('span', { class: 'qwb-heat' }, 'cosine', ...heatEntries()));
+  if (ops.some(node => node.group && ops.some(other => other !== node && other.group === node.group))) {
+    row.append(
+      entry(sample(26, 'qwb-bond qwb-tone-bpu', s('path', { class: 'qwb-line', d: 'M-12 0H12' })), 'fused')
+    );
+  }
+  if (view.edges.some(edge => edge.boundary && edge.cost)) {
+    row.append(h('span', { class: 'qwb-key' }, 'kB: what a boundary reads and writes'));
+  }
+  const shading = new Shading(view, colouring);
+  const marks = shading
+    .entries()
+    .map(({ tone, text }) => entry(boxSample(tone, outline('rounded', 24, 13)), text));
+  if (marks.length > 0 || shading.missing) {
+    const name = COLOURINGS.find(option => option.value === colouring)?.text ?? colouring;
+    row.append(
+      h(
+        'span',
+        { class: 'qwb-heat' },
+        h('strong', {}, name),
+        ...(shading.missing ? [shading.missing] : marks)
+      )
+    );
   }
   return row;
 }

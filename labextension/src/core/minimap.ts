@@ -1,6 +1,7 @@
 /** A small overview of the whole drawing in a corner; a click or drag moves the view there. Canvas, hidden from readers. */
 import { h } from './dom';
-import { heatOf, toneOf, type Colouring } from './nodeElement';
+import type { Shading } from './colouring';
+import { toneOf } from './nodeElement';
 import type { GraphView, ViewNode } from './types';
 import type { Size, Viewport } from './viewport';
 
@@ -44,7 +45,7 @@ export class Minimap {
   }
 
   /** Draw `view` and the frame of what is seen; hides itself when all of it is seen anyway. */
-  draw(view: GraphView, colouring: Colouring): void {
+  draw(view: GraphView, shading: Shading): void {
     const { content } = this.viewport;
     const hidden = this.viewport.showsAll() || !this.fits(view);
     this.element.hidden = hidden;
@@ -63,8 +64,13 @@ export class Minimap {
     context.scale(dots, dots);
     const style = getComputedStyle(this.element);
     const colour = (node: ViewNode) => {
-      const heat = heatOf(node, colouring);
-      return style.getPropertyValue(heat ? `--qwb-${heat}-fill` : `--qwb-${toneOf(node)}-stroke`);
+      const heat = shading.toneOf(node);
+      const tone = heat.startsWith('hue')
+        ? `${heat}-stroke`
+        : heat
+          ? `${heat}-fill`
+          : `${toneOf(node)}-stroke`;
+      return style.getPropertyValue(`--qwb-${tone}`);
     };
     for (const node of view.nodes) {
       context.fillStyle = colour(node) || 'gray';

@@ -3,15 +3,16 @@
  *
  * The same marks as `qworkbench/view/nodes.py`: shape and colour say where it runs, a letter its quantization class.
  */
-import { nodeText, scoreText } from './describe';
+import type { Shading } from './colouring';
+import { nodeText } from './describe';
 import { s, type Child } from './dom';
-import { GLYPHS, SHAPES, cosineStep, type Shape } from './palette';
+import { GLYPHS, SHAPES, type Shape } from './palette';
 import { outline } from './shapes';
 import type { QuantClass, ViewNode } from './types';
 
-export type Colouring = 'placement' | 'cosine';
-
 const PADDING = 12;
+/** Average width of a letter of the second line. */
+const LETTER = 5.4;
 
 const isTerminal = (node: ViewNode) => node.kind === 'input' || node.kind === 'output';
 
@@ -32,21 +33,14 @@ export function toneOf(node: ViewNode): string {
   return mixed ? 'module' : node.on.toLowerCase();
 }
 
-/** CSS class that overrides the fill by the cosine; empty without one. */
-export function heatOf(node: ViewNode, colouring: Colouring): string {
-  return colouring === 'cosine' && node.cosine !== null && !isTerminal(node)
-    ? `heat-${cosineStep(node.cosine)}`
-    : '';
-}
-
 /** The second line of a box. */
-export function detailText(node: ViewNode): string {
+export function detailText(node: ViewNode, shading: Shading): string {
   if (node.kind === 'module') {
     const share =
       typeof node.bpu_share === 'number' ? ` \u00b7 ${Math.round(node.bpu_share * 100)} % BPU` : '';
     return `${node.count ?? 0} nodes${share}`;
   }
-  return [node.op, node.dtype].filter(Boolean).join(' \u00b7 ');
+  return shading.wordOf(node) ?? [node.op, node.dtype].filter(Boolean).join(' \u00b7 ');
 }
 
 /** The mark of a quantization class: filled disc (active), ring (passive), square (manual), with its letter. */
@@ -80,35 +74,39 @@ function shareBar(node: ViewNode, share: number): SVGGElement {
   return s('g', {}, bar(left, width * share, 'bpu'), bar(left + width * share, width * (1 - share), 'cpu'));
 }
 
-function texts(node: ViewNode): Child[] {
+function texts(node: ViewNode, shading: Shading): Child[] {
   if (isTerminal(node) || (node.kind === 'op' && node.on === 'NONE')) {
     const attributes = { class: 'qwb-label', 'text-anchor': 'middle', dy: '0.36em' };
     return [s('text', attributes, node.label)];
   }
   const left = PADDING - node.w / 2;
   const [top, low] = node.kind === 'module' ? [-14, 3] : [-9, 10];
-  const score = scoreText(node.cosine);
+  const score = shading.scoreOf(node);
+  const detail = detailText(node, shading);
+  const room = (w: string) => LETTER * (w.length + score.length) + 12 <= node.w - 2 * PADDING;
+  const shown = !score || room(detail) ? detail : room(node.op) ? node.op : '';
   return [
     s('text', { class: 'qwb-label', x: left, y: top, dy: '0.36em' }, node.label),
-    s('text', { class: 'qwb-detail', x: left, y: low, dy: '0.36em' }, detailText(node)),
+    s('text', { class: 'qwb-detail', x: left, y: low, dy: '0.36em' }, shown),
     score && s('text', { class: 'qwb-detail qwb-score', x: -left, y: low, dy: '0.36em' }, score)
   ];
 }
 
 /** Make the group of `node`. */
-export function nodeElement(node: ViewNode, colouring: Colouring): SVGGElement {
+export function nodeElement(node: ViewNode, shading: Shading): SVGGElement {
   const { w, h } = node;
   const shape = shapeOf(node);
   const lettered = node.kind === 'op' && node.on !== 'NONE' && GLYPHS[node.quant_class] !== '';
   const share = node.kind === 'module' ? node.bpu_share : null;
   const says = nodeText(node);
+  const fill = shading.toneOf(node);
   const pile = (shift: number) =>
     node.kind === 'module' &&
     s('path', { class: 'qwb-pile', d: outline('rounded', w, h), transform: `translate(${shift} ${shift})` });
   return s(
     'g',
     {
-      class: `qwb-node qwb-kind-${node.kind} qwb-tone-${toneOf(node)} qwb-${heatOf(node, colouring)}`,
+      class: `qwb-node qwb-kind-${node.kind} qwb-tone-${toneOf(node)} ${fill && `qwb-${fill}`}`,
       transform: `translate(${node.x} ${node.y})`,
       role: 'graphics-symbol',
       'aria-roledescription': node.kind === 'op' ? 'node' : node.kind,
@@ -122,7 +120,7 @@ export function nodeElement(node: ViewNode, colouring: Colouring): SVGGElement {
     pile(3),
     s('path', { class: 'qwb-ring', d: outline(shape, w + 9, h + 9) }),
     s('path', { class: 'qwb-box', d: outline(shape, w, h) }),
-    ...texts(node),
+    ...texts(node, shading),
     lettered && glyph(node.quant_class, w / 2 - PADDING - 7, -9),
     typeof share === 'number' && shareBar(node, share),
     (node.edited || node.inserted) && badge(node)

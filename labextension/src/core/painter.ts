@@ -5,9 +5,10 @@
  */
 import { s } from './dom';
 import { edgeBox, edgeElement, edgeKey } from './edgeElement';
-import { nodeElement, type Colouring } from './nodeElement';
+import { Shading, type Colouring } from './colouring';
+import { nodeElement, toneOf } from './nodeElement';
 import { outline } from './shapes';
-import { EMPTY_VIEW, type GraphView, type ViewFrame, type ViewNode } from './types';
+import { EMPTY_VIEW, type GraphView, type ViewEdge, type ViewFrame, type ViewNode } from './types';
 import type { Box, Viewport } from './viewport';
 
 const NEAR = 120;
@@ -17,6 +18,12 @@ export interface Marks {
   /** The tab stop. */
   current: string;
   selected: string;
+  /** All selected nodes where there are several. */
+  picked: ReadonlySet<string>;
+  /** The node that is being measured. */
+  running: string;
+  /** Nodes that differ from the state that is compared with, and how. */
+  differing: ReadonlyMap<string, string>;
   /** Everything else is dimmed; null dims nothing. */
   matches: ReadonlySet<string> | null;
 }
@@ -77,16 +84,17 @@ function frameElement(frame: ViewFrame): SVGGElement {
 
 export class Painter {
   readonly layer = s('g', { class: 'qwb-layer' });
-  colouring: Colouring = 'placement';
+  shading = new Shading(EMPTY_VIEW, 'placement');
   private view = EMPTY_VIEW;
+  private byId = new Map<string, ViewNode>();
   private changed = new Set<string>();
   private readonly frames = new Shelf<ViewFrame>('qwb-frames', frame => frame.module, frameElement);
-  private readonly edges = new Shelf('qwb-edges', edgeKey, edgeElement);
+  private readonly edges = new Shelf('qwb-edges', edgeKey, edge => edgeElement(edge, this.bondOf(edge)));
   private readonly nodes = new Shelf<ViewNode>(
     'qwb-nodes',
     node => node.id,
     node => {
-      const element = nodeElement(node, this.colouring);
+      const element = nodeElement(node, this.shading);
       element.classList.toggle('qwb-changed', this.changed.delete(node.id));
       return element;
     }
@@ -103,6 +111,20 @@ export class Painter {
       view.nodes.filter(node => (before.get(node.id) ?? node.on) !== node.on).map(node => node.id)
     );
     this.view = view;
+    this.byId = new Map(view.nodes.map(node => [node.id, node]));
+    this.shading = new Shading(view, this.shading.colouring);
+  }
+
+  setColouring(colouring: Colouring): void {
+    this.shading = new Shading(this.view, colouring);
+  }
+
+  /** The tone of the fused unit that holds both ends of `edge`, or empty. */
+  private bondOf(edge: ViewEdge): string {
+    const [source, target] = [this.byId.get(edge.source), this.byId.get(edge.target)];
+    const fused =
+      source && target && source.group && source.group === target.group && source.on === target.on;
+    return fused ? toneOf(source) : '';
   }
 
   clear(): void {
@@ -130,12 +152,14 @@ export class Painter {
     this.mark(marks);
   }
 
-  private mark({ current, selected, matches }: Marks): void {
+  private mark({ current, selected, picked, running, differing, matches }: Marks): void {
     for (const [id, element] of this.nodes.drawn) {
       const match = matches?.has(id) ?? false;
       element.setAttribute('tabindex', id === current ? '0' : '-1');
       element.setAttribute('aria-current', String(id === selected));
-      element.classList.toggle('qwb-selected', id === selected);
+      element.classList.toggle('qwb-selected', id === selected || picked.has(id));
+      element.classList.toggle('qwb-running', id === running);
+      element.classList.toggle('qwb-differs', differing.has(id));
       element.classList.toggle('qwb-match', match);
       element.classList.toggle('qwb-dim', matches !== null && !match);
     }

@@ -36,6 +36,8 @@ export interface Theme {
   terminal: Swatch;
   module: Swatch;
   boundary: Record<Boundary, string>;
+  /** Eight colours for categories: quantization classes, dtypes, subgraphs. */
+  hues: Swatch[];
   /** From best to worst; the last one starts at -1. */
   cosine: CosineStep[];
 }
@@ -59,6 +61,16 @@ const light: Theme = {
   terminal: { fill: '#2b3642', stroke: '#2b3642', text: '#ffffff' },
   module: { fill: '#f1f4f7', stroke: '#586472', text: '#1b2430' },
   boundary: { quantize: '#00734f', dequantize: '#a3376f', requantize: '#5b4bb7' },
+  hues: [
+    { fill: '#dceef8', stroke: '#0072b2', text: '#0b2b40' },
+    { fill: '#fbe3d2', stroke: '#d55e00', text: '#4a2200' },
+    { fill: '#d5efe6', stroke: '#00805d', text: '#03291e' },
+    { fill: '#f6e3ee', stroke: '#a3376f', text: '#3d0f28' },
+    { fill: '#fbedcb', stroke: '#a87400', text: '#3a2800' },
+    { fill: '#e4e0f7', stroke: '#5b4bb7', text: '#1d1650' },
+    { fill: '#f3f0c4', stroke: '#7a7000', text: '#2b2700' },
+    { fill: '#e6e8ea', stroke: '#59636e', text: '#1b2430' }
+  ],
   cosine: [
     { at_least: 0.9999, fill: '#f4f1f9', text: '#2a1747' },
     { at_least: 0.999, fill: '#dccff0', text: '#2a1747' },
@@ -87,6 +99,16 @@ const dark: Theme = {
   terminal: { fill: '#d5dce3', stroke: '#d5dce3', text: '#12171d' },
   module: { fill: '#222a33', stroke: '#9eabb8', text: '#e6ebf0' },
   boundary: { quantize: '#4cd3a5', dequantize: '#f08fc0', requantize: '#b3a7ff' },
+  hues: [
+    { fill: '#0f3650', stroke: '#56b4e9', text: '#e3f3fc' },
+    { fill: '#4d2208', stroke: '#ff9a57', text: '#ffe6d5' },
+    { fill: '#0b3d30', stroke: '#4cd3a5', text: '#d9f7ed' },
+    { fill: '#4a1f37', stroke: '#f08fc0', text: '#fde4f1' },
+    { fill: '#44310a', stroke: '#e6b13f', text: '#fdf0d2' },
+    { fill: '#2d2658', stroke: '#b3a7ff', text: '#ebe7ff' },
+    { fill: '#3b380c', stroke: '#d6cf4a', text: '#f8f6cf' },
+    { fill: '#2b333c', stroke: '#a9b4bf', text: '#e6ebf0' }
+  ],
   cosine: [
     { at_least: 0.9999, fill: '#221c2e', text: '#e9def8' },
     { at_least: 0.999, fill: '#3a2a57', text: '#e9def8' },

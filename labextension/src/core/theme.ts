@@ -48,6 +48,11 @@ export function applyTheme(root: HTMLElement, name: ThemeName): void {
   for (const [key, colour] of Object.entries(theme.boundary)) {
     set(key, colour);
   }
+  theme.hues.forEach((hue, index) => {
+    set(`hue-${index}-fill`, hue.fill);
+    set(`hue-${index}-stroke`, hue.stroke);
+    set(`hue-${index}-text`, hue.text);
+  });
   theme.cosine.forEach((step, index) => {
     set(`heat-${index}-fill`, step.fill);
     set(`heat-${index}-text`, step.text);

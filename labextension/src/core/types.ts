@@ -32,6 +32,8 @@ export interface ViewNode {
   inserted: boolean;
   cosine: number | null;
   l1: number | null;
+  /** How much the output moves when only this node is quantized; missing before that was measured. */
+  sensitivity?: number | null;
   /** Module boxes: ops inside, and the share of them on the BPU in 0..1. */
   count?: number;
   bpu_share?: number | null;
@@ -46,6 +48,8 @@ export interface ViewEdge {
   points: [number, number][];
   boundary: Boundary | null;
   elements: number;
+  /** Bytes that its Quantize, Dequantize or Requantize ops read and write. */
+  cost?: number;
 }
 
 /** An open module whose boxes stand together: centre and size. */
@@ -89,6 +93,21 @@ export const EMPTY_VIEW: GraphView = {
 };
 /** DOM event by which JupyterLab's commands reach a live widget; its detail is `{type: 'run' | 'undo' | 'redo'}`. */
 export const COMMAND_EVENT = 'qwb-command';
+/** What JupyterLab's settings say; they reach the widget as JSON in `data-qwb-settings` of the page's body. */
+export interface PageSettings {
+  colouring?: string;
+  /** Whether an edit runs the model at once; missing means yes. */
+  autoRun?: boolean;
+}
+
+export function pageSettings(): PageSettings {
+  try {
+    return (JSON.parse(document.body.dataset.qwbSettings ?? '{}') ?? {}) as PageSettings;
+  } catch {
+    return {};
+  }
+}
+
 export const VIEW_MIME = 'application/vnd.qworkbench.view+json';
 
 /** Return `data` as a view, or null when it is not one that this code can draw. */

@@ -45,6 +45,8 @@ export interface FakeModel extends Model {
   sent: Message[];
   saves: ReturnType<typeof vi.fn>;
   listeners: () => number;
+  /** Call the listeners of an event of the host. */
+  emit: (event: string) => void;
 }
 
 export function fakeModel(state: Partial<Traits> = {}): FakeModel {
@@ -67,6 +69,7 @@ export function fakeModel(state: Partial<Traits> = {}): FakeModel {
     sent,
     saves,
     listeners: () => [...listeners.values()].reduce((sum, group) => sum + group.size, 0),
+    emit: event => listeners.get(event)?.forEach(listener => listener()),
     get: key => traits[key] as never,
     set: (key, value) => {
       traits[key] = value;

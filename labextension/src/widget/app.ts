@@ -1,17 +1,20 @@
-/** Puts the parts together and carries state from the model to them and wishes from them to the model. */
+/** Puts the parts together: carries state from the model to them, and wishes from them to the model. */
 import { GraphCanvas } from '../core/canvas';
+import { asColouring, type Colouring } from '../core/colouring';
 import { nodeText } from '../core/describe';
 import { h } from '../core/dom';
 import { legend } from '../core/legend';
-import type { Colouring } from '../core/nodeElement';
 import { find, findRows } from '../core/search';
 import { followTheme } from '../core/theme';
-import { COMMAND_EVENT, EMPTY_VIEW, asView } from '../core/types';
+import { COMMAND_EVENT, EMPTY_VIEW, asView, pageSettings } from '../core/types';
+import { ComparePane } from './comparePane';
 import { historyList } from './history';
 import { Inspector } from './inspector';
 import { NodeTable } from './nodeTable';
 import { outputSentence, outputStrip } from './outputs';
-import { watch, type Message, type Model } from './state';
+import { toggled } from './selection';
+import { Setup } from './setup';
+import { watch, watchLife, type Edit, type Message, type Model } from './state';
 import { StatusLine } from './statusLine';
 import { Toolbar, type Pane } from './toolbar';
 
@@ -19,6 +22,8 @@ export class App {
   readonly element = h('div', { class: 'qwb qwb-app', 'data-lm-suppress-shortcuts': 'true' });
   private readonly canvas: GraphCanvas;
   private readonly toolbar: Toolbar;
+  private readonly setup: Setup;
+  private readonly compare: ComparePane;
   private readonly inspector: Inspector;
   private readonly table: NodeTable;
   private readonly status = new StatusLine();
@@ -32,10 +37,16 @@ export class App {
     { class: 'qwb-empty qwb-no-graph', hidden: true },
     'There is no graph to show yet.'
   );
+  private readonly lost = h(
+    'p',
+    { class: 'qwb-lost', role: 'alert', hidden: true },
+    'The kernel behind this workbench is gone. What you see is its last state: run the cell again to go on.'
+  );
   private view = EMPTY_VIEW;
   private matches: string[] | null = null;
   private match = -1;
   private colouring: Colouring = 'placement';
+  private following = false;
 
   constructor(
     private readonly model: Model,
@@ -44,15 +55,22 @@ export class App {
     const send = (message: Message) => this.send(message);
     this.canvas = new GraphCanvas(
       {
-        select: id => this.select(id),
+        select: (id, more) => this.select(id, more),
         toggleModule: (module, collapsed) => send({ type: 'collapse', module, collapsed }),
         search: () => this.toolbar.search.focus(),
         undo: () => send({ type: 'undo' }),
         redo: () => send({ type: 'redo' }),
-        leave: () => this.leave()
+        leave: () => this.leave(),
+        moved: () => this.together(this.canvas)
       },
       signal
     );
+    this.compare = new ComparePane(
+      id => this.select(id, false, true),
+      () => this.together(this.compare.canvas),
+      signal
+    );
+    this.setup = new Setup(send);
     this.toolbar = new Toolbar({
       send,
       query: text => this.query(text),
@@ -61,20 +79,26 @@ export class App {
       zoom: factor => this.canvas.zoom(factor),
       fit: () => this.canvas.fit(),
       fitWidth: () => this.canvas.fitWidth(),
-      colour: colouring => this.colour(colouring),
+      colour: colouring => this.chooseColour(colouring),
       show: pane => this.show(pane)
     });
-    this.inspector = new Inspector(send);
-    this.table = new NodeTable(id => this.select(id));
+    this.inspector = new Inspector({
+      edit: (...edits) => this.edit(edits),
+      collapse: (module, collapsed) => send({ type: 'collapse', module, collapsed }),
+      select: id => this.select(id, false, true)
+    });
+    this.table = new NodeTable((id, more) => this.select(id, more, true));
     this.graphPane = h('div', { class: 'qwb-graph-pane' }, this.canvas.element, this.message);
-    this.table.element.hidden = true;
+    this.table.hidden = true;
     this.element.append(
+      this.lost,
       this.toolbar.element,
+      this.setup.element,
       this.status.bar,
       h(
         'div',
         { class: 'qwb-main' },
-        h('div', { class: 'qwb-stage' }, this.graphPane, this.table.element),
+        h('div', { class: 'qwb-stage' }, this.compare.element, this.graphPane, this.table.element),
         h('div', { class: 'qwb-side' }, this.inspector.element, this.history)
       ),
       this.legend,
@@ -91,6 +115,7 @@ export class App {
       { signal }
     );
     this.observe(signal);
+    watchLife(model, () => this.lose(), signal);
     followTheme(this.element, signal, () => this.canvas.redraw());
   }
 
@@ -98,12 +123,20 @@ export class App {
     const { model } = this;
     const always: [Parameters<typeof watch>[1], () => void][] = [
       [['view'], () => this.updateView()],
-      [['selected', 'panel'], () => this.updateSelection()],
+      [['colouring'], () => this.colour(asColouring(model.get('colouring') || pageSettings().colouring))],
+      [['selected', 'picked', 'panel'], () => this.updateSelection()],
+      [['comparison', 'outputs'], () => this.updateComparison()],
       [['outputs'], () => this.updateOutputs()],
       [
-        ['history'],
-        () => this.history.replaceChildren(historyList(model.get('history') ?? [], this.send.bind(this)))
+        ['history', 'code'],
+        () =>
+          this.history.replaceChildren(
+            historyList(model.get('history') ?? [], model.get('code') ?? '', this.send.bind(this), text =>
+              this.announce(text)
+            )
+          )
       ],
+      [['settings', 'history', 'comparison', 'status'], () => this.updateSetup()],
       [['table'], () => this.updateTable()],
       [['view', 'flags', 'status', 'error'], () => this.updateStatus()]
     ];
@@ -129,10 +162,27 @@ export class App {
     this.model.send(message);
   }
 
-  private select(id: string): void {
-    if (this.model.get('selected') !== id) {
-      this.model.set('selected', id);
-      this.model.save_changes();
+  /** Make `edits` one step; JupyterLab's settings say whether that runs the model. */
+  private edit(edits: Edit[]): void {
+    const { autoRun } = pageSettings();
+    this.send({ type: 'edit', edits, ...(autoRun === false ? { run: false } : {}) });
+  }
+
+  private select(id: string, more: boolean, reveal = false): void {
+    const { model } = this;
+    const before = { selected: model.get('selected') ?? '', picked: model.get('picked') ?? [] };
+    const { selected, picked } = more && id ? toggled(before, id) : { selected: id, picked: [] };
+    if (selected !== before.selected || picked.join('\n') !== before.picked.join('\n')) {
+      model.set('picked', picked);
+      model.set('selected', selected);
+      model.save_changes();
+    }
+    if (reveal) {
+      this.canvas.reveal(id);
+    }
+    if (picked.length > 1) {
+      this.announce(`${picked.length} nodes selected`);
+      return;
     }
     const node = this.view.nodes.find(candidate => candidate.id === id);
     this.announce(node ? `${nodeText(node)}. ${node.reason}` : '');
@@ -140,7 +190,7 @@ export class App {
 
   private leave(): void {
     if (this.model.get('selected')) {
-      this.select('');
+      this.select('', false);
     } else {
       const page = this.element.parentElement?.closest<HTMLElement>('[tabindex]');
       (this.element.ownerDocument.activeElement as HTMLElement | null)?.blur();
@@ -154,12 +204,20 @@ export class App {
     this.message.hidden = this.view.nodes.length > 0;
     this.canvas.setView(this.view);
     this.legend.replaceChildren(legend(this.view, this.colouring));
+    this.canvas.setDiffering(new Map(Object.entries(this.model.get('comparison')?.nodes ?? {})));
     this.query(this.toolbar.search.value, true);
     this.updateSelection();
   }
 
   private updateSelection(): void {
-    this.inspector.update(this.view, this.model.get('selected') ?? '', this.model.get('panel') ?? {});
+    const { model } = this;
+    this.canvas.pick(model.get('picked') ?? []);
+    this.inspector.update(
+      this.view,
+      model.get('selected') ?? '',
+      model.get('panel') ?? {},
+      model.get('settings') ?? {}
+    );
     this.updateTable();
   }
 
@@ -171,7 +229,12 @@ export class App {
 
   private updateTable(): void {
     const rows = this.model.get('table') ?? [];
-    this.table.update(findRows(this.toolbar.search.value, rows), this.model.get('selected') ?? '');
+    const { model } = this;
+    this.table.update(
+      findRows(this.toolbar.search.value, rows),
+      model.get('selected') ?? '',
+      model.get('picked') ?? []
+    );
   }
 
   private updateStatus(): void {
@@ -180,18 +243,62 @@ export class App {
     this.toolbar.update(this.view.title, flags, status);
     this.status.update(status, flags, this.model.get('error') ?? '');
     this.element.toggleAttribute('data-running', status.state === 'running');
+    this.canvas.setRunning(status.state === 'running' ? (status.text ?? '') : '');
+  }
+
+  private updateSetup(): void {
+    const { model } = this;
+    const comparison = model.get('comparison') ?? {};
+    this.setup.update(
+      model.get('settings') ?? {},
+      model.get('history') ?? [],
+      comparison.index ?? null,
+      model.get('status') ?? {}
+    );
+  }
+
+  /** Show or end the A/B view. */
+  private updateComparison(): void {
+    const comparison = this.model.get('comparison') ?? {};
+    const opening = this.compare.element.hidden && comparison.view !== undefined;
+    const differing = new Map(Object.entries(comparison.nodes ?? {}));
+    this.compare.update(comparison, this.model.get('outputs') ?? [], this.colouring);
+    this.element.toggleAttribute('data-comparing', comparison.view !== undefined);
+    this.canvas.setDiffering(differing);
+    this.table.setDiffering(differing);
+    if (opening) {
+      requestAnimationFrame(() => this.together(this.canvas));
+    }
+  }
+
+  /** Move the other side of the A/B view to where `leader` is. */
+  private together(leader: GraphCanvas): void {
+    if (!this.following && !this.compare.element.hidden) {
+      this.following = true;
+      (leader === this.canvas ? this.compare.canvas : this.canvas).follow(leader);
+      this.following = false;
+    }
+  }
+
+  /** The user's choice: kept in the model, so that other views and a saved file have it, too. */
+  private chooseColour(colouring: Colouring): void {
+    this.model.set('colouring', colouring);
+    this.model.save_changes();
+    this.colour(colouring);
   }
 
   private colour(colouring: Colouring): void {
     this.colouring = colouring;
     this.canvas.setColouring(colouring);
+    this.compare.canvas.setColouring(colouring);
+    this.toolbar.showColouring(colouring);
     this.legend.replaceChildren(legend(this.view, colouring));
   }
 
   private show(pane: Pane): void {
     this.graphPane.hidden = pane !== 'graph';
     this.legend.hidden = pane !== 'graph';
-    this.table.element.hidden = pane !== 'table';
+    this.table.hidden = pane !== 'table';
   }
 
   /** Look for `text`; the first match comes into sight unless the view only changed under a query (`silent`). */
@@ -219,8 +326,17 @@ export class App {
         : (this.match + step + matches.length) % matches.length;
     const id = matches[this.match];
     this.toolbar.showFound(`${this.match + 1}/${matches.length}`);
-    this.select(id);
-    this.canvas.reveal(id);
+    this.select(id, false, true);
+  }
+
+  /** Nothing that is pressed from here on would be heard: say so, and leave looking around possible. */
+  private lose(): void {
+    this.lost.hidden = false;
+    this.element.toggleAttribute('data-lost', true);
+    for (const part of [this.toolbar.edits, this.setup.element, this.inspector.element, this.history]) {
+      part.toggleAttribute('inert', true);
+    }
+    this.status.update({ state: 'idle', text: '' }, {}, '');
   }
 
   private announce(text: string): void {

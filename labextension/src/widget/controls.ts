@@ -1,4 +1,4 @@
-/** What the user can change on one node: where it runs, unit convs around it, a fixed scale, dtypes. Each change is one edit. */
+/** What the user can change on one node: where it runs, unit convs around it, a fixed scale, its calibration, dtypes. Each change is one edit. */
 import { formatNumber } from '../core/describe';
 import { h } from '../core/dom';
 import { button, section, segmented } from './parts';
@@ -16,25 +16,51 @@ type Send = (...edits: Edit[]) => void;
 
 let count = 0;
 
-/** Where the node shall run: the control used most, so it stands apart. */
-export function placementControl(details: Details, send: Send): HTMLElement | null {
-  const node = details.name ?? '';
-  const allowed = details.allowed?.on ?? [];
+/** Auto, BPU or CPU as one bar; null where nothing is allowed. */
+export function segmentedPlacement(
+  allowed: readonly string[],
+  asked: string | null | undefined,
+  changed: (on: Choice) => void
+): HTMLElement | null {
   if (allowed.length === 0) {
     return null;
   }
-  const asked = details.requested?.on?.toLowerCase();
-  const current: Choice = asked === 'bpu' || asked === 'cpu' ? asked : 'auto';
+  const wish = asked?.toLowerCase();
+  const current: Choice = wish === 'bpu' || wish === 'cpu' ? wish : 'auto';
   const options = CHOICES.map(choice => ({ ...choice, disabled: !allowed.includes(choice.value) }));
-  const bar = segmented(`qwb-on-${++count}`, 'Runs on', options, current, on =>
-    send({ kind: 'SetPlacement', node, on })
-  );
   return h(
     'div',
     { class: 'qwb-place' },
     h('span', { class: 'qwb-hint', 'aria-hidden': 'true' }, 'Run on'),
-    bar
+    segmented(`qwb-on-${++count}`, 'Runs on', options, current, changed)
   );
+}
+
+/** Where the node shall run: the control used most, so it stands apart. */
+export function placementControl(details: Details, send: Send): HTMLElement | null {
+  const node = details.name ?? '';
+  return segmentedPlacement(details.allowed?.on ?? [], details.requested?.on, on =>
+    send({ kind: 'SetPlacement', node, on })
+  );
+}
+
+function takeOut(details: Details, send: Send): HTMLElement | null {
+  const units = details.removable ?? [];
+  if (units.length === 0) {
+    return null;
+  }
+  const remove = units.map(({ node, where, slot }) =>
+    button(
+      {
+        icon: 'minus',
+        text: `Remove the unit conv ${where} ${node}${slot === null ? '' : ` (input ${slot})`}`,
+        class: 'qwb-way',
+        key: `remove ${where} ${node} ${slot}`
+      },
+      () => send({ kind: 'RemoveUnitConv', node, where, ...(slot === null ? {} : { slot }) })
+    )
+  );
+  return section('Inserted', ...remove);
 }
 
 function unitConv(node: string, details: Details, send: Send): HTMLElement | null {
@@ -104,34 +130,74 @@ function fixedScale(node: string, details: Details, send: Send): HTMLElement | n
   );
 }
 
-function dtype(role: Role, node: string, details: Details, send: Send): HTMLElement | null {
-  const allowed = (details.allowed?.[role] ?? []).filter(name => name !== 'auto');
-  if (allowed.length === 0) {
+/** A choice of dtypes for one role, or null where there is none. */
+export function dtypeControl(
+  role: Role,
+  allowed: readonly string[],
+  asked: string | null | undefined,
+  effective: string | null | undefined,
+  changed: (value: string) => void
+): HTMLElement | null {
+  const names = allowed.filter(name => name !== 'auto');
+  if (names.length === 0) {
     return null;
   }
-  const asked = details.requested?.[role] ?? 'auto';
-  const effective = details.dtype?.[role];
+  const wish = asked ?? 'auto';
   const select = h('select', {
     class: 'qwb-input',
     'data-key': `dtype ${role}`,
     'aria-label': `dtype of the ${role}`
   });
-  for (const name of ['auto', ...allowed]) {
-    const text = name === 'auto' && effective && asked === 'auto' ? `auto (${effective})` : name;
-    select.append(h('option', { value: name, selected: name === asked }, text));
+  for (const name of ['auto', ...names]) {
+    const text = name === 'auto' && effective && wish === 'auto' ? `auto (${effective})` : name;
+    select.append(h('option', { value: name, selected: name === wish }, text));
   }
-  select.addEventListener('change', () => send({ kind: 'SetDtype', node, [role]: select.value }));
+  select.addEventListener('change', () => changed(select.value));
   return h('label', { class: 'qwb-field' }, h('span', {}, role), select);
 }
 
 function dtypes(node: string, details: Details, send: Send): HTMLElement | null {
-  const fields = ROLES.map(role => dtype(role, node, details, send)).filter(field => field !== null);
+  const fields = ROLES.map(role =>
+    dtypeControl(
+      role,
+      details.allowed?.[role] ?? [],
+      details.requested?.[role],
+      details.dtype?.[role],
+      value => send({ kind: 'SetDtype', node, [role]: value })
+    )
+  ).filter(field => field !== null);
   return fields.length === 0 ? null : section('dtype', h('div', { class: 'qwb-row qwb-fields' }, ...fields));
 }
 
+/** The calibration method of this node alone. */
+function method(node: string, details: Details, send: Send, methods: readonly string[]): HTMLElement | null {
+  if (typeof details.threshold !== 'number' || methods.length === 0) {
+    return null;
+  }
+  const asked = details.requested?.method ?? 'auto';
+  const select = h('select', {
+    class: 'qwb-input',
+    'data-key': 'method',
+    'aria-label': 'Calibration method of this node'
+  });
+  for (const name of ['auto', ...methods]) {
+    select.append(
+      h('option', { value: name, selected: name === asked }, name === 'auto' ? 'as all others' : name)
+    );
+  }
+  select.addEventListener('change', () => send({ kind: 'SetNodeCalibration', node, method: select.value }));
+  return section('Calibration of this node', select);
+}
+
 /** The other controls of the node that `details` describes. */
-export function controls(details: Details, send: Send): HTMLElement {
+export function controls(details: Details, send: Send, methods: readonly string[]): HTMLElement {
   const node = details.name ?? '';
-  const parts = [unitConv, fixedScale, dtypes].map(part => part(node, details, send));
+  const parts = [
+    unitConv(node, details, send),
+    takeOut(details, send),
+    fixedScale(node, details, send),
+    method(node, details, send, methods),
+    dtypes(node, details, send)
+  ];
   return h('div', { class: 'qwb-controls' }, ...parts);
 }

@@ -2,12 +2,21 @@
 import { formatCosine, formatNumber } from '../core/describe';
 import { focused, h, type Child } from '../core/dom';
 import type { GraphView, ViewNode } from '../core/types';
+import { arithmeticControls } from './arithmetic';
 import { controls, placementControl } from './controls';
+import { histogramPlot } from './histogram';
 import { icon } from './icons';
 import { button, pairs, section } from './parts';
-import type { Edit, Message, NodeDetails, TensorInfo } from './state';
+import { severalNodes } from './several';
+import type { Edit, NodeDetails, Panel, Settings, TensorInfo } from './state';
 
 type Details = Partial<NodeDetails>;
+
+export interface InspectorActions {
+  edit: (...edits: Edit[]) => void;
+  collapse: (module: string, collapsed: boolean) => void;
+  select: (id: string) => void;
+}
 
 const METRICS: [keyof NonNullable<NodeDetails['metrics']>, string][] = [
   ['cosine', 'cosine'],
@@ -21,19 +30,21 @@ export class Inspector {
   readonly element = h('aside', { class: 'qwb-inspector', 'aria-label': 'Selected node' });
   private shown = '';
 
-  constructor(private readonly send: (message: Message) => void) {}
+  constructor(private readonly actions: InspectorActions) {}
 
   /** Show node `selected` of `view`; `panel` is what the kernel says of it, and may still be that of another node. */
-  update(view: GraphView, selected: string, panel: Details): void {
+  update(view: GraphView, selected: string, panel: Panel, settings: Partial<Settings>): void {
     const state = JSON.stringify([
       selected,
       panel,
       view.modules,
+      settings.methods,
+      selected === '' && settings.arithmetic,
       view.nodes.find(node => node.id === selected)
     ]);
     if (state !== this.shown) {
       this.shown = state;
-      this.replace(this.content(view, selected, panel));
+      this.replace(this.content(view, selected, panel, settings));
     }
   }
 
@@ -42,18 +53,23 @@ export class Inspector {
     this.shown = '';
   }
 
-  private content(view: GraphView, selected: string, panel: Details): Child[] {
+  private content(view: GraphView, selected: string, panel: Panel, settings: Partial<Settings>): Child[] {
+    if (panel.several) {
+      return severalNodes(panel.several, this.actions.edit);
+    }
     const node = view.nodes.find(candidate => candidate.id === selected);
     if (panel.name !== undefined && panel.name === selected) {
-      return this.details(view, panel, node);
+      return this.details(view, panel, node, settings.methods ?? []);
     }
     if (node && node.kind !== 'op') {
       return this.box(node);
     }
-    return selected ? [h('p', { class: 'qwb-empty' }, `Reading ${selected} \u2026`)] : this.empty(view);
+    return selected
+      ? [h('p', { class: 'qwb-empty' }, `Reading ${selected} \u2026`)]
+      : this.empty(view, settings);
   }
 
-  private empty(view: GraphView): Child[] {
+  private empty(view: GraphView, settings: Partial<Settings>): Child[] {
     return [
       h(
         'div',
@@ -68,11 +84,13 @@ export class Inspector {
           ...[
             ['\u2190 \u2191 \u2193 \u2192', 'follow the edges'],
             ['Enter', 'select'],
+            ['Shift+Enter', 'select one more'],
             ['/', 'search'],
             ['0', 'show all']
           ].flatMap(([key, text]) => [h('kbd', {}, key), h('span', {}, text)])
         )
-      )
+      ),
+      arithmeticControls(settings, this.actions.edit)
     ];
   }
 
@@ -83,13 +101,18 @@ export class Inspector {
       node.reason && h('p', { class: 'qwb-reason' }, node.reason),
       node.kind === 'module' &&
         button({ icon: 'expand', text: 'Open this module', class: 'qwb-way', key: 'expand' }, () =>
-          this.send({ type: 'collapse', module: node.id, collapsed: false })
+          this.actions.collapse(node.id, false)
         )
     ];
   }
 
-  private details(view: GraphView, panel: Details, node: ViewNode | undefined): Child[] {
-    const edit = (...edits: Edit[]) => this.send({ type: 'edit', edits });
+  private details(
+    view: GraphView,
+    panel: Details,
+    node: ViewNode | undefined,
+    methods: readonly string[]
+  ): Child[] {
+    const { edit } = this.actions;
     const on = panel.on ?? 'NONE';
     return [
       h(
@@ -131,8 +154,11 @@ export class Inspector {
         h('ul', { class: 'qwb-facts' }, ...(panel.facts ?? []).map(fact => h('li', {}, fact))),
       panel.rule && h('p', { class: 'qwb-hint' }, panel.rule),
       this.ways(panel, edit),
-      controls(panel, edit),
+      controls(panel, edit, methods),
+      panel.histogram &&
+        section('Values in calibration', histogramPlot(panel.histogram, panel.threshold ?? null)),
       this.metrics(panel),
+      this.neighbours(view, panel.name ?? ''),
       this.tensors(panel),
       this.modules(view, panel.module ?? '')
     ];
@@ -197,6 +223,28 @@ export class Inspector {
     );
   }
 
+  /** Who writes what the node reads, and who reads what it writes; a press goes there. */
+  private neighbours(view: GraphView, id: string): Child {
+    const row = (title: string, ids: string[]) =>
+      ids.length > 0 &&
+      h(
+        'div',
+        { class: 'qwb-row qwb-neighbours' },
+        h('span', { class: 'qwb-hint' }, title),
+        ...ids.map(other =>
+          button({ text: other, title: `Go to ${other}`, class: 'qwb-chiplike', key: `go ${other}` }, () =>
+            this.actions.select(other)
+          )
+        )
+      );
+    const before = view.edges.filter(edge => edge.target === id).map(edge => edge.source);
+    const after = view.edges.filter(edge => edge.source === id).map(edge => edge.target);
+    return (
+      before.length + after.length > 0 &&
+      section('Neighbours', row('reads from', before), row('read by', after))
+    );
+  }
+
   /** The modules around a node, outermost first, each of which can be collapsed. */
   private modules(view: GraphView, module: string): Child {
     const parts = module.split('.');
@@ -206,7 +254,7 @@ export class Inspector {
     const close = (path: string) =>
       button(
         { icon: 'collapse', text: path, title: `Collapse module ${path}`, key: `collapse ${path}` },
-        () => this.send({ type: 'collapse', module: path, collapsed: true })
+        () => this.actions.collapse(path, true)
       );
     return paths.length > 0 && section('Collapse', h('div', { class: 'qwb-row' }, ...paths.map(close)));
   }

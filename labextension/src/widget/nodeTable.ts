@@ -1,6 +1,9 @@
-/** The node table: every node of the graph in rows, sortable. The full twin of the drawing, also for screen readers. */
+/**
+ * The node table: every node of the graph in rows, sortable, filtered by the search. The full twin of the drawing, also for
+ * screen readers. One row is a tab stop; arrow keys move it, Enter selects, Shift+Enter selects one more.
+ */
 import { formatCosine, formatNumber } from '../core/describe';
-import { h } from '../core/dom';
+import { focused, h } from '../core/dom';
 import type { TableRow } from './state';
 
 type Key = keyof TableRow;
@@ -9,9 +12,12 @@ const COLUMNS: readonly [Key, string][] = [
   ['id', 'node'],
   ['op', 'op'],
   ['on', 'runs on'],
+  ['quant_class', 'class'],
   ['dtype', 'dtype'],
+  ['subgraph', 'subgraph'],
   ['cosine', 'cosine'],
   ['l1', 'L1'],
+  ['sensitivity', 'sensitivity'],
   ['reason', 'why']
 ];
 
@@ -39,10 +45,14 @@ export class NodeTable {
   private readonly heads = new Map<Key, HTMLTableCellElement>();
   private rows: readonly TableRow[] = [];
   private selected = '';
+  private picked: ReadonlySet<string> = new Set();
+  private differing: ReadonlyMap<string, string> = new Map();
+  private stale = false;
   private key: Key | null = null;
   private descending = false;
 
-  constructor(private readonly select: (id: string) => void) {
+  /** `select` is called with `more` when the row shall be added to what is selected. */
+  constructor(private readonly select: (id: string, more: boolean) => void) {
     const head = h('tr');
     for (const [key, title] of COLUMNS) {
       const press = h('button', { type: 'button', class: 'qwb-sort' }, title);
@@ -54,9 +64,11 @@ export class NodeTable {
     this.body.addEventListener('click', event => {
       const row = (event.target as Element).closest<HTMLElement>('tr[data-row]');
       if (row?.dataset.row !== undefined) {
-        this.select(row.dataset.row);
+        const more = event.shiftKey || event.ctrlKey || event.metaKey;
+        this.select(row.dataset.row, more);
       }
     });
+    this.body.addEventListener('keydown', event => this.pressed(event));
     this.element = h(
       'div',
       { class: 'qwb-table', role: 'region', 'aria-label': 'Nodes', tabindex: 0 },
@@ -64,15 +76,60 @@ export class NodeTable {
     );
   }
 
-  /** Show `rows`. Cheap when only `selected` changed. */
-  update(rows: readonly TableRow[], selected: string): void {
+  /** Show `rows`. Cheap when only the selection changed, and while the table is hidden. */
+  update(rows: readonly TableRow[], selected: string, picked: readonly string[] = []): void {
     const same = rows.length === this.rows.length && rows.every((row, i) => row === this.rows[i]);
     this.rows = rows;
     this.selected = selected;
-    if (same) {
-      this.mark();
-    } else {
+    this.picked = new Set(picked);
+    this.stale ||= !same;
+    this.draw();
+  }
+
+  /** Mark the nodes that differ from another state. */
+  setDiffering(differing: ReadonlyMap<string, string>): void {
+    this.differing = differing;
+    this.draw();
+  }
+
+  /** Show or hide the table. */
+  set hidden(hidden: boolean) {
+    this.element.hidden = hidden;
+    this.draw();
+  }
+
+  private draw(): void {
+    if (this.element.hidden) {
+      return;
+    }
+    if (this.stale) {
+      this.stale = false;
       this.fill();
+    } else {
+      this.mark();
+    }
+  }
+
+  private pressed(event: KeyboardEvent): void {
+    const row = (event.target as Element).closest<HTMLElement>('tr[data-row]');
+    const step = { ArrowDown: 'nextElementSibling', ArrowUp: 'previousElementSibling' }[event.key];
+    if (row && step) {
+      event.preventDefault();
+      const next = row[step as 'nextElementSibling'];
+      next?.querySelector('button')?.focus();
+      this.stop((next as HTMLElement | null)?.dataset.row);
+    } else if (row?.dataset.row !== undefined && (event.key === 'Enter' || event.key === ' ')) {
+      event.preventDefault();
+      this.select(row.dataset.row, event.shiftKey);
+    }
+  }
+
+  /** Make row `id` the only tab stop. */
+  private stop(id: string | undefined): void {
+    const rows = [...this.body.querySelectorAll<HTMLElement>('tr[data-row]')];
+    const at = rows.find(row => row.dataset.row === id) ?? rows[0];
+    for (const row of rows) {
+      row.querySelector('button')?.setAttribute('tabindex', row === at ? '0' : '-1');
     }
   }
 
@@ -90,6 +147,9 @@ export class NodeTable {
 
   private fill(): void {
     const rows = sorted(this.rows, this.key, this.descending);
+    const active = focused(this.body)?.closest<HTMLElement>('tr[data-row]')?.dataset.row;
+    const measured = this.rows.some(row => row.sensitivity !== undefined);
+    this.element.classList.toggle('qwb-no-sensitivity', !measured);
     this.body.replaceChildren(...rows.map(row => this.row(row)));
     if (rows.length === 0) {
       this.body.append(
@@ -97,6 +157,12 @@ export class NodeTable {
       );
     }
     this.mark();
+    if (active !== undefined) {
+      [...this.body.querySelectorAll<HTMLElement>('tr[data-row]')]
+        .find(row => row.dataset.row === active)
+        ?.querySelector('button')
+        ?.focus({ preventScroll: true });
+    }
   }
 
   private row(row: TableRow): HTMLTableRowElement {
@@ -115,18 +181,27 @@ export class NodeTable {
           row.on === 'NONE' ? '\u2013' : row.on
         )
       ),
+      h('td', {}, row.quant_class === 'none' ? '' : row.quant_class),
       h('td', {}, row.dtype),
+      h('td', { class: 'qwb-number' }, row.subgraph ?? ''),
       h('td', { class: 'qwb-number' }, formatCosine(row.cosine, 6)),
       h('td', { class: 'qwb-number' }, formatNumber(row.l1)),
+      h('td', { class: 'qwb-number qwb-sensitivity' }, formatNumber(row.sensitivity)),
       h('td', { class: 'qwb-why', title: row.reason }, row.reason)
     );
   }
 
   private mark(): void {
     for (const row of this.body.querySelectorAll<HTMLElement>('tr[data-row]')) {
-      const current = row.dataset.row === this.selected;
-      row.classList.toggle('qwb-current', current);
+      const id = row.dataset.row ?? '';
+      const current = id === this.selected;
+      row.classList.toggle('qwb-current', current || this.picked.has(id));
       row.setAttribute('aria-current', String(current));
+      const difference = this.differing.get(id);
+      row.classList.toggle('qwb-differs-row', difference !== undefined);
+      row.title = difference === undefined ? '' : `differs: ${difference}`;
     }
+    this.stop(this.selected);
+    this.body.querySelector('.qwb-current')?.scrollIntoView?.({ block: 'nearest' });
   }
 }

@@ -1,6 +1,7 @@
 /** The strip of model outputs: cosine and L1 to the float model, and how the last edit moved them. */
 import { formatCosine, formatDelta, formatNumber } from '../core/describe';
 import { h, type Child } from '../core/dom';
+import { sparkline } from './sparkline';
 import type { OutputRow } from './state';
 
 /** How a metric moved: arrow for the direction, word and colour for what that means. */
@@ -16,13 +17,20 @@ export function delta(change: number | null, moreIsBetter: boolean): HTMLElement
   return h('span', { class: `qwb-delta ${better ? 'qwb-better' : 'qwb-worse'}` }, text);
 }
 
-function metric(name: string, value: string, before: string | null, change: HTMLElement | null): HTMLElement {
+function metric(
+  name: string,
+  value: string,
+  before: string | null,
+  change: HTMLElement | null,
+  trail: readonly (number | null)[]
+): HTMLElement {
   return h(
     'div',
     { class: 'qwb-metric' },
     h('span', { class: 'qwb-metric-name' }, name),
     h('span', { class: 'qwb-metric-value', title: before && `before the last edit: ${before}` }, value),
-    change
+    change,
+    sparkline(name, trail)
   );
 }
 
@@ -37,9 +45,16 @@ function card(row: OutputRow): HTMLElement {
       'cosine',
       formatCosine(row.cosine),
       before(row.cosine_before, formatCosine),
-      delta(row.delta_cosine, true)
+      delta(row.delta_cosine, true),
+      row.cosine_trail ?? []
     ),
-    metric('L1', formatNumber(row.l1), before(row.l1_before, formatNumber), delta(row.delta_l1, false))
+    metric(
+      'L1',
+      formatNumber(row.l1),
+      before(row.l1_before, formatNumber),
+      delta(row.delta_l1, false),
+      row.l1_trail ?? []
+    )
   );
 }
 

@@ -1,6 +1,6 @@
 /** The bar above the graph: what the model is, undo and redo, run and cancel, search, zoom, colouring, graph or table. */
 import { h, setAttributes } from '../core/dom';
-import type { Colouring } from '../core/nodeElement';
+import { COLOURINGS, asColouring, type Colouring } from '../core/colouring';
 import { button, segmented } from './parts';
 import type { Flags, Message, Status } from './state';
 
@@ -31,9 +31,16 @@ export class Toolbar {
     spellcheck: 'false',
     autocomplete: 'off'
   });
+  private readonly colouring = h(
+    'select',
+    { class: 'qwb-input', 'aria-label': 'Colour by', 'data-key': 'colour' },
+    ...COLOURINGS.map(({ value, text, title }) => h('option', { value, title }, text))
+  );
   private readonly found = h('span', { class: 'qwb-found', role: 'status' });
   private readonly title = h('strong', { class: 'qwb-title' });
   private readonly march = h('span', { class: 'qwb-march', title: 'march' });
+  /** The buttons that need a kernel. */
+  readonly edits: HTMLElement;
   private readonly undo: HTMLButtonElement;
   private readonly redo: HTMLButtonElement;
   private readonly run: HTMLButtonElement;
@@ -61,6 +68,7 @@ export class Toolbar {
       { icon: 'cancel', text: 'Cancel', title: 'Stop the run', class: 'qwb-stop', key: 'cancel' },
       () => actions.send({ type: 'cancel' })
     );
+    this.colouring.addEventListener('change', () => actions.colour(asColouring(this.colouring.value)));
     this.search.addEventListener('input', () => actions.query(this.search.value));
     this.search.addEventListener('keydown', event => {
       if (event.key === 'Enter') {
@@ -75,23 +83,19 @@ export class Toolbar {
     });
     const group = (label: string, ...children: Node[]) =>
       h('div', { class: 'qwb-group', role: 'group', 'aria-label': label }, ...children);
+    this.edits = h(
+      'div',
+      { class: 'qwb-group' },
+      group('Edits', this.undo, this.redo),
+      group('Run', this.run, this.cancel)
+    );
     this.element = h(
       'div',
       { class: 'qwb-toolbar', role: 'toolbar', 'aria-label': 'Workbench' },
       h('div', { class: 'qwb-heading' }, this.title, this.march),
-      group('Edits', this.undo, this.redo),
-      group('Run', this.run, this.cancel),
+      this.edits,
       h('label', { class: 'qwb-search' }, this.search, this.found),
-      segmented<Colouring>(
-        `${id}-colour`,
-        'Colour by',
-        [
-          { value: 'placement', text: 'Placement', title: 'Colour by where a node runs' },
-          { value: 'cosine', text: 'Cosine', title: 'Colour by cosine to the float model' }
-        ],
-        'placement',
-        actions.colour
-      ),
+      h('label', { class: 'qwb-choice', title: 'What the colour of a node says' }, 'Colour', this.colouring),
       group(
         'Zoom',
         button({ icon: 'minus', title: 'Zoom out (-)' }, () => actions.zoom(0.8)),
@@ -125,6 +129,10 @@ export class Toolbar {
     setAttributes(this.run, {
       title: flags.stale ? 'Run: there are edits that no run has seen' : 'Run the integer model and compare'
     });
+  }
+
+  showColouring(colouring: Colouring): void {
+    this.colouring.value = colouring;
   }
 
   /** Say how many nodes the query found; null says nothing. */

@@ -214,6 +214,7 @@ describe('the toolbar', () => {
     search.value = 'cpu';
     search.dispatchEvent(new Event('input'));
     expect(text('.qwb-found')).toBe('2');
+    one<HTMLInputElement>('input[value=table]').click();
     expect(el.querySelectorAll('tr[data-row]')).toHaveLength(2);
     press(search, 'Enter');
     expect(model.get('selected')).toBe('norm');

@@ -61,6 +61,15 @@ class SetCalibration(Edit):
         return (("calibration", self.chosen),)
 
 
+ARITHMETIC_CHOICES: Mapping[str, Sequence[Any]] = {
+    "rounding": tuple(ROUNDING_CODES),
+    "multiplier_int8": tuple(MULTIPLIER_CODES),
+    "multiplier_int16": tuple(MULTIPLIER_CODES),
+    "scale_denominator": (127, 128),
+}
+"""What each switch of :class:`SetArithmetic` may be."""
+
+
 @dataclass(frozen=True)
 class SetArithmetic(Edit):
     """Switch an assumption of the integer arithmetic."""
@@ -75,15 +84,10 @@ class SetArithmetic(Edit):
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
         if not given:
             raise EditError(f"SetArithmetic changes nothing; give one of {', '.join(f.name for f in fields(self))}")
-        known: Mapping[str, Sequence[Any]] = {
-            "rounding": tuple(ROUNDING_CODES),
-            "multiplier_int8": tuple(MULTIPLIER_CODES),
-            "multiplier_int16": tuple(MULTIPLIER_CODES),
-            "scale_denominator": (127, 128),
-        }
         for name, value in given.items():
-            if value not in known[name]:
-                raise EditError(f"{name} must be one of {', '.join(map(str, known[name]))}, got {value!r}")
+            if value not in ARITHMETIC_CHOICES[name]:
+                known = ", ".join(map(str, ARITHMETIC_CHOICES[name]))
+                raise EditError(f"{name} must be one of {known}, got {value!r}")
         changed: Arithmetic = replace(config.arithmetic, **given)
         return replace(config, arithmetic=changed)
 
