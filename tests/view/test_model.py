@@ -20,7 +20,7 @@ NODE_KEYS = set(
     "id label op kind on x y w h quant_class dtype subgraph group module edited inserted cosine l1 count bpu_share "
     "reason".split()
 )
-EDGE_KEYS = set("source target value points boundary elements".split())
+EDGE_KEYS = set("source target value points boundary elements cost".split())
 
 
 def by_id(view: dict) -> dict:

@@ -86,7 +86,9 @@ def test_legend_names_exactly_what_occurs() -> None:
 def test_boundaries_are_dashed_and_tagged() -> None:
     scene = draw(build_view(small_cnn()))
     tagged = [g for g in scene.groups if g.role == "edge" and any(isinstance(i, Words) for i in g.items)]
-    assert sorted(i.text for g in tagged for i in g.items if isinstance(i, Words)) == ["DQ", "DQ", "Q", "RQ"]
+    words = [[i.text for i in g.items if isinstance(i, Words)] for g in tagged]
+    assert sorted(tag for tag, _ in words) == ["DQ", "DQ", "Q", "RQ"]
+    assert all(cost.split()[1] in ("B", "kB", "MB") for _, cost in words)
     assert all(g.items[0].dash for g in tagged if isinstance(g.items[0], Outline))
 
 
