@@ -23,8 +23,8 @@ from qworkbench.workbench.jobs import Worker
 from qworkbench.workbench.models import InputShape, graph_of
 from qworkbench.workbench.run import Measured, Run
 from qworkbench.workbench.stages import Stages
-from qworkbench.workbench.trained import Trained, open_trained, trained_config
 from qworkbench.workbench.trail import Trail
+from qworkbench.workbench.trained import Trained, open_trained, trained_config
 
 if TYPE_CHECKING:
     import torch
