@@ -241,3 +241,58 @@ def test_a_product_with_a_computed_matrix_or_one_added_number_is_no_bias():
 def test_lengths_that_normalise_stay_pieces():
     nodes = [node("ReduceL2", "x", "l", "length", axes=[1]), node("Div", "xl", "y", "last")]
     assert ops(read_onnx(model(nodes, {"x": SHAPE}, ("y",), opset=13))) == ["ReduceL2", "Div"]
+
+
+def packed():
+    """The three projections of an attention in one product, taken apart as the exporter does it."""
+    nodes = [
+        node("MatMul", "xw", "p", "product"),
+        node("Add", "pb", "q", "bias"),
+        node("Reshape", ("q", "shape"), "r", "reshape"),
+        node("Unsqueeze", ("r", "zero"), "s", "unsqueeze"),
+        node("Transpose", "s", "t", "turn", perm=[3, 1, 2, 0, 4]),
+        node("Squeeze", ("t", "last"), "u", "squeeze"),
+        *(node("Gather", ("u", f"i{k}"), (f"y{k}",), f"part{k}", axis=0) for k in range(3)),
+    ]
+    weights = {
+        "w": normal(6, 18), "b": normal(18, seed=1), "shape": np.int64([2, 4, 3, 6]), "zero": np.int64([0]),
+        "last": np.int64([3]), **{f"i{k}": np.int64(k) for k in range(3)},
+    }  # fmt: skip
+    return model(nodes, {"x": SHAPE}, ("y0", "y1", "y2"), weights)
+
+
+def test_a_packed_projection_becomes_one_layer_per_part():
+    graph = read_onnx(packed())
+    assert ops(graph) == ["Gemm", "Gemm", "Gemm"]
+    assert [n.inputs[0] for n in graph.nodes] == ["x", "x", "x"]
+    assert distance(graph, packed()) <= 1e-5
+
+
+def scaled(left, right):
+    nodes = [
+        node("Mul", "qa", "u", "query"),
+        node("Transpose", "k", "t", "turn", perm=[0, 2, 1]),
+        node("Mul", "tb", "v", "key"),
+        node("MatMul", "uv", "y", "product"),
+    ]
+    return model(nodes, {"q": SHAPE, "k": SHAPE}, ("y",), {"a": left, "b": right})
+
+
+def test_a_scale_on_both_factors_becomes_one():
+    content = scaled(F(0.5), F(0.3))
+    graph = read_onnx(content)
+    assert ops(graph) == ["Mul", "Transpose", "MatMul"]
+    assert graph.nodes["query"].inputs[0] == "q"
+    assert distance(graph, content) <= 1e-5
+
+
+def test_a_scale_per_column_stays():
+    content = scaled(F(0.5), normal(1, 6, 1))
+    assert ops(read_onnx(content)) == ["Mul", "Transpose", "Mul", "MatMul"]
+
+
+def test_a_pool_over_one_element_is_nothing():
+    pool = [node("AveragePool", "x", "y", "pool", kernel_shape=[1, 1]), node("Relu", "y", "z", "relu")]
+    assert ops(read_onnx(model(pool, {"x": (1, 3, 4, 4)}, ("z",)))) == ["Identity", "Relu"]
+    larger = [node("AveragePool", "x", "y", "pool", kernel_shape=[1, 1], strides=[2, 2])]
+    assert ops(read_onnx(model(larger, {"x": (1, 3, 4, 4)}, ("y",)))) == ["AveragePool"]

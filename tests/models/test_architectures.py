@@ -29,8 +29,7 @@ MARCHES = ("bernoulli2", "bayes", "bayes-e")
 CARRIED = {
     "bi-LSTM": {"LSTM"},
     "GRU": {"GRU"},
-    "DETR": {"ConstantOfShape", "CumSum", "Tile"},
-    "DETR (transformers)": {"And", "Cast", "ConstantOfShape", "CumSum", "Opaque", "Range", "Tile", "Where"},
+    "DETR (transformers)": {"Where"},
 }
 """Operators outside of the vocabulary, repeated by torch as called."""
 
@@ -48,7 +47,7 @@ INT8_ONLY = {
     "DeiT": {"MatMul", "Gather", "Div"},
     "Swin": {"MatMul"},
     "SegFormer": {"MatMul", "Div", "Resize"},
-    "DETR": {"MatMul", "Div", "Relu"},
+    "DETR": {"MatMul", "Relu"},
     "UNet": {"Resize", "ConvTranspose"},
     "YOLO": {"Resize"},
     "RetinaNet": {"Relu", "Resize"},
@@ -57,7 +56,7 @@ INT8_ONLY = {
     "TransformerEncoder": {"MatMul"},
     "SegFormer (transformers)": {"MatMul", "Resize"},
     "DeiT (transformers)": {"MatMul", "Gather", "Div"},
-    "DETR (transformers)": {"MatMul", "Div", "Relu"},
+    "DETR (transformers)": {"MatMul", "Relu"},
 }
 """Operators on the BPU of bayes-e that have no int16 there (a Linear over more than two axes is a MatMul)."""
 

@@ -42,6 +42,16 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Tell whether two contents are equal; products of a batch may round in another order."""
+    if a.dtype.kind != "f":
+        return np.array_equal(a, b)
+    finite = np.isfinite(a)
+    size = float(np.abs(a[finite]).max(initial=0.0))
+    close = np.abs(np.subtract(a, b, where=finite, out=np.zeros_like(a))) <= 1e-6 * size
+    return bool(close.all()) and np.array_equal(a[~finite], b[~finite], equal_nan=True)
+
+
 class Importer:
     """Values and nodes made so far.
 
@@ -117,7 +127,7 @@ class Importer:
         shape = merged_all(shapes)
         cut = tuple(slice(0, 1) if a != b else slice(None) for a, b in zip(*shapes, strict=True))
         once = content.arrays[0][cut]
-        if not all(np.array_equal(np.broadcast_to(once, a.shape), a) for a in content.arrays):
+        if not all(_same(np.broadcast_to(once, a.shape), a) for a in content.arrays):
             raise BatchMismatchError(f"the content of {tensor!r} follows the batch")
         source = self.constant(once, f"{tensor}.once")
         proto = self._proto.get(tensor)
@@ -233,6 +243,11 @@ class Call:
     def is_known(self, slot: int) -> bool:
         """Tell whether the content of input `slot` is known and does not follow the batch."""
         return self.has(slot) and self._inputs[slot] in self.importer.known and self._known(slot).fixed
+
+    def is_zero(self, slot: int) -> bool:
+        """Tell whether the content of input `slot` is known and zero at every batch."""
+        found = self.importer.known.get(self._inputs[slot]) if self.has(slot) else None
+        return found is not None and not any(np.any(array) for array in found.arrays)
 
     def x(self, slot: int) -> str:
         """Return the graph value of input `slot`."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from qworkbench.graph.execute import run_node
 from qworkbench.graph.ir import Dim, Graph, Node, NodeTable, Shape, Sym, Value, resolve
+from qworkbench.graph.repeated import ONCE
 from qworkbench.graph.replay import Replay
 from qworkbench.graph.structure import Slot, leaves, map_leaves
 from qworkbench.graph.torch_frontend.batch import FIRST, SECOND
@@ -197,12 +198,38 @@ class Builder:
             return self._declare(
                 index, Value(entry.name, entry.kind, entry.shape, dtype_name(entry.dtype), ref=entry.name)
             )
+        if self.constants.is_generated(index):
+            return self._repeated(index)
         if not self.constants.is_constant(index):
             raise AssertionError(f"value {index} is read before its call was converted")
         tensor = self.constants.tensor(index)
         producer = self.constants.producer.get(index)
         name = self._unique("_constant_0" if producer is None else producer.name)
         return self._declare(index, Value(name, "constant", tuple(tensor.shape), dtype_name(tensor.dtype), data=tensor))
+
+    def _repeated(self, index: int) -> str:
+        """Add the content of a generated value for one batch element, and the Expand that repeats it."""
+        call, once = self.constants.producer[index], self.constants.once(index)
+        shape, dtype = self.trace.values[index].shape, dtype_name(once.dtype)
+        name = self._unique(call.name)
+        source = self._unique(f"{name}{ONCE}")
+        self._declare(self._fresh(), Value(source, "constant", tuple(once.shape), dtype, data=once))
+        if not any(isinstance(dim, Sym) for dim in shape):
+            self._alias[index] = next(i for i, made in self._made.items() if made.name == source)
+            return source
+        self.nodes.append(
+            Node(
+                name=name,
+                op="Expand",
+                inputs=(source,),
+                outputs=(name,),
+                attrs={"shape": shape},
+                scope=call.scope,
+                source_op=call.source_op,
+                location=call.location,
+            )
+        )
+        return self._declare(index, Value(name, "activation", shape, dtype, name))
 
     # -- nodes ------------------------------------------------------------------------------------------------------
     def emit(

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from qworkbench.graph.ir import Graph, Node, NodeTable
+from qworkbench.graph.repeated import read_directly
 from qworkbench.graph.structure import Slot, leaves, map_leaves
 from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
 from qworkbench.graph.torch_frontend.handlers import FUNCTIONS, MODULES
@@ -84,7 +85,7 @@ def converted(trace: Trace, root: torch.nn.Module, batch: int, in_spec: Any, nam
     """
     builder = Builder(trace, batch)
     for call in trace.calls:
-        if not builder.constants.is_constant_call(call):
+        if not (builder.constants.is_constant_call(call) or builder.constants.is_generated_call(call)):
             _convert_call(builder, call)
     results = [leaf for _, leaf in leaves(trace.result) if isinstance(leaf, Slot)]
     outputs = tuple(builder.name_of(slot) for slot in results)
@@ -109,7 +110,7 @@ def converted(trace: Trace, root: torch.nn.Module, batch: int, in_spec: Any, nam
         name=name,
     )
     graph.check()
-    return graph
+    return read_directly(graph)
 
 
 def _is_inner(trace: Trace, path: str) -> bool:

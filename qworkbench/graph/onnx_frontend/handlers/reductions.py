@@ -121,7 +121,9 @@ def _recurrent(c: Call) -> tuple[str, ...]:
         raise UnsupportedError(f"{c.op} with sequence lengths, peepholes or its reset before the product")
     direction = c.attr("direction", "forward")
     _check_recurrent(c, 2 if direction == "bidirectional" else 1)
-    slots = (c.has(3), c.has(5), c.op == "LSTM" and c.has(6))
+    slots = (c.has(3), c.has(5) and not c.is_zero(5), c.op == "LSTM" and c.has(6) and not c.is_zero(6))
+    if c.op == "LSTM" and slots[1] != slots[2]:
+        slots = (slots[0], c.has(5), c.has(6))
     given = [c.x(slot) for slot in (0, 1, 2)] + [c.x(s) for s, there in zip((3, 5, 6), slots, strict=True) if there]
     tensors = tuple(Slot(i) for i in range(len(given)))
     run = Replay(recurrent, (c.op, direction, slots, *tensors), {}, c.importer.batches[0])

@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from qworkbench.graph.ir import Graph
 from qworkbench.graph.onnx_frontend.recompose.activations import gelu, gelu_tanh, hard_swish, mish, swish
-from qworkbench.graph.onnx_frontend.recompose.layers import gemm, group_norm, layer_norm, moved_softmax
+from qworkbench.graph.onnx_frontend.recompose.attention import projection, with_one_scale
+from qworkbench.graph.onnx_frontend.recompose.layers import (
+    gemm,
+    group_norm,
+    layer_norm,
+    moved_softmax,
+    pool_of_one,
+)
 from qworkbench.graph.onnx_frontend.recompose.match import Pattern, applied
+from qworkbench.graph.repeated import live, read_directly
 
 PATTERNS: tuple[Pattern, ...] = (
     layer_norm,
@@ -20,7 +28,9 @@ PATTERNS: tuple[Pattern, ...] = (
     hard_swish,
     swish,
     moved_softmax,
+    pool_of_one,
     gemm,
+    projection,
 )
 """In the order in which they are tried: the larger ones first."""
 
@@ -29,4 +39,4 @@ def recomposed(graph: Graph) -> Graph:
     """Return `graph` with every pattern of :data:`PATTERNS` put together."""
     for pattern in PATTERNS:
         graph = applied(graph, pattern)
-    return graph
+    return read_directly(live(with_one_scale(graph)))

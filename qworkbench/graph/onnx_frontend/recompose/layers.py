@@ -171,6 +171,15 @@ def moved_softmax(r: Reader, node: Node) -> Match | None:
     return Match(node, (softmax, before), softmax.op, (before.inputs[0],), {"axis": there[softmax.attrs["axis"]]})
 
 
+def pool_of_one(_: Reader, node: Node) -> Match | None:
+    """Match an average over windows of one element, which an adaptive pool to its own size becomes."""
+    if node.op != "AveragePool":
+        return None
+    attrs = node.attrs
+    plain = set(attrs["kernel_shape"]) == {1} and set(attrs["strides"]) == {1} and not any(attrs["pads"])
+    return Match(node, (), "Identity", (node.inputs[0],)) if plain else None
+
+
 def _per_channel(r: Reader, node: Node, value: str, channels: int, rank: int) -> torch.Tensor | None:
     if len(node.inputs) != 2 or value not in node.inputs:
         return None

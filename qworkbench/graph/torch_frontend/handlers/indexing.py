@@ -94,7 +94,8 @@ def _select_function(b: Builder, input: Slot, dim: int, index: int) -> Slot:
 def _unbind(b: Builder, input: Slot, dim: int = 0) -> tuple[Slot, ...]:
     axis = b.axis(input, dim)
     count = b.static(b.shape(input)[axis], "the axis that is taken apart")
-    return tuple(_select(b, input, axis, i, str(i)) for i in range(count))
+    parts = b.emit_many("Split", [input], {"axis": axis, "split": (1,) * count}, count, sub="split")
+    return tuple(b.emit("Squeeze", [part], {"axes": (axis,)}, sub=str(i)) for i, part in enumerate(parts))
 
 
 def _narrow(b: Builder, input: Slot, dim: int, start: int, length: int) -> Slot:
