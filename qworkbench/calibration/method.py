@@ -87,7 +87,9 @@ class CalibrationMethod:
 
     def of_sketch(self, sketch: Sketch) -> float:
         """Return the per-tensor threshold."""
-        return sketch.average.value if self.name == "moving-average" else self.of(sketch.bins())
+        if self.name == "moving-average":
+            return sketch.average.value
+        return sketch.absmax if self.rule[0] == "max" else self.of(sketch.bins())
 
     def range_of(self, sketch: Sketch) -> tuple[float, float]:
         """Return an asymmetric range (low <= 0 <= high): the method applied to each sign's values alone.

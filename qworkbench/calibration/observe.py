@@ -13,7 +13,7 @@ import numpy as np
 
 from qworkbench.calibration.internals import internals_of
 from qworkbench.calibration.method import Statistics
-from qworkbench.calibration.sketch import Sketch
+from qworkbench.calibration.sketch import Rectified, Sketch
 from qworkbench.errors import CalibrationError, Cancelled
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of
@@ -64,13 +64,22 @@ def collect(
     samples = 0
     total = len(batches) if isinstance(batches, Sized) else None
 
+    follow = {
+        name: (made, Rectified(ceiling, channels=len(graph.values[name].shape) == 4 and (per_channel or made in fine)))
+        for name, (made, ceiling) in rectified_values(graph).items()
+    }
+    skipped = {made for made, _ in follow.values()}
+
     def observe(name: str, tensor: torch.Tensor) -> None:
-        if tensor.is_floating_point():
-            sketch = sketches.setdefault(name, Sketch())
+        if not tensor.is_floating_point():
+            return
+        if name not in skipped:
             array = tensor.detach().to(torch.float32).numpy()
-            sketch.update(array, channels=array.ndim == 4 and (per_channel or name in fine))
-            for part, function in inner.get(name, ()):
-                sketches.setdefault(part, Sketch()).update(function(tensor.detach()).to(torch.float32).numpy())
+            channels = array.ndim == 4 and (per_channel or name in fine)
+            rectified = follow[name][1] if name in follow else None
+            sketches.setdefault(name, Sketch()).update(array, channels=channels, rectified=rectified)
+        for part, function in inner.get(name, ()):
+            sketches.setdefault(part, Sketch()).update(function(tensor.detach()).to(torch.float32).numpy())
 
     def on_node(node: Node, outputs: tuple[torch.Tensor, ...]) -> None:
         if cancelled():
@@ -96,12 +105,30 @@ def collect(
         if not graph.is_activation(name):
             for part, function in parts:
                 sketches.setdefault(part, Sketch()).update(function(graph.tensor(name).detach().float()).numpy())
+    for name, (made, rectified) in follow.items():
+        if name in sketches:
+            sketches[made] = rectified.sketch(sketches[name])
     if count == 0 or samples == 0:
         raise CalibrationError("the calibration set is empty; give at least one sample (10 to 100 are usual)")
     for name, sketch in sketches.items():
         if sketch.has_nan:
             raise CalibrationError(f"{name!r} becomes NaN on the calibration data; repair the model or the data first")
     return Statistics(sketches, samples, first=first)
+
+
+def rectified_values(graph: Graph) -> dict[str, tuple[str, float]]:
+    """Map each float value to (the Relu or Clip from 0 that reads it, its ceiling), one for each value at most."""
+    found: dict[str, tuple[str, float]] = {}
+    for node in graph.nodes:
+        source = node.inputs[0]
+        if node.op not in ("Relu", "Clip") or source is None or not graph.is_activation(source):
+            continue
+        if graph.values[source].dtype != "float32" or graph.values[node.output].dtype != "float32":
+            continue
+        low, high = (0.0, float("inf")) if node.op == "Relu" else (node.attrs.get("min"), node.attrs.get("max"))
+        if low == 0 and len(node.inputs) == 1 and (high is None or high > 0):
+            found.setdefault(source, (node.output, float("inf") if high is None else float(high)))
+    return found
 
 
 def _first_sample(graph: Graph, feeds: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:

@@ -112,7 +112,7 @@ class Sketch:
         """Tell whether an element seen was NaN."""
         return bool(self.table[:, _INFINITY_BIN + 1 :].any())
 
-    def update(self, values: np.ndarray, *, channels: bool = False) -> None:
+    def update(self, values: np.ndarray, *, channels: bool = False, rectified: Rectified | None = None) -> None:
         """Add a batch.
 
         Parameters
@@ -121,29 +121,39 @@ class Sketch:
             float32, any shape; axis 1 is the channel axis where the rank is 2 or more.
         channels : bool
             Keep the per-channel histogram, too.
+        rectified : Rectified, optional
+            Told what a sketch of the rectified values needs beside this one.
         """
-        from qworkbench.calibration.sketch_kernel import observe
+        from qworkbench.calibration.sketch_kernel import count_channels, observe
 
         x = np.ascontiguousarray(values, np.float32)
         if x.size == 0:
             return
         rows, columns = x.shape[:2] if x.ndim >= 2 else (1, 1)
         self._make_room(x.size)
-        channel_counts = np.zeros((0, 0), np.uint32)
-        if channels and x.ndim >= 2:
-            if self.channel_counts is None:
-                self.channel_counts = np.zeros((columns, CHANNEL_BINS), self.table.dtype)
-            channel_counts = self.channel_counts
-        tops = np.empty((rows, columns), np.int32)
+        tops = np.empty((2, rows, columns), np.int32)
         bits = x.view(np.int32).reshape(rows, columns, -1)
-        low, high = observe(bits, self.table, channel_counts, tops).view(np.float32)
+        low, high = observe(bits, self.table.reshape(-1), tops).view(np.float32)
         self.total += x.size
         self.low, self.high = min(self.low, float(low)), max(self.high, float(high))
-        for top in tops.max(axis=1).view(np.float32):
+        self._add_tops(tops.max(axis=0).view(np.float32), x.ndim >= 2)
+        if channels and x.ndim >= 2:
+            count_channels(bits, self._channel_table(columns))
+        if rectified is not None:
+            rectified.add(bits, tops[0].view(np.float32), x.ndim >= 2)
+
+    def _add_tops(self, tops: np.ndarray, has_channels: bool) -> None:
+        """Add the largest magnitudes per sample and channel, shape (samples, channels)."""
+        for top in tops.max(axis=1):
             self.average.add(float(top))
-        if x.ndim >= 2:
-            top = tops.max(axis=0).view(np.float32)
+        if has_channels:
+            top = tops.max(axis=0)
             self.channel_max = top if self.channel_max is None else np.maximum(self.channel_max, top)
+
+    def _channel_table(self, channels: int) -> np.ndarray:
+        if self.channel_counts is None:
+            self.channel_counts = np.zeros((channels, CHANNEL_BINS), self.table.dtype)
+        return self.channel_counts
 
     def _make_room(self, size: int) -> None:
         if self.table.dtype == np.uint32 and self.total + size > _FULL:
@@ -200,6 +210,53 @@ class Sketch:
         bins = self.channel_bins()
         assert bins is not None
         return np.asarray([percentile(channel, fraction) for channel in bins], np.float32)
+
+
+class Rectified:
+    """The sketch of ``min(max(x, 0), ceiling)`` (Relu, Relu6), from the passes that the sketch of x makes anyway.
+
+    Counts and extremes follow from those of x, since a bin is either kept whole or moved whole; the largest values per
+    sample and channel are clipped as they come. Only a histogram per channel reads the values once more.
+
+    Parameters
+    ----------
+    ceiling : float
+        > 0; infinity for Relu.
+    channels : bool
+        Keep the per-channel histogram.
+    """
+
+    def __init__(self, ceiling: float = float("inf"), *, channels: bool = False) -> None:
+        self._ceiling, self._channels = np.float32(ceiling), channels
+        self._found = Sketch()
+
+    def add(self, bits: np.ndarray, tops: np.ndarray, has_channels: bool) -> None:
+        """Add a batch: bit patterns (samples, channels, rest), and the largest value >= 0 per sample and channel."""
+        self._found._make_room(bits.size)
+        self._found.total += bits.size
+        self._found._add_tops(np.minimum(tops, self._ceiling), has_channels)
+        if self._channels and has_channels:
+            from qworkbench.calibration.sketch_kernel import count_rectified
+
+            ceiling = int(self._ceiling.view(np.int32))
+            count_rectified(bits, self._found._channel_table(bits.shape[1]), ceiling)
+
+    def sketch(self, source: Sketch) -> Sketch:
+        """Return the sketch of the rectified values; `source` is the one of the values, over the same batches."""
+        found = self._found
+        limit = int(self._ceiling.view(np.int32)) >> _SHIFT
+        table = source.table.copy()
+        nan = slice(_INFINITY_BIN + 1, None)
+        table[0, 0] += table[1, : _INFINITY_BIN + 1].sum()
+        table[0, nan] += table[1, nan]
+        table[1] = 0
+        if limit < _INFINITY_BIN:
+            table[0, limit] += table[0, limit + 1 : _INFINITY_BIN + 1].sum()
+            table[0, limit + 1 : _INFINITY_BIN + 1] = 0
+        found.table = table
+        ceiling = float(self._ceiling)
+        found.low, found.high = min(max(source.low, 0.0), ceiling), min(max(source.high, 0.0), ceiling)
+        return found
 
 
 def _occupied(counts: np.ndarray, pattern: np.ndarray, top: float) -> Bins:

@@ -1,6 +1,7 @@
-"""One pass over a tensor: histogram by bit pattern, extremes, largest magnitude per sample and channel.
+"""One pass over a tensor: histogram by bit pattern, extremes, largest values per sample and channel.
 
-Numba; imported on first use, since compiling and loading it costs time that an import must not.
+Numba; imported on first use, since compiling and loading it costs time that an import must not. Indices are unsigned
+throughout: a signed one makes numba test for negative values in the innermost loop, which costs more than the count.
 """
 
 from __future__ import annotations
@@ -9,51 +10,96 @@ import numba
 import numpy as np
 
 _MAGNITUDE = np.int32(0x7FFFFFFF)
-_CHANNEL_FIRST = (127 - 20) << 4
+_CHANNEL_BINS = 512
+_CHANNEL_FIRST = np.int32((127 - 20) << 4)
+_SPREAD = 16
 
 
 @numba.njit(cache=True, nogil=True)
-def observe(bits: np.ndarray, table: np.ndarray, channel_counts: np.ndarray, tops: np.ndarray) -> np.ndarray:
+def observe(bits: np.ndarray, table: np.ndarray, tops: np.ndarray) -> np.ndarray:
     """Count every element of `bits`.
 
     Parameters
     ----------
     bits : numpy.ndarray
-        int32 view of float32, (samples, channels, rest).
+        int32 view of float32, (samples, channels, rest), contiguous.
     table : numpy.ndarray
-        (2, 32768), added to: upper 15 bits of the magnitude, by sign.
-    channel_counts : numpy.ndarray
-        (channels, 512), added to; empty where no histogram per channel is kept. Magnitudes outside [2**-20, 2**12)
-        count in the first and last bin.
+        (65536,), added to: upper 16 bits of the pattern, so the sign comes first, then 15 bits of the magnitude.
     tops : numpy.ndarray
-        int32, (samples, channels), written: bit pattern of the largest magnitude.
+        int32, (2, samples, channels), written: bit patterns of the largest magnitude among the values >= 0, and among
+        those below 0; 0 where there are none.
 
     Returns
     -------
     numpy.ndarray
         int32, (2,): bit patterns of the smallest and the largest value.
     """
-    last = channel_counts.shape[1] - 1
-    low, high = np.int32(2147483647), np.int32(-2147483648)
+    shift = np.uint32(16)
+    # patterns of values >= 0 rise with the value, those below 0 with the magnitude
+    largest, farthest = np.int32(-2147483648), np.uint32(0)
     for n in range(bits.shape[0]):
         for c in range(bits.shape[1]):
-            top = np.int32(0)
+            row = bits[n, c]
+            high, far = np.int32(-2147483648), np.uint32(0)
+            for i in range(row.size):
+                high, far = max(high, row[i]), max(far, np.uint32(row[i]))
+            for i in range(row.size):
+                table[np.uint32(row[i]) >> shift] += table.dtype.type(1)
+            tops[0, n, c] = max(high, np.int32(0))
+            tops[1, n, c] = np.int32(far) & _MAGNITUDE if np.int32(far) < 0 else np.int32(0)
+            largest, farthest = max(largest, high), max(farthest, far)
+    ends = np.empty(2, np.int32)
+    flat = bits.reshape(-1)
+    ends[0] = np.int32(farthest) if np.int32(farthest) < 0 else flat.min()
+    ends[1] = largest if largest >= 0 else np.int32(flat.view(np.uint32).min())
+    return ends
+
+
+@numba.njit(cache=True, nogil=True)
+def count_channels(bits: np.ndarray, counts: np.ndarray) -> None:
+    """Count magnitudes per channel.
+
+    Parameters
+    ----------
+    bits : numpy.ndarray
+        As for :func:`observe`.
+    counts : numpy.ndarray
+        (channels, 512), added to. Magnitudes outside [2**-20, 2**12) count in the first and last bin.
+    """
+    here = np.zeros(_SPREAD + _CHANNEL_BINS, np.uint32)
+    for c in range(bits.shape[1]):
+        for n in range(bits.shape[0]):
             row = bits[n, c]
             for i in range(row.size):
-                b = row[i]
-                magnitude = b & _MAGNITUDE
-                table[(b >> 31) & 1, magnitude >> 16] += 1
-                top = max(top, magnitude)
-                # order of the floats as order of integers
-                key = b ^ ((b >> 31) & _MAGNITUDE)
-                low = min(low, key)
-                high = max(high, key)
-            tops[n, c] = top
-            if last >= 0:
-                for i in range(row.size):
-                    index = ((row[i] & _MAGNITUDE) >> 19) - _CHANNEL_FIRST
-                    channel_counts[c, min(max(index, 0), last)] += 1
-    ends = np.empty(2, np.int32)
-    ends[0] = low ^ ((low >> 31) & _MAGNITUDE)
-    ends[1] = high ^ ((high >> 31) & _MAGNITUDE)
-    return ends
+                here[_place(row[i] & _MAGNITUDE, i)] += np.uint32(1)
+        _move(here, counts[c])
+
+
+@numba.njit(cache=True, nogil=True)
+def count_rectified(bits: np.ndarray, counts: np.ndarray, ceiling: int) -> None:
+    """Do the same for ``min(max(x, 0), ceiling)``, with the bound as a bit pattern."""
+    here = np.zeros(_SPREAD + _CHANNEL_BINS, np.uint32)
+    limit = np.int32(ceiling)
+    for c in range(bits.shape[1]):
+        for n in range(bits.shape[0]):
+            row = bits[n, c]
+            for i in range(row.size):
+                # as an integer, the pattern of any value below 0 is below 0
+                here[_place(min(max(row[i], np.int32(0)), limit), i)] += np.uint32(1)
+        _move(here, counts[c])
+
+
+@numba.njit(cache=True, nogil=True)
+def _place(magnitude: np.int32, i: int) -> np.uint32:
+    """Return where to count; the first bin has 16 places, used by turns: zeros come in runs, and a count would wait."""
+    index = min((magnitude >> np.int32(19)) - _CHANNEL_FIRST, np.int32(_CHANNEL_BINS - 1))
+    return np.uint32(max(index + np.int32(_SPREAD), np.int32(i) & np.int32(_SPREAD - 1)))
+
+
+@numba.njit(cache=True, nogil=True)
+def _move(here: np.ndarray, counts: np.ndarray) -> None:
+    for i in range(_SPREAD):
+        counts[0] += here[i]
+    for i in range(_CHANNEL_BINS):
+        counts[i] += here[_SPREAD + i]
+    here[:] = 0

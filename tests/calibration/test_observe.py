@@ -54,6 +54,34 @@ def test_every_form_of_the_same_samples_gives_the_same_thresholds(graph, samples
     assert thresholds(found) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_relu_is_not_read_again_and_its_statistics_are_those_of_its_values(captured, monkeypatch):
+    from qworkbench.calibration.sketch import Sketch
+
+    def forward(m, x):
+        y = torch.relu(m.b(m.a(x)))
+        return m.d(torch.nn.functional.relu6(m.c(y) * 9)) + y
+
+    layers = {"a": nn.Conv2d(3, 4, 1), "b": nn.BatchNorm2d(4), "c": nn.Conv2d(4, 4, 1), "d": nn.Conv2d(4, 4, 1)}
+    graph = captured(forward, (2, 3, 8, 8), **layers)
+    x = torch.randn(6, 3, 8, 8)
+    seen = []
+    update = Sketch.update
+    monkeypatch.setattr(Sketch, "update", lambda self, v, **o: seen.append(v.shape) or update(self, v, **o))
+    statistics = collect(graph, [x[:2], x[2:]])
+    rectified = [n for n in graph.nodes if n.op in ("Relu", "Clip")]
+    assert len(rectified) == 2
+    assert len(seen) == 2 * (len(statistics.sketches) - 2)
+    for node in rectified:
+        direct = Sketch()
+        for part in (x[:2], x[2:]):
+            direct.update(run_float(graph, {graph.inputs[0]: part})[node.output].numpy(), channels=True)
+        for method in ("max", "max-percentile", "kl", "mse", "moving-average"):
+            choice = CalibrationMethod(method, 0.99)
+            assert statistics.threshold(node.output, choice) == choice.of_sketch(direct)
+        found = statistics.channel_thresholds(node.output, CalibrationMethod("max-percentile", 0.9, per_channel=True))
+        np.testing.assert_array_equal(found, direct.channel_percentile(0.9))
+
+
 def test_no_activation_outlives_its_batch(graph, samples, monkeypatch):
     from qworkbench.calibration import observe
 

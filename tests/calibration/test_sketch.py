@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from qworkbench.calibration.sketch import Sketch
+from qworkbench.calibration.sketch import Rectified, Sketch
 
 DRAWS = {
     "normal": lambda rng: rng.normal(size=50_000),
@@ -82,6 +82,34 @@ def test_merged_sketches_equal_one_that_saw_everything(x, data):
         merged = sketch_of(first, channels=True)
         merged.merge(sketch_of(second, channels=True))
         assert_equal(merged, whole)
+
+
+@given(arrays, st.sampled_from([float("inf"), 6.0, 0.3]), st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_sketch_of_a_relu_follows_exactly_from_the_one_of_its_input(x, ceiling, data):
+    cut = data.draw(st.integers(0, len(x)))
+    source, rectified = Sketch(), Rectified(ceiling, channels=True)
+    for part in (x[:cut], x[cut:]):
+        source.update(part, channels=True, rectified=rectified)
+    expected = sketch_of(x[:cut].clip(0, ceiling), x[cut:].clip(0, ceiling), channels=True)
+    found = rectified.sketch(source)
+    assert_equal(found, expected)
+    assert (found.total, found.average) == (expected.total, expected.average)
+    assert_equal(source, sketch_of(x, channels=True))
+
+
+def test_nan_stays_nan_behind_a_relu_and_infinity_only_without_a_ceiling():
+    for value, ceiling, finite, nan in (
+        (np.nan, 6.0, False, True),
+        (-np.nan, np.inf, False, True),
+        (np.inf, np.inf, False, False),
+        (np.inf, 6.0, True, False),
+        (-np.inf, np.inf, True, False),
+    ):
+        source, rectified = Sketch(), Rectified(ceiling)
+        source.update(np.array([[1.0, value]], np.float32), rectified=rectified)
+        found = rectified.sketch(source)
+        assert (found.finite, found.has_nan) == (finite, nan)
 
 
 def test_channel_maxima_are_exact():
