@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from qworkbench.qat import functional, march, nn, qat_mode, quantization, utils
+from qworkbench.qat import functional, march, nn, profiler, qat_mode, quantization, utils
 from qworkbench.qat.dtype import qint8, qint16
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.march import March, get_march, set_march
@@ -20,6 +20,7 @@ __all__ = [
     "get_march",
     "march",
     "nn",
+    "profiler",
     "qat_mode",
     "qconfig",
     "qint8",

@@ -83,11 +83,10 @@ def require_march() -> March:
     return _set[0]
 
 
-def check_dtype(march: March, dtype: str, owner: str, *, weight: bool = False) -> None:
-    """Raise QATError if `dtype` is no activation (or weight) dtype of `march`."""
-    legal = (_WEIGHTS if weight else _ACTIVATIONS)[march]
+def check_dtype(march: March, dtype: str, owner: str, *, what: str = "output") -> None:
+    """Raise QATError if `dtype` is no dtype of `march` for the "input", "weight" or "output" of `owner`."""
+    legal = (_WEIGHTS if what == "weight" else _ACTIVATIONS)[march]
     if dtype not in legal:
-        what = "weight" if weight else "output"
         raise QATError(
             f"the {what} of {owner!r} asks for {dtype}, which {march.value} does not have; it has "
             f"{', '.join(sorted(legal))}"

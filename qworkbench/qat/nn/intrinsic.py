@@ -9,11 +9,11 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from qworkbench.qat.nn.base import OwnModule
+from qworkbench.qat.nn.base import OwnModule, TakesAdd
 from qworkbench.qat.nn.variants import Variant, variants
 
 
-class Fused(OwnModule, nn.Module):
+class Fused(TakesAdd, OwnModule, nn.Module):
     """``relu(bn(conv(x)) + other)``, with the parts that the class has.
 
     Parameters

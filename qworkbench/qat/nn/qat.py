@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from qworkbench.nn import FloatFunctional as Functional
-from qworkbench.qat.nn.base import OwnModule
+from qworkbench.qat.nn.base import OwnModule, TakesAdd
 from qworkbench.qat.nn.intrinsic import Fused
 from qworkbench.qat.nn.variants import Variant, out_first, own_layout, variants
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize
@@ -26,7 +26,27 @@ def output_fake_quant(qconfig: QConfig) -> nn.Module | None:
     return None if qconfig.activation is None else qconfig.activation()
 
 
-class QuantizedOperator(OwnModule):
+class ReadsInputs(OwnModule):
+    """An operator whose inputs may have to be brought to another dtype than their producer writes."""
+
+    input_post_process: nn.ModuleList | None
+    qconfig: QConfig
+
+    def read(self, values: Any) -> list[Any]:
+        """Return the operands as the operator reads them, each through its own fake quantization."""
+        if self.input_post_process is None:
+            return list(values)
+        rest = iter(self.input_post_process)
+
+        def one(value: Any) -> Any:
+            if isinstance(value, (list, tuple)):
+                return type(value)(one(part) for part in value)
+            return next(rest, nn.Identity())(value) if isinstance(value, Tensor) else value
+
+        return [one(value) for value in values]
+
+
+class QuantizedOperator(TakesAdd, ReadsInputs):
     """What every multiply-accumulate operator in training has in common; mixed in front of torch's class."""
 
     variant: ClassVar[Variant]
@@ -51,6 +71,8 @@ class QuantizedOperator(OwnModule):
                 made.__dict__[private] = conv.__dict__[private]
         made.weight, made.bias = conv.weight, conv.bias
         made.bn, made.relu, made.qconfig = bn, relu, qconfig
+        made.input_post_process = None
+        made.swapped = getattr(module, "swapped", False)
         channels = made.out_first(made.weight).shape[0]
         made.weight_fake_quant = None
         if qconfig.weight is not None:
@@ -99,6 +121,7 @@ class QuantizedOperator(OwnModule):
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """Return the output; `other` is the second operand of a fused add."""
+        (x,) = self.read([x])
         y = self.compute(x, self.quantized_weight())
         if self.bn is not None:
             y = self.bn(y)
@@ -145,7 +168,7 @@ class DeQuantStub(OwnModule, nn.Module):
         return x
 
 
-class FloatFunctional(OwnModule, nn.Module):
+class FloatFunctional(ReadsInputs, nn.Module):
     """Functions of two tensors with fake quantization of their result; one object per call."""
 
     float_functional = True
@@ -153,10 +176,11 @@ class FloatFunctional(OwnModule, nn.Module):
     def __init__(self, qconfig: QConfig) -> None:
         super().__init__()
         self.qconfig = qconfig
+        self.input_post_process = None
         self.activation_post_process = output_fake_quant(qconfig)
 
     def _run(self, method: str, *args: Any) -> Tensor:
-        y: Tensor = getattr(Functional, method)(self, *args)
+        y: Tensor = getattr(Functional, method)(self, *self.read(args))
         return y if self.activation_post_process is None else self.activation_post_process(y)
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
@@ -192,7 +216,7 @@ class FloatFunctional(OwnModule, nn.Module):
         return self._run("add_relu", x, y)
 
 
-class Operation(OwnModule, nn.Module):
+class Operation(ReadsInputs, nn.Module):
     """Any other operator with fake quantization of its output: activations, average pooling, norms, reductions.
 
     Parameters
@@ -206,11 +230,12 @@ class Operation(OwnModule, nn.Module):
         super().__init__()
         self.operation = operation
         self.qconfig = qconfig
+        self.input_post_process = None
         self.activation_post_process = output_fake_quant(qconfig)
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return the operator's output on the grid of codes."""
-        y: Tensor = self.operation(*args, **kwargs)
+        y: Tensor = self.operation(*self.read(args), **kwargs)
         return y if self.activation_post_process is None else self.activation_post_process(y)
 
 

@@ -6,6 +6,7 @@ from qworkbench.nn import DeQuantStub, QuantStub
 from qworkbench.qat.dtype import qint8, qint16
 from qworkbench.qat.quantization import qconfig
 from qworkbench.qat.quantization.convert import convert_fx
+from qworkbench.qat.quantization.eager import convert, fuse_known_modules, fuse_modules, prepare_qat
 from qworkbench.qat.quantization.fake_cast import FakeCast
 from qworkbench.qat.quantization.fake_quantize import (
     CalibFakeQuantize,
@@ -22,6 +23,7 @@ from qworkbench.qat.quantization.histogram_observer import (
     MSEObserver,
     PercentileObserver,
 )
+from qworkbench.qat.quantization.methods import PrepareMethod, prepare
 from qworkbench.qat.quantization.observer import (
     FixedScaleObserver,
     MinMaxObserver,
@@ -31,9 +33,27 @@ from qworkbench.qat.quantization.observer import (
 )
 from qworkbench.qat.quantization.prepare import prepare_qat_fx
 from qworkbench.qat.quantization.qconfig import QConfig, get_default_qconfig, get_qconfig
+from qworkbench.qat.quantization.qconfig_setter import (
+    ConvDtypeTemplate,
+    MatmulDtypeTemplate,
+    ModuleNameQconfigSetter,
+    ModuleNameTemplate,
+    QconfigSetter,
+    SensitivityTemplate,
+    calibration_8bit_weight_16bit_act_qconfig_setter,
+    default_calibration_qconfig_setter,
+    default_qat_qconfig_setter,
+    qat_8bit_weight_16bit_act_qconfig_setter,
+    sensitive_op_8bit_weight_16bit_act_calibration_setter,
+    sensitive_op_8bit_weight_16bit_act_qat_setter,
+    sensitive_op_calibration_8bit_weight_16bit_act_qconfig_setter,
+    sensitive_op_qat_8bit_weight_16bit_act_qconfig_setter,
+)
+from qworkbench.qat.quantization.scopes import Tracer, dynamic_block
 
 __all__ = [
     "CalibFakeQuantize",
+    "ConvDtypeTemplate",
     "DeQuantStub",
     "FakeCast",
     "FakeQuantState",
@@ -44,22 +64,43 @@ __all__ = [
     "KLObserver",
     "MSEObserver",
     "MatchAllNode",
+    "MatmulDtypeTemplate",
     "MinMaxObserver",
     "MixObserver",
+    "ModuleNameQconfigSetter",
+    "ModuleNameTemplate",
     "MovingAveragePerChannelMinMaxObserver",
     "MovingAveragePerTensorMinMaxObserver",
     "PerChannelMinMaxObserver",
     "PercentileObserver",
+    "PrepareMethod",
     "QConfig",
+    "QconfigSetter",
     "QuantStub",
+    "SensitivityTemplate",
+    "Tracer",
+    "calibration_8bit_weight_16bit_act_qconfig_setter",
+    "convert",
     "convert_fx",
+    "default_calibration_qconfig_setter",
+    "default_qat_qconfig_setter",
+    "dynamic_block",
     "fuse_fx",
+    "fuse_known_modules",
+    "fuse_modules",
     "get_default_qconfig",
     "get_qconfig",
+    "prepare",
+    "prepare_qat",
     "prepare_qat_fx",
+    "qat_8bit_weight_16bit_act_qconfig_setter",
     "qconfig",
     "qint8",
     "qint16",
     "register_fusion_pattern",
+    "sensitive_op_8bit_weight_16bit_act_calibration_setter",
+    "sensitive_op_8bit_weight_16bit_act_qat_setter",
+    "sensitive_op_calibration_8bit_weight_16bit_act_qconfig_setter",
+    "sensitive_op_qat_8bit_weight_16bit_act_qconfig_setter",
     "set_fake_quantize",
 ]

@@ -72,7 +72,20 @@ def _copied(model: fx.GraphModule) -> fx.GraphModule:
     return made
 
 
+def convert_module(path: str, module: nn.Module) -> nn.Module:
+    """Return the integer form of the prepared operator at `path`."""
+    return _integer(path, module, {})
+
+
 def _integer(path: str, module: Any, posts: dict[int, Any]) -> nn.Module:
+    made: Any = _operator(path, module, posts)
+    steps = getattr(module, "input_post_process", None)
+    if steps is not None:
+        made.inputs = nn.ModuleList(functions.brings(step, path) for step in steps)
+    return made  # type: ignore[no-any-return]
+
+
+def _operator(path: str, module: Any, posts: dict[int, Any]) -> nn.Module:
     if isinstance(module, qat.QuantizedOperator):
         return operators.OPERATORS[module.variant](module, path)
     if isinstance(module, qat.DeQuantStub):

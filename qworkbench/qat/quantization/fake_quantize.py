@@ -49,6 +49,8 @@ class FakeQuantize(nn.Module):
         Channel axis of a per-channel observer.
     learnable : bool
         The scale is a parameter with the gradient of LSQ (Esser et al. 2020) once the observer has set it.
+    fix_scale : bool
+        Once there is a scale, only ``CALIBRATION`` changes it; training keeps it.
     **observer_kwargs
         For the observer: ``averaging_constant``, ``percentile`` ...
 
@@ -72,6 +74,7 @@ class FakeQuantize(nn.Module):
         *,
         channel_len: int = 1,
         learnable: bool = False,
+        fix_scale: bool = False,
         **observer_kwargs: Any,
     ) -> None:
         super().__init__()
@@ -79,6 +82,7 @@ class FakeQuantize(nn.Module):
             dtype=dtype, ch_axis=ch_axis, channel_len=channel_len, **observer_kwargs
         )
         self.learnable = learnable
+        self.fix_scale = fix_scale
         start = self.activation_post_process.calculate_qparams() if self.observer.observed else None
         scale = torch.ones(channel_len if observer.per_channel else 1) if start is None else start
         if learnable:
@@ -150,7 +154,7 @@ class FakeQuantize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x`, on the grid of codes where quantization is on."""
-        if bool(self.observer_enabled):
+        if bool(self.observer_enabled) and not (self.fix_scale and self.observed and bool(self.fake_quant_enabled)):
             was = self.observed
             self.observer(x)
             if not (self.learnable and was) and self.observed:

@@ -67,6 +67,6 @@ def _candidates(made: fx.GraphModule, node: fx.Node, by_root: dict[Any, list[Any
     return []
 
 
-def _module_path(node: fx.Node) -> str | None:
-    """Return the module that `node` calls, itself or through a method."""
-    return str(node.target) if node.op == "call_module" else owner_of(node)
+def _module_path(node: fx.Node) -> Any:
+    """Return the module that `node` calls, itself or through a method; of a recorded function, where it is called."""
+    return str(node.target) if node.op == "call_module" else owner_of(node) or node.meta.get("call")

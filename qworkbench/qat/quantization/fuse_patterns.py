@@ -127,6 +127,8 @@ class ConvBNAddReLUFusion:
     takes the place of the add, else of the convolution; the other modules become Identity.
     """
 
+    second = False
+
     def __init__(self, match: FusionMatch) -> None:
         model, nodes = match.model, match.nodes
         tail = nodes[0]
@@ -145,13 +147,17 @@ class ConvBNAddReLUFusion:
         for node in (conv_node, bn_node, relu_node):
             if node is not None and node.op == "call_module":
                 _set(model, str(node.target), nn.Identity())
-        _set(model, path, fuse(conv, bn, relu, add=add_node is not None))
+        made: Any = fuse(conv, bn, relu, add=add_node is not None)
+        if self.second:
+            made.swapped = True
+        _set(model, path, made)
         named = tail if add_node is None else add_node
         with model.graph.inserting_after(tail):
             call = model.graph.call_module(path, (conv_node.args[0], *match.others))
         tail.replace_all_uses_with(call)
         getter = None if owner is None or add_node is None else add_node.args[0]
         wanted = (conv_node if add_node is None else named).name
+        model.meta.setdefault("dropped", []).extend(n.meta["call"] for n in nodes if "call" in n.meta)
         for node in nodes:
             model.graph.erase_node(node)
         if isinstance(getter, fx.Node) and not getter.users:
@@ -161,6 +167,8 @@ class ConvBNAddReLUFusion:
 
 class ConvBNAddedReLUFusion(ConvBNAddReLUFusion):
     """The same where the convolution's output is the add's second operand; an addition does not mind the order."""
+
+    second = True
 
 
 def _activation(match: FusionMatch, node: fx.Node) -> nn.Module:

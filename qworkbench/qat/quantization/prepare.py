@@ -15,7 +15,9 @@ from qworkbench.qat.nn.composed import Composed, composed
 from qworkbench.qat.nn.intrinsic import Fused
 from qworkbench.qat.nn.variants import CONVS, Variant
 from qworkbench.qat.quantization.fuse import fuse_traced
-from qworkbench.qat.quantization.qconfig_dict import QConfigResolver
+from qworkbench.qat.quantization.fuse_patterns import owner_of
+from qworkbench.qat.quantization.inputs import quantize_inputs
+from qworkbench.qat.quantization.qconfig_dict import QConfigResolver, Resolver
 from qworkbench.qat.quantization.region import (
     FUNCTIONS,
     UNTOUCHED,
@@ -55,18 +57,36 @@ def prepare_qat_fx(model: nn.Module, qconfig_dict: Mapping[str, Any] | None = No
     march = require_march()
     made = trace(model)
     fuse_traced(made)
-    resolve = QConfigResolver(qconfig_dict, model, march)
-    _calls_to_modules(made)
+    return prepare_traced(made, QConfigResolver(qconfig_dict, model, march), training=model.training)
+
+
+def prepare_traced(
+    made: fx.GraphModule, resolve: Resolver, *, training: bool, everything: bool = False
+) -> fx.GraphModule:
+    """Give the operators of the fused `made` their fake quantization, in place.
+
+    Parameters
+    ----------
+    made : GraphModule
+    resolve : Resolver
+    training : bool
+        Mode that the result has.
+    everything : bool
+        Also what lies before a QuantStub or behind a DeQuantStub.
+    """
+    calls_to_modules(made)
     resolve.check_names(made)
-    _replace(made, resolve)
-    made.train(model.training)
-    _observe_first(made)
+    resolve.look_at(made)
+    _replace(made, resolve, everything=everything)
+    quantize_inputs(made)
+    made.train(training)
+    observe_first(made)
     made.graph.lint()
     made.recompile()
     return made
 
 
-def _observe_first(made: nn.Module) -> None:
+def observe_first(made: nn.Module) -> None:
     """Let fresh fake quantization observe, also in a model that was prepared in eval mode."""
     from qworkbench.qat.quantization.fake_quantize import FakeQuantize
 
@@ -75,7 +95,7 @@ def _observe_first(made: nn.Module) -> None:
             module.set_state(module.start)
 
 
-def _calls_to_modules(made: fx.GraphModule) -> None:
+def calls_to_modules(made: fx.GraphModule) -> None:
     """Give functions with an output of their own scale (``torch.sigmoid(x)``, ``x.mean(1)``) a module and a name."""
     quantized = region(made)
     counts: dict[str, int] = {}
@@ -90,24 +110,26 @@ def _calls_to_modules(made: fx.GraphModule) -> None:
         node.op, node.target = "call_module", path
 
 
-def _replace(made: fx.GraphModule, resolve: QConfigResolver) -> None:
+def _replace(made: fx.GraphModule, resolve: Resolver, *, everything: bool = False) -> None:
     quantized = region(made)
+    known = dict(made.named_modules())
     done: dict[int, nn.Module] = {}
     stubs = 0
     for node in made.graph.nodes:
         if node.op == "call_module":
             path = str(node.target)
-        elif node.op == "call_method" and node.args[0].op == "get_attr":
-            path = str(node.args[0].target)
         else:
-            continue
+            owner = owner_of(node)
+            if owner is None or owner not in known:
+                continue
+            path = owner
         module = made.get_submodule(path)
         if id(module) in done:
             made.set_submodule(path, done[id(module)])
             continue
-        inside = node in quantized
+        inside = everything or node in quantized
         follows = is_quant_stub(module) and any(source in quantized for source in node.all_input_nodes)
-        new = _trained(path, module, resolve, follows=follows) if inside or is_dequant_stub(module) else None
+        new = trained(path, module, resolve, follows=follows) if inside or is_dequant_stub(module) else None
         stubs += is_quant_stub(module)
         if new is not None:
             new.training = module.training
@@ -123,7 +145,7 @@ def _replace(made: fx.GraphModule, resolve: QConfigResolver) -> None:
         )
 
 
-def _trained(path: str, module: nn.Module, resolve: QConfigResolver, *, follows: bool = False) -> nn.Module | None:
+def trained(path: str, module: nn.Module, resolve: Resolver, *, follows: bool = False) -> nn.Module | None:
     """Return the training form of `module`, or None where it stays as it is."""
     if is_dequant_stub(module):
         return qat.DeQuantStub()
@@ -155,9 +177,7 @@ def _keeps() -> tuple[type[nn.Module], ...]:
     return KEEPS_SCALE
 
 
-def _replace_inside(
-    made: fx.GraphModule, holder: WrappedMethod, resolve: QConfigResolver, done: dict[int, nn.Module]
-) -> int:
+def _replace_inside(made: fx.GraphModule, holder: WrappedMethod, resolve: Resolver, done: dict[int, nn.Module]) -> int:
     """Replace the operators that a wrapped method calls; return how many of them are QuantStubs.
 
     An operator that the graph calls, too, is the graph's one.
@@ -167,7 +187,7 @@ def _replace_inside(
     for path, module in list(holder.owner.named_modules()):
         new = outside.get(f"{holder.path}.{path}" if holder.path else path, done.get(id(module)))
         if new is None and path and (isinstance(module, (*CONVS, FloatFunctional)) or is_quant_stub(module)):
-            new = _trained(path, module, resolve)
+            new = trained(path, module, resolve)
             stubs += is_quant_stub(module)
             if new is not None:
                 done[id(module)] = done[id(new)] = new

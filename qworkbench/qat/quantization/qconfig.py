@@ -41,18 +41,31 @@ class QConfig:
     ----------
     activation, weight : callable or None
         ``FakeQuantize.with_args(...)``; None leaves that tensor in float.
-    input_dtype : str or None
-        What :func:`get_qconfig` was asked for; ``prepare_qat_fx`` takes the inputs in the dtype of their producers.
+    input : callable, tuple of callables, or None
+        For inputs that must have another dtype than their producers write; a tuple has one per operand, None takes
+        them as they come.
     """
 
     activation: Factory | None = None
     weight: Factory | None = None
-    input_dtype: str | None = None
+    input: Factory | tuple[Factory | None, ...] | None = None
+
+    def inputs(self, count: int) -> list[Factory | None]:
+        """Return what each of `count` operands is brought to its dtype by."""
+        if not isinstance(self.input, tuple):
+            return [self.input] * count
+        return [self.input[min(number, len(self.input) - 1)] for number in range(count)]
+
+    @property
+    def input_dtype(self) -> str | None:
+        """Dtype that the first input is brought to, or None."""
+        return factory_dtype(self.inputs(1)[0])
 
     @property
     def kind(self) -> str | None:
         """``"calibration"``, ``"qat"``, or None where nothing is quantized."""
-        classes = [factory_class(f) for f in (self.activation, self.weight) if f is not None]
+        factories = (self.activation, self.weight, *self.inputs(2))
+        classes = [factory_class(f) for f in factories if f is not None]
         kinds = {"calibration" if issubclass(c, CalibFakeQuantize) else "qat" for c in classes if c is not FakeCast}
         if len(kinds) > 1:
             raise QATError("a QConfig mixes calibration and QAT fake quantization; use the same class for both parts")
@@ -60,11 +73,15 @@ class QConfig:
 
     def dtype(self, part: str) -> str | None:
         """Return the dtype of ``"activation"`` or ``"weight"``, or None."""
-        factory = getattr(self, part)
-        if factory is None:
-            return None
-        default = "float16" if factory_class(factory) is FakeCast else "qint8"
-        return dtype_name(getattr(factory, "keywords", {}).get("dtype", default))
+        return factory_dtype(getattr(self, part))
+
+
+def factory_dtype(factory: Factory | None) -> str | None:
+    """Return the dtype that ``Class.with_args(...)`` makes, or None."""
+    if factory is None:
+        return None
+    default = "float16" if factory_class(factory) is FakeCast else "qint8"
+    return dtype_name(getattr(factory, "keywords", {}).get("dtype", default))
 
 
 def factory_class(factory: Factory) -> type:
@@ -124,8 +141,8 @@ def get_default_qconfig(
 
 
 def get_qconfig(
-    observer: type[ObserverBase] = HistogramObserver,
-    in_dtype: Any = "qint8",
+    observer: Any = HistogramObserver,
+    in_dtype: Any = None,
     weight_dtype: Any = "qint8",
     out_dtype: Any = "qint8",
     fix_scale: bool = False,
@@ -135,29 +152,42 @@ def get_qconfig(
     Parameters
     ----------
     observer : type
-        :class:`HistogramObserver`, :class:`MSEObserver` (both for calibration) or a min-max observer (for QAT).
-    in_dtype, weight_dtype, out_dtype : str, torch.dtype or None
+        :class:`HistogramObserver`, :class:`MSEObserver` and the like (for calibration) or a min-max observer (for
+        QAT).
+    in_dtype : str, torch.dtype or None
+        Inputs that come in another dtype are brought to this one. None, the default, takes what the producers write.
+    weight_dtype, out_dtype : str, torch.dtype or None
         ``qint8``, ``qint16`` or ``torch.float16``; ``out_dtype=None`` is the high-precision output.
     fix_scale : bool
-        Keep the scales that the model has (from calibration) instead of updating them.
+        Keep the scales that the model has (from calibration) instead of updating them in training.
+
+    Raises
+    ------
+    QATError
+        If `observer` is no observer class.
+    UnknownNameError
+        For a dtype that does not exist.
     """
-    calibrates = issubclass(observer, HistogramObserver)
-    cls = CalibFakeQuantize if calibrates else FakeQuantize
-    averaging = {"averaging_constant": 0.0} if fix_scale and not calibrates else {}
+    if not (isinstance(observer, type) and issubclass(observer, ObserverBase)):
+        raise QATError(f"observer is an observer class such as HistogramObserver or MinMaxObserver, got {observer!r}")
+    cls = CalibFakeQuantize if issubclass(observer, HistogramObserver) else FakeQuantize
+    fixed = {"fix_scale": True} if fix_scale else {}
 
-    def activation() -> Factory | None:
-        if out_dtype is None:
+    def activation(dtype: Any) -> Factory | None:
+        if dtype is None:
             return None
-        if dtype_name(out_dtype) in FLOAT_NAMES:
-            return FakeCast.with_args(dtype=out_dtype)
-        return cls.with_args(observer=observer, dtype=out_dtype, **averaging)
+        if dtype_name(dtype) in FLOAT_NAMES:
+            return FakeCast.with_args(dtype=dtype)
+        return cls.with_args(observer=observer, dtype=dtype_name(dtype), **fixed)
 
-    weight: Factory = (
-        FakeCast.with_args(dtype=weight_dtype)
-        if dtype_name(weight_dtype) in FLOAT_NAMES
-        else weight_factory(cls, dtype=weight_dtype)
-    )
-    return QConfig(activation(), weight, dtype_name(in_dtype))
+    weight: Factory | None = None
+    if weight_dtype is not None:
+        weight = (
+            FakeCast.with_args(dtype=weight_dtype)
+            if dtype_name(weight_dtype) in FLOAT_NAMES
+            else weight_factory(cls, dtype=dtype_name(weight_dtype))
+        )
+    return QConfig(activation(out_dtype), weight, activation(in_dtype))
 
 
 def weight_factory(cls: type[FakeQuantize], **kwargs: Any) -> Factory:

@@ -7,7 +7,7 @@ default, like ``""``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from torch import nn
 
@@ -16,9 +16,55 @@ from qworkbench.qat.errors import QATError
 from qworkbench.qat.march import March, check_dtype
 from qworkbench.qat.nn.intrinsic import Fused
 from qworkbench.qat.nn.qat import Operation
-from qworkbench.qat.quantization.qconfig import QConfig
+from qworkbench.qat.quantization.qconfig import QConfig, factory_dtype
 
 _KEYS = ("", "module_type", "module_name")
+
+
+class Resolver(Protocol):
+    """What tells the qconfig of a module."""
+
+    def __call__(self, path: str, module: nn.Module) -> QConfig | None:
+        """Return the qconfig of `module` at `path`, or None to leave it in float."""
+
+    def check_names(self, model: nn.Module) -> None:
+        """Raise for a name that no module of `model` has."""
+
+    def look_at(self, made: nn.Module) -> None:
+        """See the fused graph before the first question."""
+
+
+class QConfigRules:
+    """What holds for the qconfigs of one prepare call: dtypes of the march, and calibration or QAT, not both."""
+
+    def __init__(self, march: March) -> None:
+        self._march = march
+        self._kinds: dict[str, str] = {}
+
+    def checked(self, path: str, found: QConfig | None) -> QConfig | None:
+        """Return `found`, the qconfig of the module at `path`.
+
+        Raises
+        ------
+        QATError
+        """
+        if found is None:
+            return None
+        for part in ("activation", "weight"):
+            dtype = found.dtype(part)
+            if dtype is not None and not (part == "weight" and dtype in ("float16", "float32")):
+                check_dtype(self._march, dtype, path, what="weight" if part == "weight" else "output")
+        for dtype in map(factory_dtype, found.inputs(2)):
+            if dtype is not None:
+                check_dtype(self._march, dtype, path, what="input")
+        if found.kind is not None:
+            self._kinds.setdefault(found.kind, path)
+        if len(self._kinds) > 1:
+            raise QATError(
+                f"{self._kinds['calibration']!r} has a calibration qconfig and {self._kinds['qat']!r} a QAT qconfig; "
+                "one prepare call takes one kind, so use the same kind for every module"
+            )
+        return found
 
 
 class QConfigResolver:
@@ -43,8 +89,7 @@ class QConfigResolver:
         self._by_type = dict(given.get("module_type") or {})
         self._by_name = dict(given.get("module_name") or {})
         self._model = model
-        self._march = march
-        self._kinds: dict[str, str] = {}
+        self._rules = QConfigRules(march)
         if not given and not any(getattr(m, "qconfig", None) is not None for m in model.modules()):
             raise QATError(
                 'no qconfig is given; pass {"": default_qat_8bit_fake_quant_qconfig}, or set the model\'s qconfig'
@@ -60,23 +105,12 @@ class QConfigResolver:
             if name not in known:
                 raise unknown_name("module", name, known)
 
+    def look_at(self, made: nn.Module) -> None:
+        """Need nothing of the graph."""
+
     def __call__(self, path: str, module: nn.Module) -> QConfig | None:
         """Return the qconfig of `module` at `path`, checked against the march and the other qconfigs."""
-        found = self._find(path, module)
-        if found is None:
-            return None
-        for part in ("activation", "weight"):
-            dtype = found.dtype(part)
-            if dtype is not None and not (part == "weight" and dtype in ("float16", "float32")):
-                check_dtype(self._march, dtype, path, weight=part == "weight")
-        if found.kind is not None:
-            self._kinds.setdefault(found.kind, path)
-        if len(self._kinds) > 1:
-            raise QATError(
-                f"{self._kinds['calibration']!r} has a calibration qconfig and {self._kinds['qat']!r} a QAT qconfig; "
-                "one prepare call takes one kind, so use the same kind for every module"
-            )
-        return found
+        return self._rules.checked(path, self._find(path, module))
 
     def _find(self, path: str, module: nn.Module) -> QConfig | None:
         core = module.conv if isinstance(module, Fused) else module

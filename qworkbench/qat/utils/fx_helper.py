@@ -49,6 +49,7 @@ def wrap(*_: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     ...     @wrap()
     ...     def _post_process(self, boxes): ...
     """
+    from qworkbench.qat.quantization.scopes import paused
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         plain = graph_wrap(function)
@@ -57,7 +58,8 @@ def wrap(*_: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def call(*args: Any, **kwargs: Any) -> Any:
             tracer = _tracer(args) or _tracer(tuple(kwargs.values()))
             if tracer is None:
-                return plain(*args, **kwargs)
+                with paused():
+                    return plain(*args, **kwargs)
             return tracer.wrapped(call, args, kwargs)
 
         return call

@@ -39,6 +39,7 @@ class Quantized(OwnModule, nn.Module):
     def __init__(self, post: nn.Module | None, owner: str) -> None:
         super().__init__()
         self.owner = owner
+        self.inputs: nn.ModuleList | None = None
         self.dtype: str | None = None
         self.cast = post if isinstance(post, FakeCast) else None
         scale = None
@@ -51,6 +52,16 @@ class Quantized(OwnModule, nn.Module):
             self.dtype = INTEGER_NAMES[post.dtype]
             scale = post.positive_scale.detach().clone()
         self.register_buffer("scale", scale)
+
+    def read(self, *values: Any) -> list[Any]:
+        """Return the operands in the dtypes that the operator reads."""
+        if self.inputs is None:
+            return list(values)
+        rest = list(values)
+        for number, step in enumerate(self.inputs[: len(rest)]):
+            if isinstance(rest[number], Tensor) and not isinstance(rest[number], nn.Parameter):
+                rest[number] = step(rest[number])
+        return rest
 
     def requantize(self, multiplier: Any, low: int | None = None, high: int | None = None) -> Requantize:
         """Return the rescale by `multiplier` into the output's dtype."""

@@ -13,9 +13,11 @@ from qworkbench.numerics.tables import build_table8, build_table16
 from qworkbench.numerics.weights import constant_codes
 from qworkbench.qat.codes import window
 from qworkbench.qat.errors import QATError
+from qworkbench.qat.nn.base import OwnModule
 from qworkbench.qat.nn.qat import FunctionCall, Operation
 from qworkbench.qat.nn.quantized.common import ARITHMETIC, Quantized, codes_of, float_of
 from qworkbench.qat.qtensor import QTensor
+from qworkbench.qat.quantization.fake_quantize import FakeQuantize
 
 TABLES: tuple[type[nn.Module], ...] = (
     nn.Sigmoid, nn.SiLU, nn.Tanh, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU,
@@ -41,6 +43,25 @@ class QuantStub(Quantized):
             return self.result(kernels.requantize(q, self.requantize(self.ratio(s))), x.device)
         array = np.ascontiguousarray(x.detach().cpu().numpy(), np.float32)
         return self.result(kernels.quantize(array, self.out_scale, self.dtype, ARITHMETIC.rounding), x.device)
+
+
+class Cast(OwnModule, nn.Module):
+    """Brings what an operator reads to float of some precision."""
+
+    def __init__(self, cast: nn.Module) -> None:
+        super().__init__()
+        self.cast = cast
+
+    def forward(self, x: Any) -> Any:
+        """Return `x` dequantized and cast."""
+        return self.cast(float_of(x))
+
+
+def brings(step: nn.Module, owner: str) -> nn.Module:
+    """Return the deployed form of what brings an input to another dtype."""
+    if isinstance(step, FakeQuantize):
+        return QuantStub(step, f"an input of {owner}")
+    return step if isinstance(step, nn.Identity) else Cast(step)
 
 
 class DeQuantStub(Quantized):
@@ -79,6 +100,7 @@ class FloatFunctional(Quantized):
         return self._sum(kernels.add, x, y, low=0)
 
     def _sum(self, kernel: Any, x: Any, y: Any, low: int | None = None) -> Any:
+        x, y = self.read(x, y)
         (a, s_a), (b, s_b) = self.operand(x), self.operand(y)
         rescale = self.requantize(1.0, low)
         device = x.device if isinstance(x, Tensor) else y.device
@@ -86,11 +108,13 @@ class FloatFunctional(Quantized):
 
     def mul(self, x: Any, y: Any) -> Any:
         """Return ``clamp(round(a * b * s_a * s_b / s))``."""
+        x, y = self.read(x, y)
         (a, s_a), (b, s_b) = self.operand(x), self.operand(y)
         return self.result(kernels.mul(a, b, self.requantize(self._product(s_a, s_b))), x.device)
 
     def matmul(self, x: Any, y: Any) -> Any:
         """Return ``clamp(round(sum(a * b) * s_a * s_b / s))``."""
+        x, y = self.read(x, y)
         (a, s_a), (b, s_b) = self.operand(x, "int8"), self.operand(y, "int8")
         if a.ndim < 2 or b.ndim < 2:
             raise QATError(f"{self.owner!r} multiplies shapes {a.shape} and {b.shape}; both need two axes or more")
@@ -100,7 +124,7 @@ class FloatFunctional(Quantized):
     def cat(self, tensors: Any, dim: int = 0) -> Any:
         """Return the operands, each brought to the output's scale, joined along `dim`."""
         parts = []
-        for x in tensors:
+        for x in self.read(*tensors):
             if isinstance(x, nn.Parameter):
                 array = x.detach().cpu().numpy().astype(np.float32)
                 parts.append(constant_codes(array, str(self.dtype), self.out_scale)[0])
@@ -134,6 +158,7 @@ class Table(Quantized):
 
     def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the table's entries."""
+        (x,) = self.read(x)
         q, s = codes_of(x, self.owner)
         assert self.dtype is not None
         if q.dtype == np.int16 and self.dtype != "int16":
@@ -164,6 +189,7 @@ class AveragePool(Quantized):
 
     def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the rescaled sums."""
+        (x,) = self.read(x)
         q, s = codes_of(x, self.owner)
         rescale = self.requantize(self.ratio(s))
         op = self.operation
@@ -194,7 +220,7 @@ class FloatOperation(Quantized):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return the float result, quantized where the op has a scale."""
-        y = self.operation(*(float_of(arg) for arg in args), **{k: float_of(v) for k, v in kwargs.items()})
+        y = self.operation(*(float_of(arg) for arg in self.read(*args)), **{k: float_of(v) for k, v in kwargs.items()})
         if self.scale is None or self.dtype is None:
             return y if self.cast is None else self.cast(y)
         array = np.ascontiguousarray(y.detach().cpu().numpy(), np.float32)

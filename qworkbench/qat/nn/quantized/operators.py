@@ -21,6 +21,7 @@ from qworkbench.numerics.dtypes import NUMPY, QMAX, QMIN
 from qworkbench.numerics.weights import conv_multiplier, quantize_bias
 from qworkbench.qat.dtype import INTEGER_NAMES
 from qworkbench.qat.errors import QATError
+from qworkbench.qat.nn.base import TakesAdd
 from qworkbench.qat.nn.qat import QuantizedOperator
 from qworkbench.qat.nn.quantized.common import ARITHMETIC, Quantized, array_of, codes_of
 from qworkbench.qat.nn.variants import GEOMETRY, Variant, out_first, own_layout, variants
@@ -29,7 +30,7 @@ from qworkbench.qat.quantization.absorb import absorbed
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize
 
 
-class Operator(Quantized):
+class Operator(TakesAdd, Quantized):
     """A convolution, transposed convolution or linear layer on integers, with what is fused behind it.
 
     Attributes
@@ -57,9 +58,11 @@ class Operator(Quantized):
         self.relu = "" if source.relu is None else type(source.relu).__name__
         self.kind, self.params = _step(source)
         self.geometry = {name: value for name, value in source.__dict__.items() if name in GEOMETRY}
+        self.swapped = source.swapped
 
     def forward(self, x: Any, other: Any = None) -> QTensor | Tensor:
         """Return the output codes; `other` enters the accumulator."""
+        (x,) = self.read(x)
         q, s_x = codes_of(x, self.owner)
         s_w = self.weight_scale.cpu().numpy()
         params = dict(self.params)

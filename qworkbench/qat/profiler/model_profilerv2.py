@@ -1,0 +1,390 @@
+"""``QuantAnalysis``: from a data set to the samples, layers and quantizers that cost a prepared model its accuracy.
+
+The steps of the accuracy guide on two torch models; metrics, tables and advice are those of the workbench's own
+analysis. Every step also writes its text file.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import fx, nn
+from torch.utils import _pytree as pytree
+
+from qworkbench.analysis.badcase import DEFAULT_METRICS, BadCases
+from qworkbench.analysis.distances import Distance, metrics_given
+from qworkbench.analysis.text import text_table
+from qworkbench.errors import unknown_name
+from qworkbench.qat.errors import QATError
+from qworkbench.qat.nn import qat
+from qworkbench.qat.profiler.layers import compare_calls, statistics
+from qworkbench.qat.profiler.sensitivity import Progress, sensitivity_of
+from qworkbench.qat.profiler.watch import Call, Flow, arguments, kept_states, outputs_of, watching
+from qworkbench.qat.quantization.fake_quantize import FakeQuantState
+from qworkbench.qat.quantization.prepare import calls_to_modules
+from qworkbench.qat.quantization.recording import record
+from qworkbench.qat.quantization.routing import is_routed, route
+from qworkbench.qat.quantization.tracing import trace
+
+TYPES = ("fake_quant", "convert")
+_ELSEWHERE = ("pre_export", "export")
+CASE_FILE = "all_badcase_info.pt"
+
+
+class QuantAnalysis:
+    """Compares a float model with its prepared (or converted) form.
+
+    Parameters
+    ----------
+    baseline_model : Module
+        The float model.
+    analysis_model : Module
+        Calibrated or trained; compare a calibrated one, since training makes the two differ by more than quantization.
+    analysis_model_type : "fake_quant" | "convert"
+    device_ids : int or list of int, optional
+        A GPU to run on (its first); None leaves the models where they are.
+    post_process : callable, optional
+        From the model's output to what is compared.
+    out_dir : path
+        For the text files.
+
+    Raises
+    ------
+    UnknownNameError, QATError
+    """
+
+    def __init__(
+        self,
+        baseline_model: nn.Module,
+        analysis_model: nn.Module,
+        analysis_model_type: str = "fake_quant",
+        device_ids: int | Sequence[int] | None = None,
+        post_process: Callable[[Any], Any] | None = None,
+        out_dir: str | Path = "./horizon_quant_analysis",
+    ) -> None:
+        if analysis_model_type in _ELSEWHERE:
+            raise QATError(f"{analysis_model_type!r} models are made by the vendor's exporter; compare 'convert' here")
+        if analysis_model_type not in TYPES:
+            raise unknown_name("analysis_model_type", str(analysis_model_type), TYPES)
+        prepared = any(isinstance(m, (qat.ReadsInputs, qat.QuantStub)) for m in analysis_model.modules())
+        if analysis_model_type == "fake_quant" and not prepared:
+            raise QATError(f"analysis_model ({type(analysis_model).__name__}) was not prepared; call prepare first")
+        self.baseline_model, self.analysis_model = baseline_model, analysis_model
+        self.kind = analysis_model_type
+        self.post_process = post_process
+        self.out_dir = Path(out_dir)
+        ids = [device_ids] if isinstance(device_ids, int) else list(device_ids or ())
+        self.device = torch.device("cuda", ids[0]) if ids else None
+        if self.device is not None:
+            baseline_model.to(self.device)
+            analysis_model.to(self.device)
+        self.cases: BadCases | None = None
+        self.samples: dict[int, Any] = {}
+        self._calls: dict[str, tuple[list[Call], Flow]] = {}
+
+    def auto_find_bad_case(
+        self,
+        data_generator: Iterable[Any],
+        num_steps: int | None = None,
+        metric: Any = None,
+        device: Any = None,
+        custom_metric: Callable[..., float] | None = None,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> BadCases:
+        """Find the items of `data_generator` on which the two models differ most, per output and metric.
+
+        Parameters
+        ----------
+        data_generator : iterable
+            Items as the models take them; labels behind what ``forward`` takes are left out.
+        num_steps : int, optional
+            Look at this many items.
+        metric : str or several, optional
+            COSINE, L1 and ATOL unless given; MSE, RTOL, KL, SQNR.
+        device : optional
+            Where the data go.
+        custom_metric : callable, optional
+            Of (float output, quantized output); larger is worse.
+        progress, cancelled : callable, optional
+
+        Returns
+        -------
+        BadCases
+            ``str`` of it is ``badcase.txt``.
+
+        Raises
+        ------
+        QATError
+            If there is no item or no float output.
+        """
+        wanted = metrics_given(custom_metric or metric or DEFAULT_METRICS)
+        found: BadCases | None = None
+        self.samples = {}
+        for index, item in enumerate(data_generator):
+            if (num_steps is not None and index >= num_steps) or cancelled():
+                break
+            data = self._moved(item, device)
+            ours, theirs = self._outputs(self.baseline_model, data), self._outputs(self.analysis_model, data)
+            if found is None:
+                found = BadCases(tuple(ours), wanted)
+            for name in found.outputs:
+                if ours[name].shape != theirs[name].shape:
+                    raise QATError(
+                        f"output {name!r} has shape {tuple(ours[name].shape)} in float and {tuple(theirs[name].shape)} "
+                        "quantized; remove post-processing such as non-maximum suppression"
+                    )
+                distance = Distance()
+                distance.add(ours[name].cpu().numpy(), theirs[name].cpu().numpy(), wanted)
+                found.take(index, name, distance, {})
+            found.seen = index + 1
+            if any(index == held for held, _ in found.found.values()):
+                self.samples[index] = data
+            kept = {held for held, _ in found.found.values()}
+            self.samples = {held: sample for held, sample in self.samples.items() if held in kept}
+            found.forget_others()
+            if progress is not None:
+                progress("bad cases", index + 1, num_steps or 0)
+        if found is None or not found.seen:
+            raise QATError("there is no item to compare; give a data loader or a list of inputs")
+        if not found.outputs:
+            raise QATError("the model has no float output to compare; return the scores before the post-processing")
+        found.finished = not cancelled()
+        self.cases = found
+        self._write("badcase.txt", str(found))
+        self.save_bad_case()
+        return found
+
+    def set_bad_case(self, data: Any) -> None:
+        """Take `data` as the sample that the next steps use."""
+        self.cases, self.samples = None, {0: self._moved(data, None)}
+
+    def save_bad_case(self, path: str | Path | None = None) -> Path:
+        """Write the bad cases and their samples; into `out_dir` unless a path is given."""
+        target = self.out_dir / CASE_FILE if path is None else Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        held = self.cases
+        info: dict[str, Any] = {"samples": self.samples}
+        if held is not None:
+            info |= {
+                "outputs": list(held.outputs),
+                "metrics": [metric.name for metric in held.metrics if metric.function is None],
+                "found": [[o, m, i, v] for (o, m), (i, v) in held.found.items()],
+                "seen": held.seen,
+            }
+        torch.save(info, target)
+        return target
+
+    def load_bad_case(self, path: str | Path | None = None) -> None:
+        """Read what :meth:`save_bad_case` wrote.
+
+        Raises
+        ------
+        QATError
+            If the file is missing or is none of ours.
+        """
+        source = self.out_dir / CASE_FILE if path is None else Path(path)
+        try:
+            info = torch.load(source, weights_only=True)
+            self.samples = dict(info["samples"])
+            if "found" in info:
+                metrics = metrics_given(info["metrics"])
+                known = {metric.name for metric in metrics}
+                found = {(o, m): (int(i), float(v)) for o, m, i, v in info["found"] if m in known}
+                self.cases = BadCases(tuple(info["outputs"]), metrics, found, int(info["seen"]), finished=True)
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+            raise QATError(f"cannot read bad cases from {str(source)!r}: {error}; run auto_find_bad_case") from None
+
+    def run(
+        self,
+        device: Any = None,
+        index: int | None = None,
+        run_baseline_model: bool = True,
+        run_analysis_model: bool = True,
+    ) -> None:
+        """Run the models on a bad case and keep what each layer computes.
+
+        Parameters
+        ----------
+        device : optional
+        index : int, optional
+            Which item; the worst by the first metric unless given.
+        run_baseline_model, run_analysis_model : bool
+            Leave one as it was run before.
+
+        Raises
+        ------
+        QATError
+            If there is no bad case.
+        """
+        data = self._moved(self._sample(index), device)
+        if run_baseline_model:
+            self._calls["baseline"] = _watched(self._named_baseline(data), data)
+            self._write("baseline_statistic.txt", _text(statistics(self._calls["baseline"][0])))
+        if run_analysis_model:
+            with self._quantizing():
+                self._calls["analysis"] = _watched(self.analysis_model, data)
+            self._write("analysis_statistic.txt", _text(statistics(self._calls["analysis"][0])))
+
+    def compare_per_layer(
+        self, prefixes: Sequence[str] | None = None, types: Sequence[type] | None = None
+    ) -> pd.DataFrame:
+        """Return the layer-by-layer table, written as ``compare_per_layer_out.txt`` and ``.csv``.
+
+        Parameters
+        ----------
+        prefixes : sequence of str, optional
+            Only layers whose name begins with one of them.
+        types : sequence of type, optional
+            Only layers of these float classes.
+
+        Raises
+        ------
+        QATError
+            If :meth:`run` was not called.
+        """
+        if len(self._calls) < 2:
+            raise QATError("nothing was run yet; call run() first")
+        calls, flow = self._calls["baseline"]
+        frame = compare_calls(calls, flow, self._calls["analysis"][0])
+        if prefixes is not None:
+            frame = frame[frame["mod_name"].str.startswith(tuple(prefixes))]
+        if types is not None:
+            chosen = {call.name for call in calls if isinstance(call.module, tuple(types))}
+            frame = frame[frame["mod_name"].isin(chosen)]
+        frame = frame.reset_index(drop=True)
+        self._write("compare_per_layer_out.txt", _text(frame))
+        frame.to_csv(self.out_dir / "compare_per_layer_out.csv")
+        advice = frame.loc[frame["advice"] != "", ["mod_name", "quant_dtype", "qscale", "advice"]]
+        self._write("abnormal_layer_advisor.txt", _text(advice) if len(advice) else "no layer is abnormal")
+        return frame
+
+    def sensitivity(
+        self,
+        metric: Any = None,
+        index: int | None = None,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> dict[tuple[str, str], pd.DataFrame]:
+        """Return a sensitivity table per (output, metric), worst first; each is written as text and as ``.pt``.
+
+        Parameters
+        ----------
+        metric : str, callable or several, optional
+            Those of the bad cases unless given.
+        index : int, optional
+            Which item; for each output and metric its worst one unless given.
+        progress, cancelled : callable, optional
+
+        Raises
+        ------
+        QATError
+            For a converted model, which has no fake quantization to switch, or if nothing is calibrated.
+        Cancelled
+        """
+        if self.kind != "fake_quant":
+            raise QATError("sensitivity switches fake quantization on and off; give the model before convert")
+        held = self.cases
+        wanted = metrics_given(metric) if metric is not None else held.metrics if held else metrics_given("L1")
+        tables: dict[tuple[str, str], pd.DataFrame] = {}
+        made: dict[int, dict[str, pd.DataFrame]] = {}
+        for one in wanted:
+            by_output = {key[0]: found[0] for key, found in held.found.items() if key[1] == one.name} if held else {}
+            names = by_output or dict.fromkeys(held.outputs if held else [""], self._index(None))
+            for output, worst in names.items():
+                chosen = worst if index is None else index
+                if chosen not in made:
+                    made[chosen] = sensitivity_of(
+                        self.baseline_model, self.analysis_model, self._sample(chosen), wanted,
+                        post_process=self.post_process, progress=progress, cancelled=cancelled,
+                    )  # fmt: skip
+                for name in [output] if output else list(made[chosen]):
+                    tables[name, one.name] = self._table(made[chosen][name], name, one)
+        return tables
+
+    def _table(self, frame: pd.DataFrame, output: str, metric: Any) -> pd.DataFrame:
+        order = sorted(range(len(frame)), key=lambda row: -metric.badness(frame[metric.name].iloc[row]))
+        columns = ["op_name", "sensitive_type", "op_type", metric.name, "quant_dtype", "flops", "flops_share"]
+        table = frame.iloc[order][columns].reset_index(drop=True)
+        shown = table.drop(columns="flops_share")
+        shown["flops"] = [f"{f}({s:.2%})" for f, s in zip(table["flops"], table["flops_share"], strict=True)]
+        stem = f"output_{output}_{metric.name}_sensitive_ops"
+        self._write(f"{stem}.txt", _text(shown))
+        torch.save(table.values.tolist(), self.out_dir / f"{stem}.pt")
+        return table
+
+    def _outputs(self, model: nn.Module, data: Any) -> dict[str, torch.Tensor]:
+        if model is self.analysis_model:
+            with self._quantizing():
+                return outputs_of(model, data, self.post_process)
+        with kept_states(model):
+            return outputs_of(model, data, self.post_process)
+
+    def _quantizing(self) -> Any:
+        return _validating(self.analysis_model)
+
+    def _index(self, index: int | None) -> int:
+        if not self.samples:
+            raise QATError("there is no bad case; call auto_find_bad_case, set_bad_case or load_bad_case first")
+        if index is None:
+            index = int(self.cases.worst["index"].iloc[0]) if self.cases is not None else next(iter(self.samples))
+        if index not in self.samples:
+            raise QATError(f"item {index} is no bad case; there are {', '.join(map(str, sorted(self.samples)))}")
+        return index
+
+    def _sample(self, index: int | None) -> Any:
+        return self.samples[self._index(index)]
+
+    def _named_baseline(self, data: Any) -> nn.Module:
+        """Return the float model with the names that preparing gave to functions (``_generated_add_0``)."""
+        float_model = copy.deepcopy(self.baseline_model).eval()
+        if isinstance(self.analysis_model, fx.GraphModule):
+            made = trace(float_model)
+            calls_to_modules(made)
+            made.recompile()
+            return made
+        if is_routed(self.analysis_model):
+            args, kwargs = arguments(float_model, data)
+            return route(record(float_model, kwargs or args))
+        return float_model
+
+    def _moved(self, data: Any, device: Any) -> Any:
+        target = device if device is not None else self.device
+        if target is None:
+            return data
+        return pytree.tree_map(lambda leaf: leaf.to(target) if isinstance(leaf, torch.Tensor) else leaf, data)
+
+    def _write(self, name: str, text: str) -> None:
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+        (self.out_dir / name).write_text(f"{text}\n", encoding="utf-8")
+
+
+class _validating:  # noqa: N801 (a context manager)
+    """The model quantizes with the scales it has, observes nothing, and is put back afterwards."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._kept = kept_states(model)
+
+    def __enter__(self) -> None:
+        for _, fake in self._kept.__enter__():
+            fake.set_state(FakeQuantState.VALIDATION if fake.observed else FakeQuantState._FLOAT)
+
+    def __exit__(self, *error: Any) -> None:
+        self._kept.__exit__(*error)
+
+
+def _watched(model: nn.Module, data: Any) -> tuple[list[Call], Flow]:
+    args, kwargs = arguments(model, data)
+    with torch.no_grad(), Flow() as flow, watching(model) as calls:
+        model(*args, **kwargs)
+    return calls, flow
+
+
+def _text(frame: pd.DataFrame) -> str:
+    return text_table(list(frame.columns), frame.values.tolist())

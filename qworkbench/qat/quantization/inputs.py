@@ -1,0 +1,52 @@
+"""Inputs in another dtype than their producer writes: which operators get a quantization of their own in front.
+
+``ConvDtypeTemplate(input_dtype=qint16)`` under a float16 model, or ``get_qconfig(in_dtype=torch.float16)`` behind
+integers. Where the producer writes the dtype that is asked for, nothing is added.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+from qworkbench.qat.nn import qat
+from qworkbench.qat.quantization.fake_cast import FakeCast
+from qworkbench.qat.quantization.fake_quantize import FakeQuantize
+from qworkbench.qat.quantization.fuse_patterns import operands, owner_of
+from qworkbench.qat.quantization.qconfig import factory_dtype
+from qworkbench.qat.quantization.region import scale_source
+
+
+def dtype_written(module: nn.Module | None) -> str | None:
+    """Return the dtype of a prepared module's output; None where it is float32 or unknown."""
+    post = getattr(module, "activation_post_process", None)
+    return post.dtype if isinstance(post, (FakeQuantize, FakeCast)) else None
+
+
+def quantize_inputs(made: fx.GraphModule) -> None:
+    """Give prepared modules whose qconfig names an input dtype what brings their inputs to it."""
+    modules = dict(made.named_modules())
+    for node in made.graph.nodes:
+        path = str(node.target) if node.op == "call_module" else owner_of(node)
+        module = modules.get(path) if path is not None else None
+        if not isinstance(module, qat.ReadsInputs) or module.input_post_process is not None:
+            continue
+        read = _tensors(operands(node))
+        if isinstance(module, qat.QuantizedOperator):
+            read = read[:1]
+        steps: list[nn.Module] = []
+        for value, factory in zip(read, module.qconfig.inputs(len(read)), strict=True):
+            wanted, given = factory_dtype(factory), dtype_written(scale_source(value, made))
+            same = factory is None or given == wanted or (given is None and wanted == "float32")
+            steps.append(nn.Identity() if same or factory is None else factory())
+        if any(not isinstance(step, nn.Identity) for step in steps):
+            weight = getattr(module, "weight", None)
+            module.input_post_process = nn.ModuleList(steps).to(None if weight is None else weight.device)
+
+
+def _tensors(values: Any) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        found.extend(_tensors(value) if isinstance(value, (list, tuple)) else [value])
+    return [value for value in found if isinstance(value, (fx.Node, Tensor))]
