@@ -1,6 +1,6 @@
 """Carried operators on their way back into a file: those of a file as they were, torch's where attributes tell all.
 
-A torch call that was only recorded (``masked_fill`` is a Where with other arguments) has no ONNX form here.
+A torch call that was only recorded (``masked_fill`` is a Where with other arguments) is left to torch's own exporter.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from qworkbench.graph.ir import Node, Sym
 from qworkbench.graph.onnx_frontend.carried import FUNCTIONS, recurrent
 from qworkbench.graph.onnx_frontend.reference import ReferenceCall
 from qworkbench.graph.replay import Replay
+from qworkbench.toolchain.onnx_traced import is_torch_call, write_traced
 from qworkbench.toolchain.onnx_writer import Writer
 
 _TOLD = ("Cast", "ReduceL1", "ReduceL2", "GridSample", "TopK")
@@ -34,16 +35,15 @@ def write_carried(w: Writer, node: Node) -> None:
         _copied(w, node, node.call)
         return
     func = node.call.func if isinstance(node.call, Replay) else None
-    if node.op == "Opaque" and func is not FUNCTIONS["Div"]:
-        raise FileFormatError(
-            f"{node.name!r} ({node.source_op}) was carried in a form of its own; end the model before it"
-        )
     from_onnx = node.source_op.startswith("onnx:") and (func is recurrent or func in FUNCTIONS.values())
-    if not from_onnx and node.op not in _TOLD:
-        raise FileFormatError(
-            f"{node.name!r} is torch code ({node.source_op}) that was carried as it is; it has no ONNX form, so "
-            "end the model in front of it"
-        )
+    if not from_onnx and (node.op == "Opaque" or node.op not in _TOLD):
+        if not is_torch_call(node):
+            raise FileFormatError(
+                f"{node.name!r} ({node.source_op}) is code of your own that was kept whole; it has no ONNX form, so "
+                "end the model in front of it"
+            )
+        write_traced(w, node)
+        return
     if w.opset < _SINCE.get(node.op, 1):
         raise FileFormatError(f"{node.name!r} is a {node.op}, which ONNX has since opset {_SINCE[node.op]}")
     inputs = [w.read(v) for v in node.inputs]

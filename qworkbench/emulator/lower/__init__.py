@@ -31,6 +31,8 @@ BY_OP: Mapping[str, Lower] = {
     "Relu": tables.clamp,
     "Clip": tables.clamp,
     "Concat": movement.concat,
+    **dict.fromkeys(("Tile", "GatherElements", "TopK"), movement.move),
+    "GridSample": movement.sample,
     "MaxPool": windows.max_pool,
     "GlobalMaxPool": windows.global_max_pool,
     "AveragePool": windows.average_pool,

@@ -17,14 +17,48 @@ if TYPE_CHECKING:
 
 
 def move(builder: PlanBuilder, unit: Unit) -> None:
-    """Lower Reshape, Transpose, Slice, Split, Gather, Pad ...: codes pass through unchanged."""
+    """Lower Reshape, Transpose, Slice, Split, Gather, Tile, TopK ...: codes pass through, indices keep their form."""
     node = builder.graph.nodes[unit.anchor]
     x, source = builder.codes_for(unit.inputs[0], unit)
-    slot = next(i for i, v in enumerate(node.inputs) if builder.graph.is_activation(v))
-    keys = tuple(f"{value}@{source.dtype}" for value in unit.outputs)
-    builder.torch_step(unit.name, unit.name, _on_codes(node, source), {slot: x}, keys)
-    for value, key in zip(unit.outputs, keys, strict=True):
-        builder.set_codes(value, key, source)
+    slots = [i for i, v in enumerate(node.inputs) if builder.graph.is_activation(v)]
+    inputs = {slot: _real(builder, node, slot) for slot in slots[1:]} | {slots[0]: x}
+    moved = {v: f"{v}@{source.dtype}" for v in unit.outputs if builder.graph.values[v].dtype.startswith("float")}
+    builder.torch_step(
+        unit.name, unit.name, _on_codes(node, source), inputs, tuple(moved.get(v, v) for v in unit.outputs)
+    )
+    for value in unit.outputs:
+        if value in moved:
+            builder.set_codes(value, moved[value], source)
+        else:
+            builder.set_real(value, value)
+
+
+def sample(builder: PlanBuilder, unit: Unit) -> None:
+    """Lower GridSample: interpolated between codes at float positions, rounded once, at the scale of the input."""
+    node = builder.graph.nodes[unit.anchor]
+    _, target = builder.codes_for(unit.inputs[0], unit)
+    slots = [i for i, v in enumerate(node.inputs) if builder.graph.is_activation(v)]
+    value, between = unit.outputs[0], f"{unit.name}.sampled"
+    inputs = {slot: _real(builder, node, slot) for slot in slots}
+    builder.torch_step(between, unit.name, node, inputs, (between,))
+    key = f"{value}@{target.dtype}"
+    builder.add(
+        unit.name,
+        unit.name,
+        "quantize",
+        (between,),
+        (key,),
+        scale=target.scale,
+        dtype=target.dtype,
+        rounding=builder.arithmetic.rounding,
+    )
+    builder.set_codes(value, key, target)
+
+
+def _real(builder: PlanBuilder, node: Node, slot: int) -> str:
+    value = node.inputs[slot]
+    assert value is not None
+    return builder.real(builder.placement.canonical[value])
 
 
 def _on_codes(node: Node, source: Quantity) -> Node:
