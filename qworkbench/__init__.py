@@ -32,6 +32,10 @@ _HOME = {
             "SetArithmetic",
             "SetSharing",
             "SplitModule",
+            "SetAssumption",
+            "SetBatch",
+            "SetInputDtype",
+            "SetInputOrder",
             "edit_from_dict",
         ),
         "qworkbench.workbench.edits",
@@ -78,8 +82,12 @@ if TYPE_CHECKING:
     from qworkbench.workbench.edits import InsertUnitConv as InsertUnitConv
     from qworkbench.workbench.edits import RemoveUnitConv as RemoveUnitConv
     from qworkbench.workbench.edits import SetArithmetic as SetArithmetic
+    from qworkbench.workbench.edits import SetAssumption as SetAssumption
+    from qworkbench.workbench.edits import SetBatch as SetBatch
     from qworkbench.workbench.edits import SetCalibration as SetCalibration
     from qworkbench.workbench.edits import SetDtype as SetDtype
+    from qworkbench.workbench.edits import SetInputDtype as SetInputDtype
+    from qworkbench.workbench.edits import SetInputOrder as SetInputOrder
     from qworkbench.workbench.edits import SetMarch as SetMarch
     from qworkbench.workbench.edits import SetNodeCalibration as SetNodeCalibration
     from qworkbench.workbench.edits import SetPlacement as SetPlacement

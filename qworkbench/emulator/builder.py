@@ -66,6 +66,7 @@ class PlanBuilder:
         self.weights: dict[str, Quantity] = {}
         self._floats: dict[str, str] = {name: name for name in graph.inputs}
         self._codes: dict[str, str] = {}
+        self._halves: dict[str, str] = {}
         self._group_quantity: dict[int, Quantity] = {}
 
     # -- steps
@@ -198,9 +199,18 @@ class PlanBuilder:
             )
         return self._floats[value]
 
-    def set_real(self, value: str, key: str) -> None:
-        """Declare `key` to hold the float (or index) form of canonical `value`."""
+    def set_real(self, value: str, key: str, *, half: bool = False) -> None:
+        """Declare `key` to hold the float (or index) form of canonical `value`; `half`: rounded to float16 already."""
         self._floats[value] = key
+        if half:
+            self._halves[value] = key
+
+    def half(self, value: str) -> str:
+        """Return the key of canonical `value` rounded to float16, rounding it here if nobody has yet."""
+        if value not in self._halves:
+            key = f"{value}@float16"
+            self._halves[value] = self.add(f"{value}.half", value, "half", (self.real(value),), (key,))
+        return self._halves[value]
 
     # -- constants
     def constant_codes(self, name: str, unit: Unit, dtype: str, target: Quantity | None = None) -> tuple[str, Quantity]:
@@ -216,9 +226,19 @@ class PlanBuilder:
         return key, target
 
     def torch_step(
-        self, name: str, unit: str, node: Node, inputs: Mapping[int, str], outputs: tuple[str, ...]
+        self,
+        name: str,
+        unit: str,
+        node: Node,
+        inputs: Mapping[int, str],
+        outputs: tuple[str, ...],
+        *,
+        half: bool = False,
     ) -> tuple[str, ...]:
-        """Append a step that runs `node` by its torch kernel; `inputs` maps slots to keys, the rest are constants."""
+        """Append a step that runs `node` by its torch kernel; `inputs` maps slots to keys, the rest are constants.
+
+        With `half`, constants and outputs are rounded to float16.
+        """
         from qworkbench.emulator.steps import WIRED
 
         operands: list[Any] = []
@@ -228,7 +248,8 @@ class PlanBuilder:
                 operands.append(WIRED if slot in inputs else None)
             else:
                 tensor = self.graph.tensor(value)
-                operands.append(tensor.detach())
+                fixed = tensor.detach()
+                operands.append(fixed.half().to(fixed.dtype) if half and fixed.is_floating_point() else fixed)
                 digests.append(self.memo.tensor_digest(tensor))
         content = digest(node.op, node.attrs, node.call, [o is None for o in operands], digests)
         self.add(
@@ -238,6 +259,7 @@ class PlanBuilder:
             tuple(inputs[slot] for slot in sorted(inputs)),
             outputs,
             content=content,
+            half=half,
             graph=Uncounted(self.graph),
             node=Uncounted(node),
             operands=Uncounted(operands),

@@ -185,7 +185,69 @@ def _torch(_: Any, p: Mapping[str, Any], x: Arrays, batch: int) -> StepResult:
     given = iter(x)
     tensors = [torch.from_numpy(np.array(next(given))) if op is WIRED else op for op in p["operands"].value]
     outputs = run_node(p["graph"].value, p["node"].value, tensors, batch)
+    if p["half"]:
+        outputs = tuple(t.half().to(t.dtype) if t.is_floating_point() else t for t in outputs)
     return StepResult(tuple(np.ascontiguousarray(t.detach().numpy()) for t in outputs))
+
+
+def _half(_: Any, __: Mapping[str, Any], x: Arrays, ___: int) -> StepResult:
+    """Round to float16 (half to even, infinity beyond its range) and keep float32 as the carrier."""
+    with np.errstate(over="ignore"):
+        return _one(x[0].astype(np.float16).astype(np.float32))
+
+
+def _to_float(_: Any, p: Mapping[str, Any], x: Arrays, __: int) -> StepResult:
+    """Write accumulators as floats: ``acc * scale``, per tensor or along `axis`, rounded to float16 if asked."""
+    scale = p["scale"]
+    shape = [1] * x[0].ndim
+    if scale.size > 1:
+        shape[p["axis"]] = scale.size
+    real = (x[0].astype(np.float64) * scale.astype(np.float64).reshape(shape)).astype(np.float32)
+    return _half(None, p, (real,), 0) if p["half"] else _one(real)
+
+
+def _wide(_: Any, p: Mapping[str, Any], x: Arrays, __: int) -> StepResult:
+    """Accumulate int16 by int16 exactly, in int64: products up to 2**30, so float64 holds 2**23 of them."""
+    import torch
+
+    left = torch.from_numpy(np.ascontiguousarray(x[0], np.float64))
+    right = torch.from_numpy(np.ascontiguousarray(p["weight"].array if p["weight"] is not None else x[1], np.float64))
+    if p["how"] == "conv":
+        geometry = p["geometry"]
+        top, before, bottom, after = geometry.pads
+        if p["transposed"]:
+            full = torch.nn.functional.conv_transpose2d(
+                left, right, None, geometry.strides, 0, geometry.output_padding, geometry.group, geometry.dilations
+            )
+            sums = full[:, :, top : full.shape[2] - bottom, before : full.shape[3] - after]
+        else:
+            padded = torch.nn.functional.pad(left, (before, after, top, bottom))
+            sums = torch.nn.functional.conv2d(
+                padded, right, None, geometry.strides, 0, geometry.dilations, geometry.group
+            )
+    elif p["how"] == "conv3d":
+        front, top, before, back, bottom, after = p["pads"]
+        padded = torch.nn.functional.pad(left, (before, after, top, bottom, front, back))
+        sums = torch.nn.functional.conv3d(padded, right, None, p["strides"], 0, p["dilations"], p["group"])
+    elif p["how"] == "gemm":
+        sums = torch.nn.functional.linear(left, right)
+    else:
+        sums = left @ right
+    acc = np.rint(sums.numpy()).astype(np.int64)
+    axis = 1 if p["how"].startswith("conv") else acc.ndim - 1
+    if p["bias"] is not None:
+        shape = [1] * acc.ndim
+        shape[axis] = -1
+        acc += p["bias"].astype(np.int64).reshape(shape)
+    return _one(acc)
+
+
+def _rescale_sum(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
+    """Rescale wide sums to codes, by one multiplier or one per entry of `axis`."""
+    if p["requantize"].multiplier.size == 1:
+        return _one(ops.requantize(x[0], p["requantize"]))
+    moved = np.ascontiguousarray(np.moveaxis(x[0], p["axis"], 1))
+    return _one(np.moveaxis(ops.requantize(moved, p["requantize"], 1), 1, p["axis"]))
 
 
 STEPS: Mapping[str, Run] = {
@@ -217,4 +279,8 @@ STEPS: Mapping[str, Run] = {
     "concat": _concat,
     "constant": _constant,
     "torch": _torch,
+    "half": _half,
+    "to_float": _to_float,
+    "wide": _wide,
+    "rescale_sum": _rescale_sum,
 }

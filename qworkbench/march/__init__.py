@@ -12,9 +12,11 @@ from qworkbench.march.table import March, OpRow, Parameter, Support
 from qworkbench.march.tables.bayes import BAYES
 from qworkbench.march.tables.bayes_e import BAYES_E
 from qworkbench.march.tables.bernoulli2 import BERNOULLI2
+from qworkbench.march.tables.nash import NASH_B, NASH_E, NASH_H, NASH_M, NASH_P
 
-_BY_NAME: dict[str, March] = {march.name: march for march in (BERNOULLI2, BAYES, BAYES_E)}
-
+_BY_NAME: dict[str, March] = {
+    march.name: march for march in (BERNOULLI2, BAYES, BAYES_E, NASH_E, NASH_M, NASH_P, NASH_H, NASH_B)
+}
 MARCHES: tuple[str, ...] = tuple(_BY_NAME)
 
 

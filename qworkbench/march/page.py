@@ -10,13 +10,15 @@ EMPTY = "—"
 
 def march_page(march: March) -> str:
     """Return a markdown page: general limits, operators on the BPU, those on the CPU, parameters, training plugin."""
-    on_bpu = [row for row in march.rows.values() if row.supported != "no"]
-    on_cpu = [row for row in march.rows.values() if row.supported == "no"]
+    known = [row for row in march.rows.values() if row.supported != "unknown"]
+    on_bpu = [row for row in known if row.supported != "no"]
+    on_cpu = [row for row in known if row.supported == "no"]
+    unknown = [row for row in march.rows.values() if row.supported == "unknown"]
     sections = [
         f"# {march.name}",
         f"Chips: {', '.join(march.chips)}. Source: {march.source}.",
         "## Limits for every operator",
-        "\n".join(f"- {describe(clause)}" for clause in march.general),
+        "\n".join(f"- {describe(clause)}" for clause in march.general) or "none",
         "## Operators on the BPU",
         _table(
             ("Operator", "Constraint", "Input", "Output", "Class", "Basis", "Notes"),
@@ -24,10 +26,26 @@ def march_page(march: March) -> str:
         ),
         "## Operators on the CPU",
         _table(("Operator", "Basis", "Notes"), [(r.op, r.basis, r.notes) for r in sorted(on_cpu, key=_by_name)]),
+        *(
+            (
+                "## Operators of which nothing is public",
+                _table(
+                    ("Operator", "Assumed", "Input", "Output", "Class", "Basis", "Notes"),
+                    [_unknown(row) for row in sorted(unknown, key=_by_name)],
+                ),
+            )
+            if unknown
+            else ()
+        ),
         "## Parameters",
         _table(
             ("Parameter", "Value", "Basis", "Meaning"),
             [(name, _value(p.value), p.basis, p.text) for name, p in march.parameters.items()],
+        ),
+        "## Figures of the machine",
+        _table(
+            ("Figure", "Value", "Basis", "Meaning"),
+            [(name, _value(p.value), p.basis, p.text) for name, p in march.figures.items()],
         ),
         "## Operators of the training plugin",
         _table(
@@ -46,6 +64,11 @@ def constraint_words(row: OpRow) -> str:
     return "; ".join(describe(clause) for clause in (*row.rank_clauses, *row.clauses)) or "none"
 
 
+def _unknown(row: OpRow) -> tuple[str, ...]:
+    _, _, inputs, outputs, quant_class, basis, _ = _on_bpu(row)
+    return (row.op, row.assumption, inputs, outputs, quant_class, basis, row.notes)
+
+
 def _on_bpu(row: OpRow) -> tuple[str, ...]:
     quant_class = f"{row.quant_class} ({row.class_basis})" if row.quant_class != "none" else EMPTY
     return (
@@ -55,7 +78,7 @@ def _on_bpu(row: OpRow) -> tuple[str, ...]:
         ", ".join(row.output_dtypes) or EMPTY,
         quant_class,
         row.basis,
-        row.notes,
+        "; ".join(text for text in (row.notes, row.assumption) if text),
     )
 
 

@@ -42,6 +42,10 @@ class OpRow:
     basis : "documented" | "seen in logs" | "inferred" | "unknown"
         Where `supported` and the clauses come from.
     notes, source : str
+    assumed : "BPU" | "CPU"
+        Where an op of an ``unknown`` row is taken to run.
+    assumption : str
+        What of the row the public material leaves open, and how it is read; reasons and reports repeat it.
     """
 
     op: str
@@ -56,6 +60,13 @@ class OpRow:
     basis: Basis = "documented"
     notes: str = ""
     source: str = ""
+    assumed: Literal["BPU", "CPU"] = "CPU"
+    assumption: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether the BPU has the op at all, where its clauses hold; an unknown row answers by assumption."""
+        return self.assumed == "BPU" if self.supported == "unknown" else self.supported != "no"
 
     @property
     def rank_clauses(self) -> tuple[Clause, ...]:
@@ -142,12 +153,12 @@ class Support:
     @property
     def text(self) -> str:
         """One sentence: the offending values, or what the row says."""
-        if self.ok:
-            return f"{self.row.op} meets the constraints"
         if self.failed:
             return f"{self.row.op}: {'; '.join(result.text for result in self.failed)}"
         if self.row.supported == "unknown":
-            return f"{self.row.op}: no public list says whether the BPU has it"
+            return f"{self.row.op}: no public list says whether the BPU has it, assumed on the {self.row.assumed}"
+        if self.ok:
+            return f"{self.row.op} meets the constraints"
         return f"{self.row.op} is not on the BPU{f' ({self.row.notes})' if self.row.notes else ''}"
 
 
@@ -164,6 +175,8 @@ class March:
         Limits that every op obeys.
     rows : Mapping of str to OpRow
     parameters : Mapping of str to Parameter
+    figures : Mapping of str to Parameter
+        Rates and sizes of the machine, which only the estimate of latency reads.
     plugin_rows : Mapping of str to PluginRow
         The training plugin's table, keyed by torch name.
     source : str
@@ -174,6 +187,7 @@ class March:
     general: tuple[Clause, ...]
     rows: Mapping[str, OpRow]
     parameters: Mapping[str, Parameter]
+    figures: Mapping[str, Parameter] = field(default_factory=dict)
     plugin_rows: Mapping[str, PluginRow] = field(default_factory=dict)
     source: str = ""
 
@@ -200,6 +214,27 @@ class March:
             raise unknown_name(f"parameter of march {self.name}", name, self.parameters)
         return self.parameters[name].value
 
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The dtypes that a node may be asked to have."""
+        wide = ("int16",) if self.parameter("int16_supported") else ()
+        return ("int8", *wide, *(("float16",) if self.parameter("float16") != "none" else ()))
+
+    def with_parameters(self, chosen: Mapping[str, Any]) -> March:
+        """Return this march with other values for the parameters and figures of `chosen`.
+
+        Raises
+        ------
+        UnknownNameError
+            For a name that is neither.
+        """
+        if not chosen:
+            return self
+        for name in chosen:
+            if name not in self.figures:
+                self.parameter(name)
+        return replace(self, parameters=_changed(self.parameters, chosen), figures=_changed(self.figures, chosen))
+
     def supports(
         self, graph: Graph, node: Node, *, batch: int | None = None, known: Mapping[str, Fact] | None = None
     ) -> Support:
@@ -216,11 +251,15 @@ class March:
             Facts that only the caller knows (``output_dtype``, ``is_last`` of a subgraph); they win.
         """
         row = self.row_for(graph, node)
-        if row.supported in ("no", "unknown"):
+        if not row.runs:
             return Support(False, (), row)
         facts = node_facts(graph, node, self.parameter("input_batch") if batch is None else batch)
         results = check((*row.rank_clauses, *self.general, *row.clauses), {**facts, **(known or {})})
         return Support(all(result.ok for result in results), results, row)
+
+
+def _changed(held: Mapping[str, Parameter], chosen: Mapping[str, Any]) -> dict[str, Parameter]:
+    return {name: replace(p, value=chosen[name]) if name in chosen else p for name, p in held.items()}
 
 
 def table(source: str, *groups: tuple[OpRow, ...]) -> dict[str, OpRow]:

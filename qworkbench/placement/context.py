@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from qworkbench.graph.ir import Graph
 from qworkbench.graph.vocabulary import family
 from qworkbench.march.table import March, Support
-from qworkbench.placement.types import Overrides, Unit
+from qworkbench.placement.forms import Form, form_of
+from qworkbench.placement.types import DtypeRequest, Overrides, Unit
 from qworkbench.placement.units import is_marker
 
 
@@ -40,6 +42,33 @@ class Context:
     supports: Mapping[str, Support]
     overrides: Overrides
     tail_on_cpu: frozenset[str]
+
+    @cached_property
+    def forms(self) -> dict[str, Form]:
+        """In which numbers each unit computes where it runs on the BPU."""
+        return {
+            unit.name: "integer"
+            if unit.anchor in self.graph.training.integer
+            else form_of(self.march, unit.op, self.supports[unit.anchor].row, self.request(unit))
+            for unit in self.units
+        }
+
+    def reads_codes(self, unit: Unit) -> bool:
+        """Tell whether `unit` takes integer codes on the BPU."""
+        return self.forms[unit.name] != "float16"
+
+    def writes_codes(self, unit: Unit) -> bool:
+        """Tell whether `unit` leaves integer codes on the BPU."""
+        return self.forms[unit.name] == "integer"
+
+    def request(self, unit: Unit) -> DtypeRequest:
+        """Merge the dtypes that the user asked for any member of `unit`."""
+        merged = DtypeRequest()
+        for name in dict.fromkeys((*unit.members, unit.name)):
+            asked = self.overrides.dtypes.get(name)
+            if asked is not None:
+                merged = asked.over(merged)
+        return merged
 
     def consumers(self) -> dict[str, list[Unit]]:
         """Return the units that read each canonical value."""
@@ -85,7 +114,7 @@ def decide(context: Context) -> dict[str, Decision]:
     producer_of = {value: unit for unit in context.units for value in unit.outputs}
     for unit in reversed(context.units):
         if unit.name in waiting:
-            decisions[unit.name] = _passive(unit, consumers, decisions, waiting)
+            decisions[unit.name] = _passive(context, unit, consumers, decisions, waiting)
     for unit in context.units:
         if decisions[unit.name].code == "passive_without_active_consumer" and context.wish(unit) == "bpu":
             decisions[unit.name] = _requested_passive(context, unit, decisions, producer_of)
@@ -106,10 +135,12 @@ def _alone(context: Context, unit: Unit) -> Decision | None:
         return Decision("CPU", "not_a_feature")
     if unit.op in ("Conv", "ConvTranspose", "Gemm", "BatchNormalization") and len(unit.inputs) > 1 + bool(unit.add):
         return Decision("CPU", "dynamic_weight")
-    if support.row.supported == "no":
-        return Decision("CPU", "not_supported")
+    if not support.row.runs:
+        return Decision("CPU", "not_supported" if support.row.supported == "no" else "unknown_row")
     if any(not context.supports[name].ok for name in unit.members):
         return Decision("CPU", "constraint")
+    if context.forms[unit.name] == "float16":
+        return Decision("BPU", "float16")
     quant_class = support.row.quant_class
     if quant_class == "manual":
         return Decision("BPU", "requested") if wish == "bpu" else Decision("CPU", "manual")
@@ -125,6 +156,7 @@ def _fusable(unit: Unit) -> bool:
 
 
 def _passive(
+    context: Context,
     unit: Unit,
     consumers: Mapping[str, list[Unit]],
     decisions: Mapping[str, Decision],
@@ -135,7 +167,7 @@ def _passive(
     for value in unit.outputs:
         for consumer in consumers.get(value, ()):
             verdict = decisions[consumer.name]
-            if verdict.on != "BPU":
+            if verdict.on != "BPU" or not context.reads_codes(consumer):
                 continue
             path = (consumer.name, *verdict.path) if consumer.name in waiting else (consumer.name,)
             if best is None or len(path) < len(best):

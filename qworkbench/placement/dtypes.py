@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 
 from qworkbench.graph.vocabulary import family
 from qworkbench.placement.context import Context, Decision
+from qworkbench.placement.forms import refusal
 from qworkbench.placement.scale_groups import keeps_scale
-from qworkbench.placement.tail import emits_int32
+from qworkbench.placement.tail import emits_accumulator
 from qworkbench.placement.types import DtypeRequest, Unit
+from qworkbench.placement.units import is_marker
 
 INDEX_OPS = ("ArgMax", "ArgMin", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 CLAMPS = ("Relu", "Clip")
@@ -22,9 +24,22 @@ CLAMPS = ("Relu", "Clip")
 
 @dataclass
 class Dtypes:
-    """Dtype per canonical value that lives on the BPU, weight dtype per unit, notes per unit."""
+    """What each canonical value carries on the BPU.
+
+    Attributes
+    ----------
+    values : dict of str to str
+        Dtype of the codes that integer ops read or write.
+    made : dict of str to str
+        Dtype in which the producer leaves a value: as in `values`, or ``float16``, ``float32``.
+    weights : dict of str to str
+        Per unit.
+    notes : dict of str to list of str
+        Per unit (or quantization stub): requests that were not followed, and why.
+    """
 
     values: dict[str, str] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
 
@@ -33,22 +48,26 @@ class Dtypes:
         self.notes.setdefault(unit, []).append(text)
 
 
-def resolve_dtypes(context: Context, decisions: Mapping[str, Decision], tails: frozenset[str]) -> Dtypes:
+def resolve_dtypes(
+    context: Context, decisions: Mapping[str, Decision], tails: frozenset[str], canonical: Mapping[str, str]
+) -> Dtypes:
     """Return the dtypes of every value on the BPU."""
     result = Dtypes()
     on_bpu = [unit for unit in context.units if decisions[unit.name].on == "BPU"]
     for unit in on_bpu:
-        for value in unit.inputs:
+        for value in unit.inputs if context.reads_codes(unit) else ():
             result.values.setdefault(value, "int8")
-        for value in unit.outputs:
+        for value in unit.outputs if context.writes_codes(unit) else ():
             result.values[value] = "int64" if unit.op in INDEX_OPS else "int8"
     asked = _requests(context, on_bpu, tails)
-    ties = _ties(on_bpu)
-    for values in _classes(result.values, ties):
+    for stub in (node for node in context.graph.nodes if node.name in context.overrides.dtypes):
+        if is_marker(stub.op) and context.overrides.dtypes[stub.name].output == "int16":
+            asked.setdefault(canonical[stub.output], []).append((stub.name, f"output of {stub.name!r}"))
+    for values in _classes(result.values, _ties(context, on_bpu)):
         wishers = [wisher for value in values for wisher in asked.get(value, ())]
         if not wishers:
             continue
-        obstacle = _obstacle(context, on_bpu, values)
+        obstacle = _obstacle(context, on_bpu, values, result.values)
         if obstacle is None:
             for value in values:
                 result.values[value] = "int16"
@@ -57,23 +76,34 @@ def resolve_dtypes(context: Context, decisions: Mapping[str, Decision], tails: f
             if name:
                 result.note(wisher, f"int16 asked for the {name}, but {obstacle}; it stays int8")
     for unit in on_bpu:
-        if unit.name in tails and _int32(context, unit):
-            result.values[unit.outputs[0]] = "int32"
+        if unit.name in tails and _high_precision(context, unit):
+            leaves = str(context.march.parameter("tail_dtype"))
+            result.values.pop(unit.outputs[0], None)
+            result.made[unit.outputs[0]] = leaves
+            continue
+        for value in unit.outputs:
+            result.made[value] = result.values[value] if context.writes_codes(unit) else "float16"
+    for unit in on_bpu:
         if context.supports[unit.anchor].row.weight_dtypes or unit.anchor in context.graph.training.weight_scales:
             result.weights[unit.name] = _weight(context, unit, result)
+    _unanswered(context, decisions, result)
     return result
 
 
-def request_of(context: Context, unit: Unit) -> DtypeRequest:
-    """Merge what the user asked for any member of `unit`."""
-    merged = DtypeRequest()
-    for name in dict.fromkeys((*unit.members, unit.name)):
-        asked = context.overrides.dtypes.get(name)
-        if asked is not None:
-            merged = DtypeRequest(
-                asked.input or merged.input, asked.weight or merged.weight, asked.output or merged.output
-            )
-    return merged
+def _unanswered(context: Context, decisions: Mapping[str, Decision], result: Dtypes) -> None:
+    """Answer the requests that no tensor on the BPU can follow: of ops on the CPU, and for float16."""
+    for unit in context.units:
+        wish = context.request(unit)
+        if decisions[unit.name].on == "CPU":
+            asked = {part: dtype for part, dtype in wish.parts().items() if dtype is not None}
+            for dtype in dict.fromkeys(asked.values()):
+                parts = " and ".join(part for part in asked if asked[part] == dtype)
+                text = f"{dtype} asked for {parts} of {unit.name!r}, but it runs on the CPU in float32"
+                result.note(unit.name, f"{text}; it takes effect on the BPU only")
+            continue
+        text = refusal(context.march, unit.op, unit.name, context.forms[unit.name], wish) or ""
+        if text:
+            result.note(unit.name, text)
 
 
 def _requests(context: Context, on_bpu: list[Unit], tails: frozenset[str]) -> dict[str, list[tuple[str, str]]]:
@@ -81,18 +111,19 @@ def _requests(context: Context, on_bpu: list[Unit], tails: frozenset[str]) -> di
     asked: dict[str, list[tuple[str, str]]] = {}
     tail_tables = bool(context.march.parameters["tail_lut_int16"].value)
     for unit in on_bpu:
-        wish = request_of(context, unit)
-        if family(unit.op) == "concat" and "int16" in (wish.input, wish.output):
+        wish = context.request(unit)
+        if family(unit.op) == "concat" and "int16" in (wish.input, wish.output, *dict(wish.slots).values()):
             # a Concat joins codes of one form, so a wish for one side is a wish for both
             wish = DtypeRequest("int16", wish.weight, "int16")
-        if wish.output == "int16" and unit.op not in INDEX_OPS:
+        if wish.output == "int16" and unit.op not in INDEX_OPS and context.writes_codes(unit):
             for value in unit.outputs:
                 asked.setdefault(value, []).append((unit.name, f"output of {unit.name!r}"))
-        if wish.input == "int16":
-            for value in unit.inputs:
-                asked.setdefault(value, []).append((unit.name, f"input of {unit.name!r}"))
+        for slot, value in enumerate(unit.inputs if context.reads_codes(unit) else ()):
+            if wish.of_input(slot) == "int16":
+                which = f"input {slot}" if dict(wish.slots).get(slot) else "input"
+                asked.setdefault(value, []).append((unit.name, f"{which} of {unit.name!r}"))
         is_tail_table = unit.name in tails and is_table(unit)
-        if tail_tables and is_tail_table and "int8" not in (wish.output, wish.input):
+        if tail_tables and is_tail_table and context.writes_codes(unit) and "int8" not in (wish.output, wish.input):
             asked.setdefault(unit.outputs[0], []).append((unit.name, ""))
     return asked
 
@@ -102,8 +133,12 @@ def is_table(unit: Unit) -> bool:
     return family(unit.op) == "lut" and unit.op not in CLAMPS
 
 
-def _ties(on_bpu: list[Unit]) -> list[tuple[str, ...]]:
-    return [(unit.inputs[0], *unit.outputs) for unit in on_bpu if keeps_scale(unit.op) or is_table(unit)]
+def _ties(context: Context, on_bpu: list[Unit]) -> list[tuple[str, ...]]:
+    return [
+        (unit.inputs[0], *unit.outputs)
+        for unit in on_bpu
+        if (keeps_scale(unit.op) or is_table(unit)) and context.writes_codes(unit)
+    ]
 
 
 def _classes(values: Mapping[str, str], ties: list[tuple[str, ...]]) -> list[list[str]]:
@@ -124,37 +159,54 @@ def _classes(values: Mapping[str, str], ties: list[tuple[str, ...]]) -> list[lis
     return list(found.values())
 
 
-def _obstacle(context: Context, on_bpu: list[Unit], values: list[str]) -> str | None:
+def _obstacle(context: Context, on_bpu: list[Unit], values: list[str], dtypes: Mapping[str, str]) -> str | None:
     """Name the first op on the BPU that cannot make or read `values` in int16."""
     wanted = set(values)
     march = context.march.name
+    dual = bool(context.march.parameter("dual_int16"))
     for unit in on_bpu:
         if unit.anchor in context.graph.training.integer:
             continue  # it was trained with this dtype
         # what is fused into an anchor disappears in its rescale; the anchor's row decides
         row = context.supports[unit.anchor].row
-        if wanted & set(unit.outputs) and "int16" not in row.output_dtypes:
+        made = unit.outputs if context.writes_codes(unit) else ()
+        read = unit.inputs if context.reads_codes(unit) else ()
+        if wanted & set(made) and "int16" not in row.output_dtypes:
             return f"{unit.name!r} ({unit.op}) gives int8 only on {march}"
-        if wanted & set(unit.inputs) and "int16" not in row.input_dtypes:
+        if wanted & set(read) and "int16" not in row.input_dtypes:
             return f"{unit.name!r} ({unit.op}) takes int8 only on {march}"
+        if unit.op == "MatMul" and wanted & set(read) and not dual:
+            others = set(read) - wanted
+            if not others or any(dtypes.get(value) == "int16" for value in others):
+                return f"{unit.name!r} (MatMul) takes int16 on one side only on {march} (dual_int16 is off)"
     return None
 
 
-def _int32(context: Context, unit: Unit) -> bool:
+def _high_precision(context: Context, unit: Unit) -> bool:
     return (
-        emits_int32(context, unit.op)
+        emits_accumulator(context, unit.op)
         and not unit.fused
         and unit.outputs[0] not in context.graph.training.kept
-        and request_of(context, unit).output is None
+        and context.reads_codes(unit)
+        and context.request(unit).output is None
         and not context.pinned(unit)
     )
 
 
 def _weight(context: Context, unit: Unit, result: Dtypes) -> str:
-    asked = request_of(context, unit).weight
+    if not context.reads_codes(unit):
+        return "float16"
+    asked = context.request(unit).weight
     legal = context.supports[unit.anchor].row.weight_dtypes
-    if asked is None or asked in legal or unit.anchor in context.graph.training.integer:
+    where = context.march.name
+    if asked is None or asked == "int8" or unit.anchor in context.graph.training.integer:
         return asked or "int8"
-    text = f"{asked} weights asked for {unit.name!r}, but {unit.op} takes {' or '.join(legal)} weights"
-    result.note(unit.name, f"{text} on {context.march.name}; they stay int8")
-    return "int8"
+    if asked not in legal:
+        text = f"{asked} weights asked for {unit.name!r}, but {unit.op} takes {' or '.join(legal)} weights"
+        result.note(unit.name, f"{text} on {where}; they stay int8")
+        return "int8"
+    if asked == "int16" and result.values[unit.inputs[0]] == "int16" and not context.march.parameter("dual_int16"):
+        text = f"int16 weights asked for {unit.name!r}, whose input is int16, too; {where} takes int16 on one side only"
+        result.note(unit.name, f"{text} (dual_int16 is off); they stay int8")
+        return "int8"
+    return asked

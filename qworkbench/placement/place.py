@@ -108,7 +108,7 @@ def _assemble(context: Context, decisions: dict[str, Decision], canonical: dict[
     graph, units = context.graph, context.units
     on_bpu = {unit.name: decisions[unit.name].on == "BPU" for unit in units}
     tails = tail_units(context, decisions)
-    dtypes = resolve_dtypes(context, decisions, tails)
+    dtypes = resolve_dtypes(context, decisions, tails, canonical)
     scales = scale_groups(context, decisions, dtypes.values, canonical)
     ids = subgraph_ids(units, on_bpu)
     nodes: dict[str, NodePlacement] = {}
@@ -126,8 +126,10 @@ def _assemble(context: Context, decisions: dict[str, Decision], canonical: dict[
             group = None if index is None else scales.groups[index]
             around = inside.get(canonical[node.output])
             reason = marker_reason(node, declared.get(node.name), group, around)
-            nodes[node.name] = NodePlacement(node.name, "NONE", reason, "none", node.name)
-    indices = frozenset(v for v, dtype in dtypes.values.items() if dtype == "int64")
+            notes = tuple(dtypes.notes.get(node.name, ()))
+            nodes[node.name] = NodePlacement(node.name, "NONE", reason, "none", node.name, notes=notes)
+    floats = frozenset(v for v, dtype in dtypes.made.items() if dtype in ("int64", "float16", "float32"))
+    float_readers = frozenset(unit.name for unit in units if not context.reads_codes(unit))
     return Placement(
         march=context.march.name,
         nodes={name: nodes[name] for name in graph.nodes.names()},
@@ -136,7 +138,7 @@ def _assemble(context: Context, decisions: dict[str, Decision], canonical: dict[
         group_of=scales.group_of,
         requantized=scales.requantized,
         canonical=canonical,
-        boundaries=boundaries(graph, units, on_bpu, scales.requantized, canonical, indices),
+        boundaries=boundaries(graph, units, on_bpu, scales.requantized, canonical, floats, float_readers),
         subgraphs=len(set(ids.values())),
         assumptions=tuple(
             (name, str(p.value), p.basis, p.text)
@@ -150,8 +152,10 @@ def _place_members(
     context: Context, unit: Unit, decision: Decision, dtypes: Dtypes, subgraph: int | None
 ) -> list[NodePlacement]:
     on_bpu = decision.on == "BPU"
-    dtype = dtypes.values[unit.outputs[0]] if on_bpu else "float32"
-    whole = reason_for(context, unit, decision, int32=dtype == "int32")
+    dtype = dtypes.made[unit.outputs[0]] if on_bpu else "float32"
+    tail = dtype if on_bpu and dtype in ("int32", "float32") else ""
+    whole = reason_for(context, unit, decision, tail=tail)
+    reads = "float16" if on_bpu and not context.reads_codes(unit) else ""
     notes = tuple(dtypes.notes.get(unit.name, ()))
     placed = []
     for name in unit.members:
@@ -165,7 +169,7 @@ def _place_members(
                 unit=unit.name,
                 subgraph=subgraph,
                 dtype=dtype,
-                input_dtype=dtypes.values[unit.inputs[0]] if on_bpu else "float32",
+                input_dtype=reads or (dtypes.values[unit.inputs[0]] if on_bpu else "float32"),
                 weight_dtype=dtypes.weights.get(unit.name, "") if name == unit.anchor else "",
                 notes=notes,
             )

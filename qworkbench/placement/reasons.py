@@ -7,6 +7,7 @@ One small function per reason code, found by name through a table. Ways are edit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from qworkbench.graph.ir import Node
@@ -19,12 +20,13 @@ RULES = {
     "threshold": "A passive op takes the threshold of the active op behind it; one that reaches none stays on the CPU.",
     "manual": "Manual ops stay on the CPU unless run_on_bpu asks for them.",
     "active": "Active ops are quantized wherever the constraints allow it.",
-    "tail": "Only a convolution (a Gemm becomes one) leaves the BPU as int32, and then it fuses nothing.",
+    "tail": "Only a convolution (a Gemm becomes one) leaves the BPU in high precision, and then it fuses nothing.",
     "user": "The user decides.",
     "trained": "What training quantized is converted to integers; the converter's table of ops is not asked.",
     "request": "run_on_bpu works for manual ops and for passive ops that can be given a threshold.",
     "declared": "A quantized file's scales are fixed scales, made symmetric. Where several meet in one scale group, "
     "the largest of those that active ops read rules; what the user fixes comes before them.",
+    "float16": "An op that computes in float16 is not quantized: it needs no threshold (inferred).",
     "marker": "Removed at inference: it computes nothing on the device.",
 }
 
@@ -39,11 +41,13 @@ def unit_conv(node: str, where: str) -> dict[str, Any]:
     return {"kind": "InsertUnitConv", "node": node, "where": where}
 
 
-def reason_for(context: Context, unit: Unit, decision: Decision, *, int32: bool = False) -> Reason:
-    """Return the reason of `unit`'s decision."""
-    if int32:
-        return _tail_int32(context, unit)
-    return _WORDS[decision.code](context, unit, decision)
+def reason_for(context: Context, unit: Unit, decision: Decision, *, tail: str = "") -> Reason:
+    """Return the reason of `unit`'s decision; `tail` is the high-precision dtype in which it leaves the BPU, if any."""
+    reason = _tail(context, unit, tail) if tail else _WORDS[decision.code](context, unit, decision)
+    row = context.supports[unit.anchor].row
+    if decision.on == "BPU" and row.supported == "unknown":
+        return replace(reason, sentence=f"{reason.sentence.rstrip('.')}; {unit.op} is {row.assumption}.")
+    return reason
 
 
 def marker_reason(
@@ -99,7 +103,9 @@ def fused_reason(unit: Unit, node: Node, whole: Reason) -> Reason:
 
 
 def _active(context: Context, unit: Unit, _: Decision) -> Reason:
-    text = f"{unit.op} {unit.anchor!r} is an active op and meets every constraint of {context.march.name}."
+    known = context.supports[unit.anchor].row.supported != "unknown"
+    text = f"{unit.op} {unit.anchor!r} is an active op"
+    text += f" and meets every constraint of {context.march.name}." if known else "."
     return Reason("active", text, RULES["active"], _checked(context, unit), (_to_cpu(unit.anchor),))
 
 
@@ -114,11 +120,20 @@ def _trained(context: Context, unit: Unit, _: Decision) -> Reason:
     return Reason("trained", text, RULES["trained"], refused, (_to_cpu(unit.anchor),))
 
 
-def _tail_int32(context: Context, unit: Unit) -> Reason:
-    text = (
-        f"{unit.op} {unit.anchor!r} is the last op on the BPU: it leaves as int32 (high precision), scale s_x * s_w[c]."
-    )
-    return Reason("tail_int32", text, RULES["tail"], _checked(context, unit), (_to_cpu(unit.anchor),))
+def _tail(context: Context, unit: Unit, dtype: str) -> Reason:
+    how = "scale s_x * s_w[c]" if dtype == "int32" else "written as floats by the tensor unit"
+    text = f"{unit.op} {unit.anchor!r} is the last op on the BPU: it leaves as {dtype} (high precision), {how}."
+    return Reason(f"tail_{dtype}", text, RULES["tail"], _checked(context, unit), (_to_cpu(unit.anchor),))
+
+
+def _float16(context: Context, unit: Unit, _: Decision) -> Reason:
+    asked = "float16" in (context.request(unit).input, context.request(unit).output)
+    only = "int8" not in context.supports[unit.anchor].row.input_dtypes
+    why = "as asked" if asked else "the only form it has" if only else f"the default of {context.march.name}"
+    text = f"{unit.op} {unit.anchor!r} computes in float16 on the BPU ({why}), so it needs no threshold."
+    integer = {"kind": "SetDtype", "node": unit.name, "output": "auto" if asked else "int8"}
+    ways = () if only else (Way("take it back" if asked else "int8: quantize it, too", (integer,)),)
+    return Reason("float16", text, RULES["float16"], _checked(context, unit), (*ways, _to_cpu(unit.anchor)))
 
 
 def _requested_tail(context: Context, unit: Unit, _: Decision) -> Reason:
@@ -165,8 +180,9 @@ def _no_consumer(context: Context, unit: Unit, _: Decision) -> Reason:
     )
 
 
-def _tail(_context: Context, unit: Unit, _: Decision) -> Reason:
-    text = f"{unit.op} {unit.anchor!r} ends the model: on the CPU it lets the convolution before it leave as int32."
+def _behind_tail(context: Context, unit: Unit, _: Decision) -> Reason:
+    leaves = context.march.parameter("tail_dtype")
+    text = f"{unit.op} {unit.anchor!r} ends the model: on the CPU it lets the convolution before it leave as {leaves}."
     way = Way("run_on_bpu: fuse it again, int8 leaves the BPU (some accuracy lost)", (set_placement(unit.name, "bpu"),))
     return Reason("tail", text, RULES["tail"], (), (way,))
 
@@ -187,6 +203,13 @@ def _not_supported(context: Context, unit: Unit, _: Decision) -> Reason:
     asked = "run_on_bpu is refused: " if context.wish(unit) == "bpu" else ""
     text = f"{asked}{unit.op} {unit.anchor!r} does not run on the BPU of {context.march.name}."
     return Reason("not_supported", text, RULES["constraints"], (Fact(notes),) if notes else ())
+
+
+def _unknown_row(context: Context, unit: Unit, _: Decision) -> Reason:
+    row = context.supports[unit.anchor].row
+    asked = "run_on_bpu is refused: " if context.wish(unit) == "bpu" else ""
+    text = f"{asked}{unit.op} {unit.anchor!r} is {row.assumption}."
+    return Reason("unknown", text, RULES["constraints"], (Fact(row.notes),) if row.notes else ())
 
 
 def _not_in_list(context: Context, unit: Unit, _: Decision) -> Reason:
@@ -240,9 +263,11 @@ def _behind(context: Context, unit: Unit) -> tuple[Fact, ...]:
 def _checked(context: Context, unit: Unit) -> tuple[Fact, ...]:
     """Return what the march could not decide, so that nothing is assumed silently."""
     results = context.supports[unit.anchor].results
+    row = context.supports[unit.anchor].row
     inner = (Fact("its inner integer arithmetic is not public: in and out are quantized, the gates are float"),)
     return (
         *(Fact(f"not known, assumed fine: {r.rule}") for r in results if not r.known),
+        *((Fact(f"{unit.op}: {row.assumption}"),) if row.assumption else ()),
         *(inner if unit.op == "LSTM" else ()),
     )
 
@@ -267,7 +292,9 @@ _WORDS: Mapping[str, Callable[[Context, Unit, Decision], Reason]] = {
     "user_cpu": _user_cpu,
     "manual": _manual,
     "passive_without_active_consumer": _no_consumer,
-    "tail": _tail,
+    "tail": _behind_tail,
+    "float16": _float16,
+    "unknown_row": _unknown_row,
     "constraint": _constraint,
     "not_supported": _not_supported,
     "not_in_list": _not_in_list,

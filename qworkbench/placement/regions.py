@@ -43,10 +43,12 @@ def boundaries(
     requantized: Mapping[tuple[str, str], int],
     canonical: Mapping[str, str],
     float_outputs: frozenset[str],
+    float_readers: frozenset[str] = frozenset(),
 ) -> tuple[Boundary, ...]:
     """Return every edge with a Quantize, Dequantize or Requantize, in topological order.
 
-    `float_outputs` are BPU values that leave without a Dequantize (indices of ArgMax).
+    `float_outputs` are BPU values that leave without a Dequantize (indices of ArgMax, floats); `float_readers` are BPU
+    units that take floats, so that nothing is quantized in front of them.
     """
     producer = {value: unit.name for unit in units for value in unit.outputs}
     found: list[Boundary] = []
@@ -59,7 +61,8 @@ def boundaries(
         for value in dict.fromkeys(unit.inputs):
             from_bpu = value in producer and on_bpu[producer[value]]
             if on_bpu[unit.name] and not from_bpu:
-                add(value, unit.name, "quantize")
+                if unit.name not in float_readers:
+                    add(value, unit.name, "quantize")
             elif not on_bpu[unit.name] and from_bpu and value not in float_outputs:
                 add(value, unit.name, "dequantize")
             elif (value, unit.name) in requantized:

@@ -89,7 +89,7 @@ def _union(
     hops: dict[str, int] = {}
     ordered = [*context.graph.inputs, *(v for node in context.graph.nodes for v in node.outputs)]
     for unit in context.units:
-        if decisions[unit.name].on == "BPU" and keeps_scale(unit.op):
+        if decisions[unit.name].on == "BPU" and keeps_scale(unit.op) and context.writes_codes(unit):
             source = unit.inputs[0]
             for value in unit.outputs:
                 root[value] = root.get(source, source)
@@ -117,7 +117,7 @@ def _collect(
     """Note on each draft who reads it and which Concats it flows into; return the Concats on the BPU."""
     concats = []
     for unit in context.units:
-        if decisions[unit.name].on != "BPU":
+        if decisions[unit.name].on != "BPU" or not context.reads_codes(unit):
             continue
         joins = family(unit.op) == "concat"
         if joins:

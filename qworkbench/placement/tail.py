@@ -1,8 +1,9 @@
-"""Rule 3, the tail: only a convolution leaves the BPU as int32, and such a convolution fuses nothing.
+"""Rule 3, the tail: only a convolution leaves the BPU in high precision, and such a convolution fuses nothing.
 
 Source: the PTQ FAQ ("Why some OPs supported by BPU at the tail part of the model running on CPU?"). A unit is a tail
 when no BPU unit lies downstream of it. Sigmoid-like activations at the end stay on the BPU (seen in logs, where they
-are printed as a two-layer table with int16 input).
+are printed as a two-layer table with int16 input). High precision is int32 with a Dequantize on the CPU, or float32 on
+the marches whose tensor unit writes floats; what leaves in float16 needs no such rule.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ def tail_cuts(context: Context, decisions: Mapping[str, Decision]) -> tuple[dict
     to_cpu: set[str] = set()
     tails = tail_units(context, decisions)
     for unit in context.units:
-        if unit.name not in tails or _kept_by_user(context, unit):
+        if unit.name not in tails or not context.writes_codes(unit) or _kept_by_user(context, unit):
             continue
-        if unit.fused and emits_int32(context, unit.op):
+        if unit.fused and emits_accumulator(context, unit.op):
             cuts[unit.name] = "anchor"
             to_cpu.update(name for name in (unit.add, unit.activation) if name is not None)
         elif unit.op in ("Relu", "Clip"):
@@ -45,9 +46,9 @@ def tail_cuts(context: Context, decisions: Mapping[str, Decision]) -> tuple[dict
     return cuts, frozenset(to_cpu)
 
 
-def emits_int32(context: Context, op: str) -> bool:
-    """Tell whether `op` may leave the BPU with its raw accumulator on this march."""
-    return op in context.march.parameters["tail_int32"].value
+def emits_accumulator(context: Context, op: str) -> bool:
+    """Tell whether `op` may leave the BPU with its accumulator, as int32 or float32, on this march."""
+    return op in context.march.parameter("tail_ops")
 
 
 def _kept_by_user(context: Context, unit: Unit) -> bool:

@@ -59,11 +59,34 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class DtypeRequest:
-    """Dtypes a user asks for; None leaves the choice to the march."""
+    """Dtypes a user asks for; None leaves the choice to the march. `slots` are wishes for single inputs."""
 
     input: str | None = None
     weight: str | None = None
     output: str | None = None
+    slots: tuple[tuple[int, str], ...] = ()
+
+    def over(self, other: DtypeRequest) -> DtypeRequest:
+        """Return this request, with `other` where it leaves the choice open."""
+        return DtypeRequest(
+            self.input or other.input,
+            self.weight or other.weight,
+            self.output or other.output,
+            tuple(sorted({**dict(other.slots), **dict(self.slots)}.items())),
+        )
+
+    def parts(self) -> dict[str, str | None]:
+        """Return what is asked, part by part, in words: ``output``, ``input``, ``input 1``, ``weight``."""
+        return {
+            "output": self.output,
+            "input": self.input,
+            **{f"input {slot}": dtype for slot, dtype in self.slots},
+            "weight": self.weight,
+        }
+
+    def of_input(self, slot: int) -> str | None:
+        """Return what is asked for input `slot`."""
+        return dict(self.slots).get(slot, self.input)
 
 
 @dataclass(frozen=True)

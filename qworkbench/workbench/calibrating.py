@@ -9,19 +9,19 @@ from qworkbench.calibration.method import DEFAULT_PERCENTILE
 from qworkbench.calibration.observe import batches_of, collect
 from qworkbench.calibration.search import SEARCHES, SearchResult
 from qworkbench.errors import QWorkbenchError
-from qworkbench.workbench.editing import Editing
 from qworkbench.workbench.edits import (
     Edit,
     SetCalibration,
 )
 from qworkbench.workbench.jobs import Job
+from qworkbench.workbench.requesting import Requesting
 from qworkbench.workbench.stages import Stages
 
 if TYPE_CHECKING:
     from qworkbench.calibration.check import Finding
 
 
-class Calibrating(Editing):
+class Calibrating(Requesting):
     """A workbench that learns thresholds."""
 
     def calibrate(

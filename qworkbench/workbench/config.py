@@ -10,7 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from qworkbench.calibration.method import CalibrationMethod
+from qworkbench.graph.batching import Batching
 from qworkbench.graph.ir import Graph
+from qworkbench.march import March, get_march
 from qworkbench.numerics.arithmetic import Arithmetic
 from qworkbench.numerics.dtypes import check_scale
 from qworkbench.placement.declared import declared_scales
@@ -31,6 +33,17 @@ class UnitConv:
     def place(self) -> tuple[str, str, int | None]:
         """Where it sits; at most one unit conv sits in one place."""
         return self.node, self.where, self.slot
+
+
+ABSENT = {
+    "on": "auto",
+    "scales": "calibrated",
+    "dtypes": "auto",
+    "methods": "calibration",
+    "assumptions": "the march's",
+    "input_orders": "original",
+}
+"""What a setting that is not made stands for, in words."""
 
 
 def _empty() -> Mapping[str, Any]:
@@ -59,6 +72,12 @@ class Config:
         All calls of one module write by one scale (training plugin) instead of each by its own (PTQ).
     split : tuple of str
         Modules that are copied for each call.
+    assumptions : Mapping of str to object
+        Parameters and figures of the march that the user set otherwise.
+    batching : Batching
+        First dimension of ``input_shape``, and ``input_batch``.
+    input_orders : Mapping of "quantized" | "compiled" to tuple of str
+        Orders of the inputs that the vendor's tools reported.
     """
 
     march: str = "bayes-e"
@@ -71,10 +90,18 @@ class Config:
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
     share_modules: bool = False
     split: tuple[str, ...] = ()
+    assumptions: Mapping[str, Any] = field(default_factory=_empty)
+    batching: Batching = field(default_factory=Batching)
+    input_orders: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
 
     def __post_init__(self) -> None:
-        for name in ("on", "scales", "dtypes", "methods"):
+        for name in ("on", "scales", "dtypes", "methods", "assumptions", "input_orders"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    @property
+    def machine(self) -> March:
+        """The march with the user's assumptions and the batch that the board model is compiled for."""
+        return get_march(self.march).with_parameters({**self.assumptions, "input_batch": self.batching.compiled})
 
     @property
     def overrides(self) -> Overrides:
@@ -103,6 +130,9 @@ class Config:
             "arithmetic": asdict(self.arithmetic),
             "sharing": "module" if self.share_modules else "call",
             "split": list(self.split),
+            "assumptions": dict(sorted(self.assumptions.items())),
+            "batching": asdict(self.batching),
+            "input_orders": {stage: ";".join(names) for stage, names in sorted(self.input_orders.items())},
         }
 
 
@@ -141,9 +171,16 @@ def difference(before: Config, after: Config) -> list[str]:
     phrases = before.calibration.describe(), after.calibration.describe()
     if phrases[0] != phrases[1]:
         old["calibration"], new["calibration"] = phrases
-    whole = ("march", "calibration", "arithmetic", "sharing")
+    whole = ("march", "calibration", "arithmetic", "sharing", "batching")
     lines = [f"{part}: {_short(old[part])} -> {_short(new[part])}" for part in whole if old[part] != new[part]]
-    for part, absent in (("on", "auto"), ("scales", "calibrated"), ("dtypes", "auto"), ("methods", "calibration")):
+    for part, absent in (
+        ("on", "auto"),
+        ("scales", "calibrated"),
+        ("dtypes", "auto"),
+        ("methods", "calibration"),
+        ("assumptions", "the march's"),
+        ("input_orders", "original"),
+    ):
         for name in sorted({*old[part], *new[part]}):
             a, b = old[part].get(name), new[part].get(name)
             if a != b:

@@ -10,7 +10,6 @@ from typing import Any
 from qworkbench.analysis.metrics import Metrics
 from qworkbench.emulator.plan import Plan
 from qworkbench.graph.ir import Graph
-from qworkbench.march import get_march
 from qworkbench.placement.types import DtypeRequest, Placement
 from qworkbench.workbench.config import Config
 from qworkbench.workbench.tables import threshold_and_scale
@@ -87,12 +86,11 @@ def _tensor(graph: Graph, placement: Placement, plan: Plan | None, value: str) -
 
 def _allowed(graph: Graph, config: Config, name: str) -> dict[str, Any]:
     node = graph.nodes[name]
-    march = get_march(config.march)
+    march = config.machine
     row = march.row(node.op)
-    has16 = bool(march.parameters["int16_supported"].value)
 
     def choices(dtypes: tuple[str, ...]) -> list[str]:
-        return [d for d in ("int8", "int16") if d in dtypes and (d == "int8" or has16)]
+        return [d for d in march.dtypes if d in dtypes]
 
     rank4 = len(graph.values[node.output].shape) == 4
     floating = graph.values[node.output].dtype.startswith("float")

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from qworkbench.errors import EditError, unknown_name
+from qworkbench.graph.batching import check_batching
+from qworkbench.graph.input_order import check_order
+from qworkbench.graph.ir import Graph
 from qworkbench.placement.sharing import calls_of_modules
 from qworkbench.placement.types import Placement
 from qworkbench.workbench.config import Config, difference
@@ -16,6 +19,9 @@ from qworkbench.workbench.edits import (
     FixScale,
     InsertUnitConv,
     RemoveUnitConv,
+    SetBatch,
+    SetInputDtype,
+    SetInputOrder,
     SetNodeCalibration,
     SplitModule,
     check_contradictions,
@@ -87,7 +93,14 @@ class Editing(Holding):
         return edit
 
     def _check_effect(self, edit: Edit, config: Config) -> None:
-        """Refuse a fixed scale that has no quantized tensor to act on."""
+        """Refuse a fixed scale that has no quantized tensor to act on, a batch and an input order that do not fit."""
+        graph = self._stages.graph(config)
+        if isinstance(edit, SetBatch):
+            check_batching(graph, config.batching)
+        if isinstance(edit, SetInputOrder) and edit.names != "auto":
+            check_order(graph, config.input_orders[edit.stage])
+        if isinstance(edit, SetInputDtype):
+            _check_slot(graph, edit.node, edit.slot)
         if not isinstance(edit, FixScale):
             return
         placement = self._stages.placement(config)
@@ -196,3 +209,9 @@ class Editing(Holding):
         """Return the Python calls that make the state in force from a fresh workbench."""
         steps = (f"wb.edit({', '.join(edit.as_code() for edit in entry.edits)})" for entry in self._history.done)
         return "\n".join(["import qworkbench as q", *steps])
+
+
+def _check_slot(graph: Graph, name: str, slot: int) -> None:
+    inputs = graph.data_inputs(graph.nodes[name])
+    if not 0 <= slot < len(inputs):
+        raise EditError(f"{name!r} has {len(inputs)} data inputs; slot must lie in 0..{len(inputs) - 1}, got {slot}")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.errors import EditError
-from qworkbench.march import get_march
 from qworkbench.workbench.config import Config
 from qworkbench.workbench.details import node_details
 from qworkbench.workbench.diagnosing import Diagnosing
@@ -117,7 +116,7 @@ class Exchanging(Diagnosing):
 
         plan = self._stages.plan(self.config) if self._stages.statistics is not None else None
         layers = None if self._last is None else self._last.layers
-        return vendor_frame(self.graph, self.placement, get_march(self.march), plan, layers)
+        return vendor_frame(self.graph, self.placement, self.config.machine, plan, layers)
 
     def output_rows(self) -> list[dict[str, Any]]:
         """Return the newest run's outputs as plain rows; empty before any run."""

@@ -21,7 +21,6 @@ from qworkbench.errors import CalibrationError
 from qworkbench.graph.edits import insert_unit_conv
 from qworkbench.graph.freshness import weight_versions, written
 from qworkbench.graph.ir import Graph
-from qworkbench.march import get_march
 from qworkbench.placement.place import place
 from qworkbench.placement.types import Placement
 from qworkbench.workbench.config import Config, UnitConv
@@ -86,7 +85,7 @@ class Stages:
     def placement(self, config: Config) -> Placement:
         """Return the placement of `config`."""
         key = ("placement", config.unit_convs, config.march, _frozen(config))
-        return self._stage(key, lambda: place(self.graph(config), get_march(config.march), config.overrides))
+        return self._stage(key, lambda: place(self.graph(config), config.machine, config.overrides))
 
     def plan(self, config: Config) -> Plan:
         """Return the integer plan of `config`.
@@ -215,4 +214,6 @@ def _frozen(config: Config) -> tuple[Any, ...]:
         tuple(sorted(config.dtypes.items(), key=lambda item: item[0])),
         config.share_modules,
         config.split,
+        tuple(sorted(config.assumptions.items())),
+        config.batching,
     )

@@ -247,9 +247,9 @@ def _corrected(graph: Graph, placement: Placement, wanted: Mapping[str, Decided]
 
 
 def _wish(dtypes: dict[str, DtypeRequest], name: str, **parts: str | None) -> None:
-    given = {part: dtype for part, dtype in parts.items() if dtype is not None}
+    given: dict[str, Any] = {part: dtype for part, dtype in parts.items() if dtype is not None}
     if given:
-        dtypes[name] = replace(dtypes.get(name, DtypeRequest()), **given)
+        dtypes[name] = DtypeRequest(**given).over(dtypes.get(name, DtypeRequest()))
 
 
 def _stub_of(graph: Graph, placement: Placement, value: str, wanted: Mapping[str, Decided]) -> Decided | None:

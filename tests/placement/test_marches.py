@@ -38,7 +38,7 @@ def test_every_node_of_every_model_is_placed_with_a_reason(zoo_graph, name, marc
         assert node.reason.rule
         assert repr(node.name) in node.reason.sentence
         assert (node.subgraph is not None) == (node.on == "BPU")
-        assert (node.dtype == "float32") == (node.on != "BPU")
+        assert (node.dtype == "float32") == (node.on != "BPU" or node.reason.code == "tail_float32")
     members = [member for unit in placement.units for member in unit.members]
     assert sorted(members) == sorted(n.name for n in placement.values() if n.on != "NONE")
     assert placement.count("BPU") + placement.count("CPU") + placement.count("NONE") == len(graph.nodes)
@@ -92,7 +92,7 @@ def test_documented_differences_between_marches_reach_the_placement(captured, ca
         "nine": nn.Conv2d(3, 4, 9, padding=4),
     }
     found = only(captured, march, op, forward, (1, 3, 8, 8), **layers)
-    assert found.on == expected[march], found.reason.sentence
+    assert found.on == expected.get(march, "BPU"), found.reason.sentence
 
 
 def test_a_constraint_is_named_with_its_value(captured):

@@ -52,6 +52,16 @@ WRONG = {
     "unknown rounding": (q.SetArithmetic(rounding="up"), "half_even, half_away, half_up, got 'up'"),
     "denominator 126": (q.SetArithmetic(scale_denominator=126), "127, 128, got 126"),
     "denominator as a fraction": (q.SetArithmetic(scale_denominator=127.0), "a whole number"),
+    "unknown assumption": (q.SetAssumption("dual_int61", "on"), "did you mean 'dual_int16'"),
+    "assumption that is no choice": (q.SetAssumption("dual_int16", "maybe"), "must be one of on, off, got 'maybe'"),
+    "figure that is no number": (q.SetAssumption("peak_tops", "fast"), "must be a number, got 'fast'"),
+    "figure below zero": (q.SetAssumption("peak_tops", "-1"), "must be > 0 and finite"),
+    "batch that says nothing": (q.SetBatch(), "changes nothing"),
+    "batch 0": (q.SetBatch(0), "from 1 to 128, got 0"),
+    "batch 129": (q.SetBatch(129), "from 1 to 128, got 129"),
+    "unknown stage": (q.SetInputOrder("quantised", "x"), "did you mean 'quantized'"),
+    "input that is not there": (q.SetInputOrder("compiled", "y"), "no input 'y'"),
+    "slot of a dtype": (q.SetInputDtype("mix", 1, "int16"), "slot must lie in 0..0, got 1"),
     "not an edit": ("mix bpu", "takes edits such as"),
 }
 
@@ -173,6 +183,10 @@ def test_unit_conv_scale_dtype_and_placement_take_effect(wb):
 
 # -- forms of an edit ----
 EVERY = [
+    q.SetAssumption("dual_int16", "on"),
+    q.SetBatch(4),
+    q.SetInputOrder("compiled", "x"),
+    q.SetInputDtype("_generated_cat_0", 1, "int16"),
     q.SetPlacement("mix", "cpu"),
     q.InsertUnitConv("mix", "before"),
     q.InsertUnitConv("_generated_cat_0", "before", 1),

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from qworkbench.emulator.lower import accumulate, elementwise, movement, recurrent, reduction, softmax, tables, windows
+from qworkbench.emulator.lower import (
+    accumulate,
+    elementwise,
+    floating,
+    movement,
+    recurrent,
+    reduction,
+    softmax,
+    tables,
+    windows,
+)
 from qworkbench.errors import EmulationError
 
 if TYPE_CHECKING:
@@ -50,7 +60,7 @@ BY_OP: Mapping[str, Lower] = {
 
 
 def lower_unit(builder: PlanBuilder, unit: Unit) -> None:
-    """Append the steps of a unit that runs on the BPU.
+    """Append the steps of a unit that runs on the BPU, in integers or in float16.
 
     Raises
     ------
@@ -59,6 +69,9 @@ def lower_unit(builder: PlanBuilder, unit: Unit) -> None:
     """
     from qworkbench.graph.vocabulary import family
 
+    if builder.placement[unit.anchor].input_dtype == "float16":
+        floating.in_float16(builder, unit)
+        return
     found = BY_OP.get(unit.op)
     if found is None:
         found = {"lut": tables.table, "movement": movement.move}.get(family(unit.op))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qworkbench.emulator.fingerprint import Packed, digest
+from qworkbench.emulator.lower.floating import leaves_as_float, write_floats
 from qworkbench.emulator.plan import Quantity
 from qworkbench.graph.folding import folded_weight_bias
 from qworkbench.graph.fusion import FusedGroup
@@ -91,6 +92,10 @@ def matmul(builder: PlanBuilder, unit: Unit) -> None:
         scales.append(quantity)
     product = np.asarray(scales[0].single) * np.asarray(scales[1].single)
     value = unit.outputs[0]
+    wide = {quantity.dtype for quantity in scales} == {"int16"}
+    if wide or leaves_as_float(builder, unit):
+        _float_or_wide_matmul(builder, unit, tuple(keys), (scales[0], scales[1]), wide=wide)
+        return
     if builder.placement[unit.anchor].dtype == "int32":
         target, rescale = Quantity("int32", product.reshape(1).astype(np.float32)), None
     else:
@@ -100,6 +105,27 @@ def matmul(builder: PlanBuilder, unit: Unit) -> None:
         )
         rescale = builder.requantize_to(multiplier, target)
     key = builder.add(unit.name, unit.name, "matmul", tuple(keys), (f"{value}@{target.dtype}",), requantize=rescale)
+    builder.set_codes(value, key, target)
+
+
+def _float_or_wide_matmul(
+    builder: PlanBuilder, unit: Unit, keys: tuple[str, ...], scales: tuple[Quantity, Quantity], *, wide: bool
+) -> None:
+    value, name = unit.outputs[0], unit.name
+    product = np.asarray(scales[0].single * scales[1].single, np.float32).reshape(1)
+    if wide:
+        acc = builder.add(f"{name}.sum", name, "wide", keys, (f"{value}@sum",), how="matmul", weight=None, bias=None)
+    else:
+        acc = builder.add(f"{name}.sum", name, "matmul", keys, (f"{value}@sum",), requantize=None)
+    if leaves_as_float(builder, unit) or builder.placement[unit.anchor].dtype == "int32":
+        write_floats(builder, unit, acc, product, 1, half=builder.placement[unit.anchor].dtype == "float16")
+        return
+    target = builder.quantity(value)
+    multiplier = conv_multiplier(
+        float(scales[0].single), scales[1].scale, float(target.single), builder.arithmetic.multiplier(target.dtype)
+    )
+    rescale = builder.requantize_to(multiplier, target)
+    key = builder.add(name, name, "rescale_sum", (acc,), (f"{value}@{target.dtype}",), requantize=rescale, axis=1)
     builder.set_codes(value, key, target)
 
 
@@ -127,6 +153,9 @@ def _weights(
     builder.weights[unit.name] = Quantity(dtype, s_w, 0)
     if real_bias is None:
         return packed, s_w, None
+    if source.dtype == dtype == "int16":
+        # the wide sum takes a wide bias: on its fine scale int32 would saturate
+        return packed, s_w, np.rint(real_bias.astype(np.float64) / (_scale_in(source) * s_w.astype(np.float64)))
     bias, _ = quantize_bias(real_bias, _scale_in(source), s_w)
     return packed, s_w, bias
 
@@ -209,6 +238,9 @@ def _accumulate(
     axis: int = 1,
 ) -> None:
     s_x = _scale_in(source)
+    if _dual(builder, unit, source) or leaves_as_float(builder, unit):
+        _as_float_or_wide(builder, unit, kind, x, source, s_w, weight, bias, params, axis=axis)
+        return
     inputs: tuple[str, ...] = (x,)
     residual = None
     if unit.residual is not None:
@@ -267,3 +299,61 @@ def activation_range(node: Node, target: Quantity) -> tuple[int, int]:
         for limit, default in ((low, floor), (high, ceiling))
     ]
     return bound[0], bound[1]
+
+
+def _dual(builder: PlanBuilder, unit: Unit, source: Quantity) -> bool:
+    """Tell whether both sides are int16, which needs an accumulator wider than int32."""
+    return source.dtype == "int16" and builder.placement[unit.anchor].weight_dtype == "int16"
+
+
+def _as_float_or_wide(
+    builder: PlanBuilder,
+    unit: Unit,
+    kind: str,
+    x: str,
+    source: Quantity,
+    s_w: np.ndarray,
+    weight: Packed,
+    bias: np.ndarray | None,
+    params: dict[str, Any],
+    *,
+    axis: int,
+) -> None:
+    """Accumulate without a rescale, then write floats, or rescale the wide sum to codes.
+
+    How the hardware holds the sum of int16 by int16 is not public; it is assumed not to overflow.
+    """
+    s_x = _scale_in(source)
+    scale = np.asarray(np.float32(s_x) * s_w, np.float32)
+    value, name = unit.outputs[0], unit.name
+    if _dual(builder, unit, source):
+        acc = builder.add(
+            f"{name}.sum", name, "wide", (x,), (f"{value}@sum",), how=kind, weight=weight, bias=bias, **params
+        )
+    else:
+        acc = builder.add(
+            f"{name}.sum",
+            name,
+            kind,
+            (x,),
+            (f"{value}@sum",),
+            weight=weight,
+            bias=bias,
+            requantize=None,
+            residual=None,
+            **params,
+        )
+    if leaves_as_float(builder, unit):
+        write_floats(builder, unit, acc, scale, axis)
+        return
+    placed = builder.placement[unit.anchor].dtype
+    if placed == "int32" or unit.residual is not None:
+        # the raw sum leaves, or another tensor joins it: both need the real numbers
+        write_floats(builder, unit, acc, scale, axis, half=False)
+        if placed != "int32":
+            builder.codes(value)
+        return
+    target = builder.quantity(value)
+    rescale = _rescale(builder, unit, s_x, s_w, target)
+    key = builder.add(name, name, "rescale_sum", (acc,), (f"{value}@{target.dtype}",), requantize=rescale, axis=axis)
+    builder.set_codes(value, key, target)

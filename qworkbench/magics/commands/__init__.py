@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qworkbench.magics.commands.asking import ASKING
 from qworkbench.magics.commands.debugging import DEBUGGING
 from qworkbench.magics.commands.editing import EDITING
 from qworkbench.magics.commands.files import FILES
@@ -12,5 +13,6 @@ from qworkbench.magics.commands.toolchain import TOOLCHAIN
 from qworkbench.magics.registry import Command
 
 COMMANDS: dict[str, Command] = {
-    command.name: command for command in (*LOADING, *LOOKING, *EDITING, *DEBUGGING, *HISTORY, *FILES, *TOOLCHAIN)
+    command.name: command
+    for command in (*LOADING, *LOOKING, *EDITING, *ASKING, *DEBUGGING, *HISTORY, *FILES, *TOOLCHAIN)
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qworkbench.magics.registry import Argument, Command, MagicUsageError
-from qworkbench.magics.results import Step
+from qworkbench.magics.results import Lines, Step
 from qworkbench.magics.state import State
 from qworkbench.placement.compare import placement_changes
 
@@ -64,9 +64,13 @@ def scale(state: State, given: Namespace) -> Any:
 
 def dtype(state: State, given: Namespace) -> Any:
     """Ask for a dtype of the output (default), the input or the weight."""
-    from qworkbench.workbench.edits import SetDtype
+    from qworkbench.workbench.edits import SetDtype, SetInputDtype
 
     parts = [part for part in ("input", "weight", "output") if getattr(given, part)] or ["output"]
+    if given.slot is not None:
+        if parts != ["input"]:
+            raise MagicUsageError("%qwb dtype --slot picks one of several inputs; give --input with it")
+        return apply(state, SetInputDtype(given.node, given.slot, given.dtype))
     return apply(state, SetDtype(given.node, **dict.fromkeys(parts, given.dtype)))
 
 
@@ -74,6 +78,10 @@ def march(state: State, given: Namespace) -> Any:
     """Place and emulate for another march."""
     from qworkbench.workbench.edits import SetMarch
 
+    if given.march is None:
+        return Lines(
+            [f"{'*' if m.name == state.workbench.march else ' '} {m.name}: {', '.join(m.chips)}" for m in every()]
+        )
     return apply(state, SetMarch(given.march))
 
 
@@ -90,6 +98,15 @@ def split(state: State, given: Namespace) -> Any:
 
     return apply(state, *(SplitModule(module) for module in dict.fromkeys(given.modules)))
 
+
+def every() -> list[Any]:
+    """Return every march."""
+    from qworkbench.march import MARCHES, get_march
+
+    return [get_march(name) for name in MARCHES]
+
+
+DTYPES = ("int8", "int16", "float16", "auto", "qint8", "qint16")
 
 EDITING = (
     Command("bpu", "run_on_bpu for nodes", _place("bpu"), (NODES,), "%qwb bpu softmax", "edit"),
@@ -123,14 +140,15 @@ EDITING = (
     ),
     Command(
         "dtype",
-        "int8 or int16 for one node (auto clears)",
+        "int8, int16 or float16 for one node (auto clears)",
         dtype,
         (
             NODE,
-            Argument("dtype", "int8, int16 or auto", "choice", ("int8", "int16", "auto", "qint8", "qint16")),
+            Argument("dtype", "a dtype of the march, or auto", "choice", DTYPES),
             Argument("--output", "of the output (default)", "flag"),
             Argument("--input", "of the inputs", "flag"),
             Argument("--weight", "of the weight", "flag"),
+            Argument("--slot", "with --input: only this one of several", "integer"),
         ),
         "%qwb dtype layer1.0.conv1 int16",
         "edit",
@@ -153,10 +171,10 @@ EDITING = (
     ),
     Command(
         "march",
-        "another BPU architecture",
+        "another BPU architecture; without a name, list them",
         march,
-        (Argument("march", "its name", "march"),),
-        "%qwb march bayes",
+        (Argument("march", "its name", "march", optional=True),),
+        "%qwb march nash-m",
         "edit",
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
+from qworkbench.magics.commands.asking import batch_lines, order_lines
 from qworkbench.magics.progress import reporter
 from qworkbench.magics.registry import Argument, Command
 from qworkbench.magics.results import Lines, Picture
@@ -58,6 +59,7 @@ def info(state: State, _: Namespace) -> Any:
     lines += [f"  input  {name}: {'x'.join(str(d) for d in graph.values[name].shape)}" for name in graph.inputs]
     for name, value in zip(graph.output_names, graph.outputs, strict=True):
         lines.append(f"  output {name}: {'x'.join(str(d) for d in graph.values[value].shape)}")
+    lines += [f"  {line}" for line in (*order_lines(workbench), *batch_lines(workbench))]
     lines.append(f"  calibration: {workbench.config.calibration.describe()}")
     lines.append("  assumptions where the public material is silent:")
     lines += [f"    {name} = {value} ({basis}): {text}" for name, value, basis, text in workbench.placement.assumptions]
@@ -104,5 +106,7 @@ LOOKING = (
         "look",
     ),
     Command("workbench", "the live widget", widget, (), "%qwb workbench", "look"),
-    Command("info", "inputs, outputs, calibration and every assumption", info, (), "%qwb info", "look"),
+    Command(
+        "info", "inputs and their orders, outputs, batch, calibration, every assumption", info, (), "%qwb info", "look"
+    ),
 )

@@ -16,6 +16,7 @@ from qworkbench.march.tables.bayes_family import (
     lookups,
 )
 from qworkbench.march.tables.cpu_only import EVERYWHERE_CPU, NOT_INTEGRATED
+from qworkbench.march.tables.machine import MEBI, machine
 from qworkbench.march.tables.parameters import parameters
 from qworkbench.march.tables.plugin_bayes import PLUGIN_ROWS
 from qworkbench.march.tables.rows import INT8, INT8_16, on_cpu, passive
@@ -62,6 +63,7 @@ BAYES = March(
         tail_lut_int16=(True, "inferred"),
         residual_add=("elementwise", "inferred"),
     ),
+    figures=machine(tops=96, ddr=25, on_chip=(4 * MEBI, "unknown"), granule=16, granule_basis="unknown", vector=200),
     plugin_rows=PLUGIN_ROWS,
     source=SOURCE,
 )

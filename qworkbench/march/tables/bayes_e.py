@@ -16,6 +16,7 @@ from qworkbench.march.tables.bayes_family import (
     lookups,
 )
 from qworkbench.march.tables.cpu_only import EVERYWHERE_CPU
+from qworkbench.march.tables.machine import MEBI, machine
 from qworkbench.march.tables.parameters import parameters
 from qworkbench.march.tables.plugin_bayes import PLUGIN_ROWS
 from qworkbench.march.tables.rows import INT8_16, active, on_cpu, passive
@@ -77,6 +78,7 @@ BAYES_E = March(
         tail_lut_int16=(True, "seen in logs"),
         residual_add=("elementwise", "seen in logs"),
     ),
+    figures=machine(tops=10, ddr=17, on_chip=(2 * MEBI, "unknown"), granule=16, granule_basis="unknown", vector=40),
     plugin_rows=PLUGIN_ROWS,
     source=SOURCE,
 )

@@ -19,6 +19,7 @@ from qworkbench.march.constraints import (
 )
 from qworkbench.march.table import March, OpRow, table
 from qworkbench.march.tables.cpu_only import EVERYWHERE_CPU, NOT_INTEGRATED
+from qworkbench.march.tables.machine import MEBI, machine
 from qworkbench.march.tables.parameters import parameters
 from qworkbench.march.tables.plugin_bernoulli2 import PLUGIN_ROWS
 from qworkbench.march.tables.rows import INT8, active, manual, on_cpu, passive
@@ -243,6 +244,7 @@ BERNOULLI2 = March(
         tail_lut_int16=(False, "documented"),
         residual_add=("unit_conv", "seen in logs"),
     ),
+    figures=machine(tops=5, ddr=6, on_chip=(MEBI, "unknown"), granule=8, granule_basis="inferred", vector=20),
     plugin_rows=PLUGIN_ROWS,
     source=SOURCE,
 )

@@ -15,19 +15,62 @@ def parameters(
     residual_add: tuple[str, Basis],
 ) -> MappingProxyType[str, Parameter]:
     """Return the parameters of an X3, Ultra or X5 march; the arguments are (value, basis) of those that differ."""
+    return all_parameters(
+        int16=int16,
+        tail_lut_int16=tail_lut_int16,
+        residual_add=residual_add,
+        tail_dtype=("int32", "documented"),
+        float16=("none", "documented"),
+        float_output=(False, "documented"),
+        dual_int16=(False, "documented"),
+        classes_basis="documented",
+    )
+
+
+def all_parameters(
+    *,
+    int16: tuple[bool, Basis],
+    tail_lut_int16: tuple[bool, Basis],
+    residual_add: tuple[str, Basis],
+    tail_dtype: tuple[str, Basis],
+    float16: tuple[str, Basis],
+    float_output: tuple[bool, Basis],
+    dual_int16: tuple[bool, Basis],
+    classes_basis: Basis,
+) -> MappingProxyType[str, Parameter]:
+    """Return the parameters that every march has; the arguments are (value, basis) of those that differ."""
     values: dict[str, tuple[Any, Basis, str]] = {
         "input_batch": (1, "documented", "the board model is compiled for this batch; symbolic dims follow it"),
         "int16_supported": (*int16, "activations may be int16 where the op's row allows it"),
-        "tail_int32": (
+        "tail_ops": (
             ("Conv", "Gemm", "MatMul"),
             "documented",
-            "ops that leave the model as int32 accumulators; Gemm is converted to Conv, the MatMul row lists int32",
+            "ops that leave the model with their accumulator; Gemm is converted to Conv, the MatMul row lists int32",
+        ),
+        "tail_dtype": (
+            *tail_dtype,
+            "how they leave: int32 with a Dequantize on the CPU, or float32 where the tensor unit writes floats itself",
+        ),
+        "float16": (
+            *float16,
+            "whether the BPU computes in float16: none, on request (node by node), or by default for everything but "
+            "the inputs of multiply-accumulate ops",
+        ),
+        "float_output": (*float_output, "whether multiply-accumulate ops can write float16 or float32"),
+        "dual_int16": (
+            *dual_int16,
+            "whether activation and weight (or both inputs of a MatMul) of one op may be int16 together",
+        ),
+        "classes": (
+            "active, passive, manual",
+            classes_basis,
+            "ops find their threshold as the article on active, passive and manual quantization says",
         ),
         "tail_scope": (
             "model",
             "inferred",
-            "the int32 tail is taken at the outputs of the model; whether a conv in front of a CPU op inside the model "
-            "leaves as int32 too is not published",
+            "the high-precision tail is taken at the outputs of the model; whether a conv in front of a CPU op inside "
+            "the model leaves so too is not published",
         ),
         "tail_lut_int16": (*tail_lut_int16, "a lookup at the output of the model is int16 (HzLut2Layer)"),
         "run_on_bpu_passive": (

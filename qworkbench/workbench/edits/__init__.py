@@ -11,8 +11,22 @@ from typing import Any
 
 from qworkbench.errors import EditError, unknown_name
 from qworkbench.workbench.edits.base import Edit
-from qworkbench.workbench.edits.model import SetArithmetic, SetCalibration, SetMarch
-from qworkbench.workbench.edits.nodes import ClearScale, FixScale, SetDtype, SetNodeCalibration, SetPlacement
+from qworkbench.workbench.edits.model import (
+    SetArithmetic,
+    SetAssumption,
+    SetBatch,
+    SetCalibration,
+    SetInputOrder,
+    SetMarch,
+)
+from qworkbench.workbench.edits.nodes import (
+    ClearScale,
+    FixScale,
+    SetDtype,
+    SetInputDtype,
+    SetNodeCalibration,
+    SetPlacement,
+)
 from qworkbench.workbench.edits.sharing import SetSharing, SplitModule
 from qworkbench.workbench.edits.structure import InsertUnitConv, RemoveUnitConv
 
@@ -24,8 +38,12 @@ __all__ = [
     "InsertUnitConv",
     "RemoveUnitConv",
     "SetArithmetic",
+    "SetAssumption",
+    "SetBatch",
     "SetCalibration",
     "SetDtype",
+    "SetInputDtype",
+    "SetInputOrder",
     "SetMarch",
     "SetNodeCalibration",
     "SetPlacement",
@@ -44,12 +62,16 @@ KINDS: Mapping[str, type[Edit]] = {
         FixScale,
         ClearScale,
         SetDtype,
+        SetInputDtype,
         SetMarch,
         SetCalibration,
         SetNodeCalibration,
         SetArithmetic,
         SetSharing,
         SplitModule,
+        SetAssumption,
+        SetBatch,
+        SetInputOrder,
     )
 }
 

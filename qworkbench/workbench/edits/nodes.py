@@ -94,7 +94,7 @@ class ClearScale(Edit):
 
 @dataclass(frozen=True)
 class SetDtype(Edit):
-    """Ask for "int8" or "int16" ("auto" clears): of the output, as in ``node_info``, or of input or weight."""
+    """Ask for a dtype that the march has ("auto" clears): of the output, as in ``node_info``, or of input, weight."""
 
     node: str
     output: str | None = None
@@ -111,7 +111,7 @@ class SetDtype(Edit):
         wish = config.dtypes.get(self.node, DtypeRequest())
         for part, value in asked.items():
             if value is not None:
-                wish = replace(wish, **{part: None if value == "auto" else _legal(value, config.march)})
+                wish = _with(wish, part, None if value == "auto" else _legal(value, config.march))
         kept = {name: w for name, w in config.dtypes.items() if name != self.node}
         return replace(config, dtypes=kept if wish == DtypeRequest() else {**kept, self.node: wish})
 
@@ -126,9 +126,42 @@ class SetDtype(Edit):
         return tuple((f"{part} dtype of {self.node!r}", value) for part, value in parts if value is not None)
 
 
+def _with(wish: DtypeRequest, part: str, dtype: str | None) -> DtypeRequest:
+    if part == "input":
+        return replace(wish, input=dtype, slots=())
+    return replace(wish, output=dtype) if part == "output" else replace(wish, weight=dtype)
+
+
+@dataclass(frozen=True)
+class SetInputDtype(Edit):
+    """Ask for the dtype of one of several data inputs, as ``InputType0`` and ``InputType1`` of ``node_info`` do."""
+
+    node: str
+    slot: int
+    dtype: str
+
+    def apply(self, config: Config) -> Config:
+        """See :meth:`Edit.apply`."""
+        wish = config.dtypes.get(self.node, DtypeRequest())
+        slots = {slot: dtype for slot, dtype in wish.slots if slot != self.slot}
+        if self.dtype != "auto":
+            slots[self.slot] = _legal(self.dtype, config.march)
+        wish = replace(wish, slots=tuple(sorted(slots.items())))
+        kept = {name: w for name, w in config.dtypes.items() if name != self.node}
+        return replace(config, dtypes=kept if wish == DtypeRequest() else {**kept, self.node: wish})
+
+    def describe(self) -> str:
+        """See :meth:`Edit.describe`."""
+        return f"{self.node}: input {self.slot} {self.dtype}"
+
+    def targets(self) -> tuple[tuple[str, Any], ...]:
+        """See :meth:`Edit.targets`."""
+        return ((f"dtype of input {self.slot} of {self.node!r}", self.dtype),)
+
+
 def _legal(value: str, march: str) -> str:
     dtype = ALIASES.get(value, value)
-    has = ("int8", "int16") if get_march(march).parameters["int16_supported"].value else ("int8",)
+    has = get_march(march).dtypes
     if dtype not in has:
         raise EditError(f"dtype {value!r} is not one that {march} has; it has {' and '.join(has)}")
     return dtype
