@@ -14,9 +14,13 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from qworkbench.errors import QWorkbenchError, unknown_name
+from qworkbench.magics.options import QWorkbench
 from qworkbench.magics.registry import Command
 from qworkbench.magics.results import Lines
 from qworkbench.magics.state import State
+
+GROUPS = {"load": "Load", "look": "Look", "edit": "Edit", "debug": "Accuracy", "history": "Undo", "files": "Files"}
+"""Headings of the guide, in its order."""
 
 _COMMENT = re.compile(r"(^|\s)#.*$")
 
@@ -39,16 +43,15 @@ def split(line: str) -> list[str]:
 
 def guide() -> Lines:
     """Return the short guide that bare ``%qwb`` prints."""
-    titles = {"load": "Load", "look": "Look", "edit": "Edit", "debug": "Accuracy", "history": "Undo", "files": "Files"}
     lines = ["%qwb: see where each op runs on the BPU and why, change it, rerun in place"]
     group = ""
     for command in commands().values():
         if command.group != group:
             group = command.group
-            lines.append(f"\n{titles.get(group, group)}")
+            lines.append(f"\n{GROUPS.get(group, group)}")
         lines.append(f"  {command.name:<10} {command.summary}")
     lines.append("\n%qwb CMD --help tells the arguments; Tab completes commands, options and node names;")
-    lines.append("the live widget is %qwb workbench; %%qwb runs one command a line, edits as one step each.")
+    lines.append("the live widget is %qwb workbench; %%qwb runs one command a line, its edits as one step.")
     return Lines(lines)
 
 
@@ -56,9 +59,9 @@ def guide() -> Lines:
 class QWorkbenchMagics(Magics):
     """The ``%qwb`` magic of one shell."""
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, options: QWorkbench | None = None) -> None:
         super().__init__(shell)
-        self.state = State(shell.user_ns, shell.user_ns_hidden)
+        self.state = State(shell.user_ns, shell.user_ns_hidden, options)
 
     @line_cell_magic
     def qwb(self, line: str, cell: str | None = None) -> Any:
@@ -67,12 +70,19 @@ class QWorkbenchMagics(Magics):
         %qwb                       short guide
         %qwb CMD ARGUMENTS         run a command and return its value
         %qwb CMD --help            its arguments
-        %%qwb                      one command a line; the value of the last one is shown
+        %%qwb                      one command a line; edits are one step, a failing line leaves none of them
         """
         if cell is None:
             return self.call(split(line))
         if split(line):
             raise UsageError("%%qwb takes its commands in the cell's lines, not behind %%qwb")
+        try:
+            with self.state.block():
+                return self._lines(cell)
+        except QWorkbenchError as error:
+            raise UsageError(str(error)) from None
+
+    def _lines(self, cell: str) -> Any:
         value = None
         for number, text in enumerate(cell.splitlines(), start=1):
             words = split(text.strip().removeprefix("%qwb"))
@@ -80,7 +90,7 @@ class QWorkbenchMagics(Magics):
                 try:
                     value = self.call(words)
                 except UsageError as error:
-                    raise UsageError(f"line {number}: {error}") from None
+                    raise UsageError(f"line {number}: {error}; nothing of the cell was applied") from None
         return value
 
     def call(self, words: list[str]) -> Any:

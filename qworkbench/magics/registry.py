@@ -82,13 +82,14 @@ class Command:
         return "\n".join(lines)
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
-        """Read `words`; a first word ``--help`` anywhere wins over missing arguments.
+        """Read `words`; ``--help`` wins over missing arguments, and behind ``--`` nothing is an option.
 
         Raises
         ------
         MagicUsageError
         """
-        if any(word in ("--help", "-h") for word in words):
+        options = words[: words.index("--")] if "--" in words else words
+        if any(word in ("--help", "-h") for word in options):
             return argparse.Namespace(help=True)
         return self.parser().parse_args(list(words))
 
@@ -109,9 +110,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _options(argument: Argument) -> dict[str, Any]:
-    options: dict[str, Any] = {"help": argument.help, "default": argument.default}
+    text = argument.help.replace("%", "%%")  # argparse formats it
+    options: dict[str, Any] = {"help": text, "default": argument.default}
     if argument.kind == "flag":
-        return {"help": argument.help, "action": "store_true"}
+        return {"help": text, "action": "store_true"}
     if argument.kind == "number":
         options["type"] = _number
     elif argument.kind == "integer":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.errors import UnknownNameError, unknown_name
+from qworkbench.magics.options import QWorkbench
 from qworkbench.magics.registry import MagicUsageError
 
 if TYPE_CHECKING:
@@ -25,9 +27,14 @@ class State:
         The user's variables, live.
     hidden : Mapping, optional
         What IPython put there itself; not offered while it still means the same.
+    options : QWorkbench, optional
+        What ``%config QWorkbench`` sets.
     """
 
-    def __init__(self, namespace: Mapping[str, Any], hidden: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, namespace: Mapping[str, Any], hidden: Mapping[str, Any] | None = None, options: QWorkbench | None = None
+    ) -> None:
+        self.options = options or QWorkbench()
         self.namespace = namespace
         self.hidden = hidden or {}
         self.workbenches: dict[str, Workbench] = {}
@@ -39,6 +46,19 @@ class State:
         if self.current is None:
             raise MagicUsageError("no model is loaded; %qwb load MODEL --example X --calibration IMAGES")
         return self.workbenches[self.current]
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """Make all edits inside one step per workbench; an error takes them back, and what was loaded inside, too."""
+        kept, current = dict(self.workbenches), self.current
+        try:
+            with ExitStack() as stack:
+                for workbench in {id(found): found for found in kept.values()}.values():
+                    stack.enter_context(workbench.block())
+                yield
+        except BaseException:
+            self.workbenches, self.current = kept, current
+            raise
 
     def add(self, name: str, workbench: Workbench) -> None:
         """Keep `workbench` as `name` and make it the current one."""

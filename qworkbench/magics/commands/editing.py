@@ -22,7 +22,12 @@ def apply(state: State, *edits: Any) -> Step:
     after = workbench.edit(*edits)
     changes = placement_changes(before, after)
     refused = [r.sentence for r in (after[n].reason for n in _asked_for_bpu(edits)) if "refused" in r.sentence]
-    return Step(workbench.journal[-1], list(dict.fromkeys([*changes, *refused])))
+    lines = list(dict.fromkeys([*changes, *refused]))
+    if state.options.run and workbench.statistics is not None:
+        table = workbench.run().table
+        lines += [f"{name}: cosine {row.cosine:.6f}, L1 {row.l1:.3g}" for name, row in table.iterrows()]
+        return Step(workbench.journal[-1], lines, "")
+    return Step(workbench.journal[-1], lines)
 
 
 def _asked_for_bpu(edits: tuple[Any, ...]) -> list[str]:
@@ -108,6 +113,22 @@ def every() -> list[Any]:
 
 DTYPES = ("int8", "int16", "float16", "auto", "qint8", "qint16")
 
+
+def arithmetic(state: State, given: Namespace) -> Any:
+    """Switch assumptions of the integer arithmetic; without arguments, tell those in force."""
+    from qworkbench.workbench.edits import SetArithmetic
+
+    wanted = {name: getattr(given, name) for name in ("rounding", "multiplier_int8", "multiplier_int16")}
+    if given.scale_denominator is not None:
+        wanted["scale_denominator"] = int(given.scale_denominator)
+    if all(value is None for value in wanted.values()):
+        return Lines([f"{name} = {value}" for name, value in state.workbench.config.as_dict()["arithmetic"].items()])
+    return apply(state, SetArithmetic(**wanted))
+
+
+ROUNDINGS = ("half_even", "half_away", "half_up")
+MULTIPLIERS = ("float32", "float64", "fixed", "pow2")
+
 EDITING = (
     Command("bpu", "run_on_bpu for nodes", _place("bpu"), (NODES,), "%qwb bpu softmax", "edit"),
     Command("cpu", "run_on_cpu for nodes", _place("cpu"), (NODES,), "%qwb cpu softmax", "edit"),
@@ -175,6 +196,19 @@ EDITING = (
         march,
         (Argument("march", "its name", "march", optional=True),),
         "%qwb march nash-m",
+        "edit",
+    ),
+    Command(
+        "arithmetic",
+        "switch an assumption of the integer arithmetic, or list those in force",
+        arithmetic,
+        (
+            Argument("--rounding", "of every requantize", "choice", ROUNDINGS),
+            Argument("--multiplier-int8", "how the real multiplier is applied to int8 outputs", "choice", MULTIPLIERS),
+            Argument("--multiplier-int16", "the same for int16 outputs", "choice", MULTIPLIERS),
+            Argument("--scale-denominator", "scale of a threshold T is T / this", "choice", ("127", "128")),
+        ),
+        "%qwb arithmetic --rounding half_up --scale-denominator 128",
         "edit",
     ),
 )

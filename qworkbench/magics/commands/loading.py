@@ -23,7 +23,7 @@ def load(state: State, given: Namespace) -> Any:
     wanted = given.example is not None or not is_file
     example = state.variable(given.example or "x") if wanted else None
     shape = None if given.input_shape is None else input_shapes(given.input_shape)
-    workbench = Workbench(model, example, march=given.march, name=given.name, input_shape=shape)
+    workbench = Workbench(model, example, march=given.march or state.options.march, name=given.name, input_shape=shape)
     if given.calibration is not None:
         _calibrate(workbench, calibration_data(state, given.calibration), given)
     name = given.name or (model.stem if is_file else given.model)
@@ -124,7 +124,7 @@ LOADING = (
             Argument("--example", "variable with one sample (default: x; none for a file)", "variable"),
             Argument("--input-shape", "sizes that an .onnx file leaves open, e.g. 1x3x224x224", "text"),
             Argument("--calibration", "variable with calibration samples", "variable"),
-            Argument("--march", "BPU architecture", "march", default="bayes-e"),
+            Argument("--march", "BPU architecture (default: %config QWorkbench.march)", "march"),
             Argument("--name", "name of the workbench (default: the variable's or the file's)", "text"),
             *METHOD,
         ),

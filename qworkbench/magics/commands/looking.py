@@ -48,7 +48,10 @@ def widget(state: State, _: Namespace) -> Any:
     """Open the live widget."""
     from qworkbench.widgets import widget_of
 
-    return widget_of(state.workbench)
+    workbench = state.workbench
+    if state.options.colouring and not workbench.display.get("colouring"):
+        workbench.display = {**workbench.display, "colouring": state.options.colouring}
+    return widget_of(workbench)
 
 
 def info(state: State, _: Namespace) -> Any:
