@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from qworkbench.graph.ir import Graph
@@ -89,8 +90,10 @@ def _way(text: str, edits: tuple[object, ...]) -> str:
 
 def _command(edit: dict[str, str]) -> str:
     node = word(edit["node"])
-    if edit["kind"] == "ClearScale":
-        return f"%qwb scale {node} --clear"
-    if edit["kind"] == "SetPlacement":
-        return f"%qwb {edit['on']} {node}"
-    return f"%qwb unitconv {node} --{edit['where']}"
+    forms: dict[str, Callable[[], str]] = {
+        "ClearScale": lambda: f"%qwb scale {node} --clear",
+        "SetPlacement": lambda: f"%qwb {edit['on']} {node}",
+        "SetDtype": lambda: f"%qwb dtype {node} {edit['output']}",
+        "InsertUnitConv": lambda: f"%qwb unitconv {node} --{edit['where']}",
+    }
+    return forms[edit["kind"]]()

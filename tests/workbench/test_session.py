@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import qworkbench as q
+from qworkbench.march import MARCHES
 
 
 def test_import_loads_neither_torch_nor_numba():
@@ -254,7 +255,9 @@ def test_a_report_that_cannot_be_written_says_so_and_leaves_nothing(wb, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_why_answers_for_every_node_and_names_the_nearest_for_others(wb):
+@pytest.mark.parametrize("march", MARCHES)
+def test_why_answers_for_every_node_and_names_the_nearest_for_others(wb, march):
+    wb.edit(q.SetMarch(march))
     for node in wb.graph.nodes:
         text = str(wb.why(node.name))
         assert node.name in text
