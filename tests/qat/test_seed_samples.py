@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import re
 
-import pytest
 import torch
 from torch import nn
 
@@ -12,11 +12,11 @@ import qworkbench.qat as horizon
 from qworkbench.qat import nn as horizon_nn
 from qworkbench.qat import set_march
 from qworkbench.qat.functional import centered_yuv2rgb
-from qworkbench.qat.qat_mode import QATMode, get_qat_mode, set_qat_mode
 from qworkbench.qat.quantization import (
-    FakeCast,
+    ConvBNAddedReLUFusion,
+    ConvBNAddReLUFusion,
     FakeQuantize,
-    FakeQuantState,
+    MatchAllNode,
     MovingAveragePerChannelMinMaxObserver,
     MovingAveragePerTensorMinMaxObserver,
     QConfig,
@@ -24,12 +24,10 @@ from qworkbench.qat.quantization import (
     convert_fx,
     fuse_fx,
     prepare_qat_fx,
-    set_fake_quantize,
+    register_fusion_pattern,
 )
+from qworkbench.qat.quantization.fuse_patterns import PATTERNS
 from qworkbench.qat.quantization.qconfig import default_qat_8bit_fake_quant_qconfig
-from qworkbench.qat.utils.fx_helper import wrap as fx_wrap
-from qworkbench.qat.utils.quant_switch import GlobalFakeQuantSwitch
-from tests.qat.nets import ResNetLike
 
 
 class Net(nn.Module):
@@ -197,157 +195,94 @@ def test_model_for_fusion_trains_and_converts_with_torchs_own_stub():
     assert float((found - wanted).abs().max()) <= 1.01 * float(prepared._generated_add_0.activation_post_process.scale)
 
 
-class Head(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.num_classes = 2
-        self.cls, self.reg = nn.Conv2d(4, 2, 1), nn.Conv2d(4, 4, 1)
-        self.dequant = horizon.quantization.DeQuantStub()
-
-    def forward(self, feat):
-        return self.dequant(self.cls(feat)), self.dequant(self.reg(feat))
-
-
-class Backbone(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.quant, self.conv, self.relu = QuantStub(), nn.Conv2d(3, 4, 3, padding=1), nn.ReLU()
-
-    def forward(self, x):
-        return self.relu(self.conv(self.quant(x)))
-
-
-class Anchors(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.dequant = horizon.quantization.DeQuantStub()
-
-    def forward(self, feat):
-        feat = self.dequant(feat)
-        return torch.arange(feat.shape[2] * feat.shape[3]).float()
-
-
-class Extra(nn.Module):
-    """Operators that only the wrapped method calls."""
-
-    def __init__(self):
-        super().__init__()
-        self.quant, self.conv = QuantStub(), nn.Conv2d(4, 4, 1)
-        self.dequant = horizon.quantization.DeQuantStub()
-
-    def forward(self, anchors, cls_scores, bbox_preds, shapes):
-        assert len(shapes) == 1
-        return self.dequant(self.conv(self.quant(bbox_preds))).mean() + anchors.sum() + cls_scores.sum()
+def test_the_table_of_supported_combinations_is_registered_as_printed():
+    convs = (nn.Conv2d, nn.ConvTranspose2d, nn.Conv3d, nn.Linear)
+    bns = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+    adds = (nn.quantized.FloatFunctional.add, horizon_nn.quantized.FloatFunctional.add, torch.add, operator.add)
+    relus = (nn.ReLU, nn.ReLU6, nn.functional.relu, nn.functional.relu6)
+    before = dict(PATTERNS)
+    try:
+        for conv in convs:
+            for bn in bns:
+                for add in adds:
+                    for relu in relus:
+                        register_fusion_pattern((bn, conv))(ConvBNAddReLUFusion)
+                        register_fusion_pattern((relu, conv))(ConvBNAddReLUFusion)
+                        register_fusion_pattern((add, conv, MatchAllNode))(ConvBNAddReLUFusion)
+                        register_fusion_pattern((add, MatchAllNode, conv))(ConvBNAddedReLUFusion)
+                        register_fusion_pattern((relu, (bn, conv)))(ConvBNAddReLUFusion)
+                        register_fusion_pattern((add, (bn, conv), MatchAllNode))(ConvBNAddReLUFusion)
+                        register_fusion_pattern((add, MatchAllNode, (bn, conv)))(ConvBNAddedReLUFusion)
+                        register_fusion_pattern((relu, (add, conv, MatchAllNode)))(ConvBNAddReLUFusion)
+                        register_fusion_pattern((relu, (add, MatchAllNode, conv)))(ConvBNAddedReLUFusion)
+                        register_fusion_pattern((relu, (add, (bn, conv), MatchAllNode)))(ConvBNAddReLUFusion)
+                        register_fusion_pattern((relu, (add, MatchAllNode, (bn, conv))))(ConvBNAddedReLUFusion)
+        known = set(before) | {key for key in PATTERNS if nn.quantized.FloatFunctional.add in str_parts(key)}
+        assert set(PATTERNS) <= known  # the same combinations were there, torch's own FloatFunctional by its name
+        fused = fuse_fx(ModelForFusion())
+        assert type(fused._generated_add_0).__name__ == "ConvAddReLU2d"
+    finally:
+        PATTERNS.clear()
+        PATTERNS.update(before)
 
 
-class RetinaNet(nn.Module):
-    def __init__(self, backbone, neck=None, head=None, anchors=None, post_process=None, loss_cls=None):
-        super().__init__()
-        self.backbone, self.neck, self.head = backbone, neck, head
-        self.anchors, self.post_process, self.loss_cls = anchors, post_process, loss_cls
-
-    def rearrange_head_out(self, inputs, num):
-        return torch.cat([t.permute(0, 2, 3, 1).reshape(t.shape[0], -1, num) for t in inputs], dim=1)
-
-    def forward(self, data):
-        feat = self.backbone(data["img"])
-        feat = self.neck(feat) if self.neck else feat
-        cls_scores, bbox_preds = self.head(feat)
-        if self.post_process is None:
-            return cls_scores, bbox_preds
-        return self._post_process(data, feat, cls_scores, bbox_preds)
-
-    @fx_wrap()
-    def _post_process(self, data, feat, cls_scores, bbox_preds):
-        anchors = self.anchors(feat)
-        if self.training:
-            scores = self.rearrange_head_out([cls_scores], self.head.num_classes)
-            boxes = self.rearrange_head_out([bbox_preds], 4)
-            avg_factor = data["mask"].sum()
-            if avg_factor == 0:
-                avg_factor += 1
-            return {"cls_loss": self.loss_cls(scores.sigmoid(), data["target"]), "reg_loss": boxes.sum() / avg_factor}
-        preds = self.post_process(anchors, cls_scores, bbox_preds, [torch.tensor(s) for s in data["resized_shape"]])
-        assert "pred_bboxes" not in data
-        data["pred_bboxes"] = preds
-        return data
+def str_parts(pattern):
+    """Return the operators of a pattern, flat."""
+    return [part for item in pattern for part in str_parts(item)] if isinstance(pattern, tuple) else [pattern]
 
 
-def test_retinanet_with_a_wrapped_post_process_trains_and_converts():
-    model = RetinaNet(Backbone(), None, Head(), Anchors(), Extra(), nn.MSELoss())
-    original = model.post_process.conv
-    qat_model = prepare_qat_fx(model, {"": default_qat_8bit_fake_quant_qconfig})
-    data = {
-        "img": torch.rand(1, 3, 4, 4), "mask": torch.ones(3), "target": torch.zeros(1, 16, 2),
-        "resized_shape": [(4, 4)],
-    }  # fmt: skip
-    qat_model.train()
-    losses = qat_model(data)
-    assert set(losses) == {"cls_loss", "reg_loss"}
-    (losses["cls_loss"] + losses["reg_loss"]).backward()
-    assert qat_model.get_submodule("head.cls").weight.grad is not None
-    assert model.post_process.conv is original  # not in place
-    set_fake_quantize(qat_model, FakeQuantState.CALIBRATION)
-    qat_model.eval()
-    for module in qat_model.modules():
-        if isinstance(module, FakeQuantize):
-            module.set_state(FakeQuantState.QAT)
-    trained = qat_model(dict(data))["pred_bboxes"]
-    quantized = convert_fx(qat_model)
-    found = quantized(dict(data))["pred_bboxes"]
-    assert torch.allclose(found, trained, rtol=0.05, atol=0.5)
-    kinds = {type(m).__module__.rpartition(".")[2] + "." + type(m).__name__ for m in quantized.modules()}
-    assert "operators.Conv2d" in kinds
-    assert not any(isinstance(m, FakeQuantize) for m in quantized.modules())
-
-
-def test_partial_quantization_switches_one_part_off():
-    class Model(nn.Module):
+def test_torchs_own_float_functional_is_fused_and_quantized():
+    class Own(nn.Module):
         def __init__(self):
             super().__init__()
-            self.quant, self.backbone, self.head = QuantStub(), nn.Conv2d(3, 3, 1), nn.Conv2d(3, 2, 1)
-            self.dequant = horizon.quantization.DeQuantStub()
+            self.quant, self.conv, self.relu = QuantStub(), nn.Conv2d(3, 3, 1), nn.ReLU()
+            self.add = nn.quantized.FloatFunctional()
 
         def forward(self, x):
-            x = self.backbone(self.quant(x))
-            self.switch(False)
-            x = self.head(x)
-            self.switch(True)
-            return self.dequant(x)
+            x = self.quant(x)
+            return self.relu(self.add.add(self.conv(x), x))
 
-        def switch(self, on):
-            for switch in (GlobalFakeQuantSwitch, FakeCast):
-                switch.enable() if on else switch.disable()
-
-    model = prepare_qat_fx(Model(), {"": default_qat_8bit_fake_quant_qconfig})
-    x = torch.rand(1, 3, 4, 4)
-    model(x)
-    model.eval()
-    y = model.head(x)
-    GlobalFakeQuantSwitch.disable()
-    plain = model.head(x)
-    GlobalFakeQuantSwitch.enable()
-    assert torch.equal(plain, nn.functional.conv2d(x, model.head.weight, model.head.bias))
-    assert not torch.equal(y, plain)
+    prepared = prepare_qat_fx(Own(), {"": default_qat_8bit_fake_quant_qconfig})
+    assert type(prepared.add).__name__ == "ConvAddReLU2d"
 
 
-def test_troubleshooting_switches():
-    set_qat_mode(QATMode.WithBN)
-    assert get_qat_mode() is QATMode.WithBN
-    float_model = ResNetLike().train()
-    model = prepare_qat_fx(float_model, {"": default_qat_8bit_fake_quant_qconfig})
-    set_fake_quantize(model, FakeQuantState._FLOAT)
-    x = torch.rand(2, 3, 16, 16)
-    model.eval()
-    float_model.eval()
-    assert torch.equal(model(x), float_model(x))
+def test_a_model_deployed_in_two_segments_gives_what_the_whole_gives():
+    class TwoStages(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.quant, self.backbone = QuantStub(scale=1 / 128), nn.Conv2d(3, 4, 3, padding=1)
+            self.cut = QuantStub(scale=None)
+            self.head, self.dequant = nn.Conv2d(4, 2, 1), horizon.quantization.DeQuantStub()
 
+        def forward(self, x):
+            return self.stage2(self.stage1(x))
 
-def test_names_of_the_fusion_table():
-    assert horizon_nn.quantized.FloatFunctional.add is not None
-    assert horizon.quantization.register_fusion_pattern is not None
-    with pytest.raises(horizon.QATError, match="was not prepared"):
-        convert_fx(Net())
+        def stage1(self, x):
+            return self.backbone(self.quant(x))
+
+        def stage2(self, feat):
+            return self.dequant(self.head(self.cut(feat)))
+
+    class Stage(nn.Module):
+        def __init__(self, *modules):
+            super().__init__()
+            self.chain = nn.Sequential(*modules)
+
+        def forward(self, x):
+            return self.chain(x)
+
+    qat_model = prepare_qat_fx(TwoStages(), {"": default_qat_8bit_fake_quant_qconfig})
+    x = torch.rand(1, 3, 8, 8) * 2 - 1
+    qat_model(x)
+    quantized = convert_fx(qat_model)
+    stage1 = Stage(quantized.quant, quantized.backbone)
+    stage2 = Stage(quantized.cut, quantized.head, quantized.dequant)
+    feat = stage1(x)
+    whole = quantized(x)
+    assert torch.equal(stage2(feat), whole)
+    # stage 2 alone is fed with floats, as its example input is: its QuantStub has the scale of the cut
+    assert torch.equal(stage2(feat.dequantize()), whole)
+    assert torch.equal(quantized.cut.scale, quantized.backbone.scale)
 
 
 def test_colour_of_the_training_images():

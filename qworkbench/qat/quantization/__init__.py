@@ -15,7 +15,13 @@ from qworkbench.qat.quantization.fake_quantize import (
     set_fake_quantize,
 )
 from qworkbench.qat.quantization.fuse import fuse_fx
-from qworkbench.qat.quantization.fuse_patterns import FusionMatch, MatchAllNode, register_fusion_pattern
+from qworkbench.qat.quantization.fuse_patterns import (
+    ConvBNAddedReLUFusion,
+    ConvBNAddReLUFusion,
+    FusionMatch,
+    MatchAllNode,
+    register_fusion_pattern,
+)
 from qworkbench.qat.quantization.histogram_observer import (
     HistogramObserver,
     KLObserver,
@@ -53,6 +59,8 @@ from qworkbench.qat.quantization.scopes import Tracer, dynamic_block
 
 __all__ = [
     "CalibFakeQuantize",
+    "ConvBNAddReLUFusion",
+    "ConvBNAddedReLUFusion",
     "ConvDtypeTemplate",
     "DeQuantStub",
     "FakeCast",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from qworkbench.qat.dtype import FLOAT_NAMES, dtype_name
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.quantization.observer import with_args
+from qworkbench.qat.utils.quant_switch import recorded
 
 
 class FakeCast(nn.Module):
@@ -33,12 +34,14 @@ class FakeCast(nn.Module):
     @classmethod
     def disable(cls) -> None:
         """Switch every fake cast off."""
-        cls._enabled[0] = False
+        if not recorded(fake_cast_off):
+            cls._enabled[0] = False
 
     @classmethod
     def enable(cls) -> None:
         """Switch every fake cast on."""
-        cls._enabled[0] = True
+        if not recorded(fake_cast_on):
+            cls._enabled[0] = True
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` with the precision of the dtype."""
@@ -47,3 +50,15 @@ class FakeCast(nn.Module):
         top = torch.finfo(torch.float16).max
         rounded = x.detach().clamp(-top, top).half().to(x.dtype)
         return x + (rounded - x.detach())
+
+
+@fx.node.has_side_effect
+def fake_cast_off() -> None:
+    """Switch every fake cast off; what a traced model calls."""
+    FakeCast.disable()
+
+
+@fx.node.has_side_effect
+def fake_cast_on() -> None:
+    """Switch every fake cast on; what a traced model calls."""
+    FakeCast.enable()

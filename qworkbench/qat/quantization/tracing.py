@@ -20,6 +20,7 @@ from qworkbench.nn import FloatFunctional
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn.base import OwnModule
 from qworkbench.qat.utils.fx_helper import WrappedMethod, skeleton
+from qworkbench.qat.utils.quant_switch import pop_tracer, push_tracer
 
 METHODS = ("add", "sub", "mul", "matmul", "cat", "add_scalar", "mul_scalar", "add_relu")
 BINARY: dict[Any, str] = {
@@ -71,8 +72,12 @@ class QuantTracer(fx.Tracer):
     def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
         """Trace `root`; annotations that are strings are dropped, since fx cannot save them."""
         self._paths = {id(module): path for path, module in root.named_modules()}
-        with _recording(root, self):
-            graph = super().trace(root, concrete_args)
+        push_tracer(self)
+        try:
+            with _recording(root, self):
+                graph = super().trace(root, concrete_args)
+        finally:
+            pop_tracer()
         for node in graph.nodes:
             node.type = None if isinstance(node.type, str) else node.type
         return graph
