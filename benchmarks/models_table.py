@@ -60,8 +60,6 @@ def row(name: str, architecture: Architecture, march: str) -> tuple[str, ...]:
     began = time.thread_time()
     wb = q.Workbench(model, example, march=march)
     capture = seconds(began)
-    if architecture.on_cpu:
-        wb.edit(*(q.SetPlacement(node, "cpu") for node in architecture.on_cpu))
     wb.calibrate(architecture.calibration())
     began = time.thread_time()
     int8 = wb.run().table["cosine"].min()

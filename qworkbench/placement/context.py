@@ -8,7 +8,7 @@ threshold of the active op behind it. Decides codes and neighbours; :mod:`qworkb
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -34,7 +34,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Context:
-    """What the rules read: the graph, its units, the march's verdict per node and the user's wishes."""
+    """What the rules read: the graph, its units, the march's verdict per node and the user's wishes.
+
+    ``masked`` maps values that hold minus infinity to the node that brought it in.
+    """
 
     graph: Graph
     march: March
@@ -42,6 +45,7 @@ class Context:
     supports: Mapping[str, Support]
     overrides: Overrides
     tail_on_cpu: frozenset[str]
+    masked: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def forms(self) -> dict[str, Form]:
@@ -141,6 +145,9 @@ def _alone(context: Context, unit: Unit) -> Decision | None:
         return Decision("CPU", "constraint")
     if context.forms[unit.name] == "float16":
         return Decision("BPU", "float16")
+    mask = next((context.masked[v] for v in (*unit.inputs, *unit.outputs) if v in context.masked), None)
+    if mask is not None and (family(unit.op) != "softmax" or wish == "bpu"):
+        return Decision("CPU", "mask", (mask,))
     quant_class = support.row.quant_class
     if quant_class == "manual":
         return Decision("BPU", "requested") if wish == "bpu" else Decision("CPU", "manual")

@@ -16,6 +16,7 @@ from qworkbench.march.table import March, Support
 from qworkbench.placement.context import Context, Decision, decide
 from qworkbench.placement.declared import still_declared
 from qworkbench.placement.dtypes import Dtypes, resolve_dtypes
+from qworkbench.placement.masks import masked_values
 from qworkbench.placement.reasons import fused_reason, marker_reason, reason_for
 from qworkbench.placement.regions import boundaries, subgraph_ids
 from qworkbench.placement.scale_groups import scale_groups
@@ -50,6 +51,7 @@ def place(graph: Graph, march: March, overrides: Overrides | None = None) -> Pla
     overrides = overrides or Overrides()
     _check_names(graph, overrides)
     canonical = canonical_values(graph)
+    masked = masked_values(graph, canonical)
     groups = find_fusions(graph)
     supports = {node.name: march.supports(graph, node) for node in graph.nodes if not is_marker(node.op)}
     keep = _user_cuts(groups, overrides)
@@ -60,7 +62,7 @@ def place(graph: Graph, march: March, overrides: Overrides | None = None) -> Pla
         if broken:
             keep = {**keep, **broken}
             continue
-        context = Context(graph, march, units, supports, overrides, on_cpu)
+        context = Context(graph, march, units, supports, overrides, on_cpu, masked)
         decisions = decide(context)
         cuts, to_cpu = tail_cuts(context, decisions)
         if not cuts and to_cpu <= on_cpu:

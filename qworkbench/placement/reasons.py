@@ -27,6 +27,7 @@ RULES = {
     "declared": "A quantized file's scales are fixed scales, made symmetric. Where several meet in one scale group, "
     "the largest of those that active ops read rules; what the user fixes comes before them.",
     "float16": "An op that computes in float16 is not quantized: it needs no threshold (inferred).",
+    "mask": "What holds minus infinity (or a number below -10000) stays in float.",
     "marker": "Removed at inference: it computes nothing on the device.",
 }
 
@@ -226,6 +227,17 @@ def _not_a_feature(_context: Context, unit: Unit, _: Decision) -> Reason:
     return Reason("not_a_feature", text, RULES["constraints"])
 
 
+def _mask(context: Context, unit: Unit, decision: Decision) -> Reason:
+    asked = "run_on_bpu is refused: " if context.wish(unit) == "bpu" else ""
+    brings = decision.path[0]
+    if brings in unit.members:
+        text = f"{asked}{unit.op} {unit.anchor!r} brings in minus infinity as a mask; no scale holds it beside scores."
+    else:
+        text = f"{asked}{unit.op} {unit.anchor!r} reads minus infinity from the mask at {brings!r}; no scale holds it."
+    ways = (Way("use a mask of finite numbers in the model, as small as the scores allow (-20 suits most)"),)
+    return Reason("mask", text, RULES["mask"], (Fact(f"mask: {brings}", brings),), ways)
+
+
 def _dynamic_weight(_context: Context, unit: Unit, _: Decision) -> Reason:
     text = f"{unit.op} {unit.anchor!r} computes its weight at run time; the BPU needs constant weights."
     return Reason("dynamic_weight", text, RULES["constraints"])
@@ -299,6 +311,7 @@ _WORDS: Mapping[str, Callable[[Context, Unit, Decision], Reason]] = {
     "not_supported": _not_supported,
     "not_in_list": _not_in_list,
     "not_a_feature": _not_a_feature,
+    "mask": _mask,
     "dynamic_weight": _dynamic_weight,
     "refused_joint_threshold": _refused("it joins several tensors, which need one joint threshold"),
     "refused_after_cpu": _refused("{before!r} in front of it is on the CPU"),

@@ -121,6 +121,54 @@ def test_operator_and_attributes(case):
     assert difference_on(graph, model, Y) == 0
 
 
+CELLS = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn": nn.RNNCell}
+
+
+class Steps(nn.Module):
+    """A cell from the zero state, and once more from what it gave."""
+
+    def __init__(self, kind, bias):
+        super().__init__()
+        self.cell = kind(6, 5, bias=bias)
+
+    def forward(self, x):
+        state = self.cell(x[:, 1], self.cell(x[:, 0]))
+        return state[0] if isinstance(state, tuple) else state
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_recurrent_cell_is_opened_up_with_and_without_a_state(cell, bias):
+    model = Steps(CELLS[cell], bias).eval()
+    graph = capture(model, torch.randn(2, 3, 6))
+    assert "Opaque" not in {n.op for n in graph.nodes}
+    assert sum(n.op == "Gemm" for n in graph.nodes) == 3
+    assert difference_on(graph, model, torch.randn(5, 3, 6)) < 1e-6
+
+
+class Masked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x, padding, mask):
+        return self.attention(x, x, x, key_padding_mask=padding, attn_mask=mask)
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.float32])
+@pytest.mark.parametrize("per_head", [True, False])
+def test_attention_with_masks_is_opened_up(kind, per_head):
+    padding = torch.tensor([[0, 0, 0, 1], [0, 0, 1, 1]]).to(kind)
+    mask = torch.ones(4, 4).triu(1).to(kind)
+    mask = mask.expand(4, 4, 4).contiguous() if per_head else mask
+    model = Masked().eval()
+    example = (torch.randn(2, 4, 8), padding, mask)
+    graph = capture(model, example)
+    assert "Opaque" not in {n.op for n in graph.nodes}
+    assert {"MatMul", "Softmax", "Gemm"} <= {n.op for n in graph.nodes}
+    assert difference_on(graph, model, example) < 1e-6
+
+
 COMPOSITES = {
     "stack": (lambda s, x: torch.stack([x, x], -1), ["Unsqueeze", "Unsqueeze", "Concat"]),
     "unbind": (lambda s, x: x[:, :2].unbind(1)[1], ["Slice", "Split", "Squeeze"]),

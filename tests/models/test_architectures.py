@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import qworkbench as q
-from qworkbench.errors import CalibrationError, CaptureError
+from qworkbench.errors import CaptureError
 from qworkbench.graph.ir import Sym
 from qworkbench.graph.torch_frontend.leaves import is_leaf
 from qworkbench.graph.vocabulary import OPS
@@ -79,8 +79,6 @@ class Subject:
         self.model = architecture.build()
         self.example = architecture.batch(1)
         self.wb = q.Workbench(self.model, self.example, march="bayes-e")
-        if architecture.on_cpu:
-            self.wb.edit(*(q.SetPlacement(node, "cpu") for node in architecture.on_cpu))
         self.graph = self.wb.graph
         self.wb.calibrate(architecture.calibration())
 
@@ -206,14 +204,14 @@ def test_heads_of_a_pyramid_are_called_once_per_level_and_quantized_each_time():
     assert len({node.inputs[1] for node in graph.nodes if node.module_path == path}) == 1
 
 
-def test_a_mask_of_minus_infinity_is_one_error_that_names_the_node_and_the_way_out():
+def test_a_causal_mask_needs_nothing_from_the_user():
     architecture = ARCHITECTURES["TransformerEncoder"]
     wb = q.Workbench(architecture.build(), architecture.batch(1), march="bayes-e")
     wb.calibrate(architecture.calibration())
-    with pytest.raises(CalibrationError, match=r"self_attn\.mask.*infinite.*CPU"):
-        wb.run()
-    wb.edit(*(q.SetPlacement(node, "cpu") for node in architecture.on_cpu))
     assert wb.run().table["cosine"].min() > 0.99
+    placed = wb.placement["encoder.layers.0.self_attn.mask"]
+    assert (placed.on, placed.reason.code) == ("CPU", "mask")
+    assert "minus infinity" in placed.reason.sentence
 
 
 def test_wrapped_post_processing_is_one_cpu_op_and_runs_on_any_data():

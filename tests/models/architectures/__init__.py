@@ -28,14 +28,11 @@ class Architecture:
         Shape of one sample without the batch: three axes are an image, one is a sequence of tokens.
     needs : str
         Package that has to be installed, "" for none.
-    on_cpu : tuple of str
-        Nodes that have to run on the CPU because no scale can hold their values (an attention mask of minus infinity).
     """
 
     make: Callable[[], nn.Module]
     sample: tuple[int, ...] = (3, 32, 32)
     needs: str = ""
-    on_cpu: tuple[str, ...] = ()
 
     @property
     def missing(self) -> bool:
@@ -97,9 +94,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "RetinaNet": Architecture(dense.RetinaNet, LARGER),
     "bi-LSTM": Architecture(attention.Tagger, (6,)),
     "GRU": Architecture(attention.SequenceClassifier, (6, 8)),
-    "TransformerEncoder": Architecture(
-        attention.TextEncoder, (6,), on_cpu=tuple(f"encoder.layers.{i}.self_attn.mask" for i in range(2))
-    ),
+    "TransformerEncoder": Architecture(attention.TextEncoder, (6,)),
     "SegFormer (transformers)": Architecture(huggingface.segformer, needs="transformers"),
     "DeiT (transformers)": Architecture(huggingface.deit, needs="transformers"),
     "DETR (transformers)": Architecture(huggingface.detr, LARGER, needs="transformers"),

@@ -13,24 +13,35 @@ from qworkbench.graph.structure import Slot
 from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
 
 
-def _masked(mask: torch.Tensor, scores: torch.Tensor, keep_where_true: bool) -> torch.Tensor:
-    return scores.masked_fill(~mask if keep_where_true else mask, float("-inf"))
+def _masked(mask: torch.Tensor, scores: torch.Tensor, keep_where_true: bool, instead: float) -> torch.Tensor:
+    return scores.masked_fill(~mask if keep_where_true else mask, instead)
 
 
-def _apply_mask(b: Builder, scores: Slot, mask: Slot, *, keep_where_true: bool) -> Slot:
+def _apply_mask(b: Builder, scores: Slot, mask: Slot, name: str = "mask", *, keep_where_true: bool) -> Slot:
     if b.dtype(mask) == torch.bool:
-        run = Replay(_masked, (Slot(0), Slot(1), keep_where_true), {}, b.batch)
-        return b.emit("Where", [mask, scores], sub="mask", replay=run)
-    return b.emit("Add", [scores, mask], sub="mask")
+        run = Replay(_masked, (Slot(0), Slot(1), keep_where_true, float("-inf")), {}, b.batch)
+        return b.emit("Where", [mask, scores], sub=name, replay=run)
+    return b.emit("Add", [scores, mask], sub=name)
 
 
-def _weights(b: Builder, query: Slot, key: Slot, mask: Slot | None, scale: float, *, keep_where_true: bool) -> Slot:
+def _weights(
+    b: Builder,
+    query: Slot,
+    key: Slot,
+    mask: Slot | None,
+    scale: float,
+    *,
+    keep_where_true: bool,
+    padding: Slot | None = None,
+) -> Slot:
     rank = b.rank(key)
     perm = (*range(rank - 2), rank - 1, rank - 2)
     turned = b.emit("Transpose", [key], {"perm": perm}, sub="k_transpose")
     scores = b.emit("MatMul", [b.emit("Mul", [query, scale], sub="scale"), turned], sub="qk")
     if mask is not None:
         scores = _apply_mask(b, scores, mask, keep_where_true=keep_where_true)
+    if padding is not None:
+        scores = _apply_mask(b, scores, padding, "padding", keep_where_true=False)
     return b.emit("Softmax", [scores], {"axis": b.rank(scores) - 1}, sub="softmax")
 
 
@@ -86,17 +97,21 @@ def multihead_attention(
     is_causal: bool = False,
 ) -> tuple[Slot, Slot | None]:
     """Return ``nn.MultiheadAttention`` as projections, attention and the output projection."""
-    if b.rank(query) != 3 or key_padding_mask is not None or m.bias_k is not None or m.add_zero_attn:
-        raise UnsupportedError("multi-head attention without batch axis, with padding mask or with added keys")
-    if attn_mask is not None and b.rank(attn_mask) != 2:
-        raise UnsupportedError("multi-head attention with a mask per head")
+    if b.rank(query) != 3 or m.bias_k is not None or m.add_zero_attn:
+        raise UnsupportedError("multi-head attention without batch axis or with added keys")
     given = [query, key, value]
     if not m.batch_first:
         turned = {s: b.emit("Transpose", [s], {"perm": (1, 0, 2)}, sub=f"batch_first{i}") for i, s in
                   enumerate(dict.fromkeys(given))}  # fmt: skip
         given = [turned[s] for s in given]
     q, k, v = (_projection(b, m, x, i, n) for i, (x, n) in enumerate(zip(given, "qkv", strict=True)))
-    weights = _weights(b, q, k, attn_mask, 1 / math.sqrt(m.head_dim), keep_where_true=False)
+    if attn_mask is not None and b.rank(attn_mask) == 3:  # one per batch element and head, in one axis
+        shape = (b.shape(given[0])[0], m.num_heads, *b.shape(attn_mask)[1:])
+        attn_mask = b.emit("Reshape", [attn_mask], {"shape": shape}, sub="mask_heads")
+    if key_padding_mask is not None:
+        key_padding_mask = b.emit("Unsqueeze", [key_padding_mask], {"axes": (1, 2)}, sub="padding_heads")
+    factor = 1 / math.sqrt(m.head_dim)
+    weights = _weights(b, q, k, attn_mask, factor, keep_where_true=False, padding=key_padding_mask)
     mixed = b.emit(
         "Transpose", [b.emit("MatMul", [weights, v], sub="av")], {"perm": (0, 2, 1, 3)}, sub="merge_transpose"
     )
