@@ -42,7 +42,7 @@ def _brings(graph: Graph, node: Node) -> bool:
 
 
 def _lowest(graph: Graph, node: Node) -> Iterator[float]:
-    """Yield the smallest number of each constant or buffer that `node` reads; of what a Sub takes away, the negative."""
+    """Yield the smallest number of each constant or buffer that `node` adds: of what a Sub takes away, the negative."""
     for slot, value in enumerate(node.inputs):
         if value is None or graph.values[value].kind not in ("constant", "buffer"):
             continue

@@ -18,9 +18,9 @@ class Attention(nn.Module):
         self.qkv, self.out, self.mask = nn.Linear(16, 48), nn.Linear(16, 4), mask
 
     def forward(self, x):
-        query, key, value = self.qkv(x).chunk(3, -1)
-        scores = self.mask(query @ key.transpose(1, 2) / 4)
-        return self.out(nn.functional.softmax(scores, -1) @ value)
+        query, key, value = self.qkv(x).unsqueeze(1).chunk(3, -1)
+        scores = self.mask(query @ key.transpose(2, 3) / 4)
+        return self.out(nn.functional.softmax(scores, -1) @ value).squeeze(1)
 
 
 UPPER = torch.ones(6, 6).triu(1)
@@ -31,7 +31,7 @@ MASKS = {
     "smallest": lambda s: s + UPPER * torch.finfo(torch.float32).min,
     "subtracted": lambda s: s - UPPER * 1e9,
     "where": lambda s: torch.where(UPPER.bool(), torch.tensor(-1e30), s),
-    "reshaped": lambda s: (s.unsqueeze(1) + torch.full((6, 6), float("-inf")).triu(1)).squeeze(1),
+    "reshaped": lambda s: (s.flatten(0, 1) + torch.full((6, 6), float("-inf")).triu(1)).unsqueeze(1),
 }
 
 
