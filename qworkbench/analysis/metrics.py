@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.surface import planes_of
 from qworkbench.errors import EmulationError
 
 
@@ -155,7 +156,7 @@ def compare_codes(reference: np.ndarray, codes: np.ndarray, scale: float) -> Met
     if codes.dtype not in (np.int8, np.int16):
         raise EmulationError(f"codes are int8 or int16, got {codes.dtype}; compare() takes real numbers")
     _same_shape(reference, codes)
-    flat = np.ascontiguousarray(codes).reshape(-1)
+    flat = planes_of(codes).reshape(-1)
     return metrics_of(np.array([*_accumulate(_flat(reference), flat, np.float32(scale)), flat.size]), scale)
 
 

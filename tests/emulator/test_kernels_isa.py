@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qworkbench.emulator import kernels
 from qworkbench.emulator.kernels import isa, threads
-from qworkbench.emulator.kernels.surface import is_surface, surface_of
+from qworkbench.emulator.kernels.surface import inside_of, is_surface, planes_of, surface_of, surfaced
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import ConvGeometry, Requantize, Residual, reference
 from tests.emulator.codes import DTYPES, assert_equal, fills, quick, random_codes, seeds
@@ -177,3 +177,16 @@ def test_the_number_of_threads_is_a_whole_number(monkeypatch):
         monkeypatch.setenv(threads.VARIABLE, wrong)
         with pytest.raises(EmulationError, match="whole number from 1 up"):
             threads.thread_count()
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 40, 37), (2, 64, 16, 16), (2, 70, 5, 33), (1, 24, 7, 7), (1, 16, 1, 1)])
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_planes_to_pixels_and_back(shape, dtype):
+    codes = random_codes(np.random.default_rng(6), shape, dtype)
+    surface = surfaced(codes, np.dtype(dtype), 1)
+    inside = inside_of(surface)
+    np.testing.assert_array_equal(inside, codes)
+    assert not surface[:, 0].any()
+    back = planes_of(inside)
+    assert back.flags.c_contiguous
+    np.testing.assert_array_equal(back, codes)

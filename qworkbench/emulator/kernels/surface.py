@@ -92,10 +92,27 @@ def surfaced(x: np.ndarray, dtype: Any, margin: int, pitch: int | None = None) -
     if found is not None and found.dtype == dtype and found.margin >= margin:
         return found
     packed = new_surface(x.shape, dtype, margin, pitch)
-    packed[...] = x
     surface = surface_of(packed)
     assert surface is not None
+    if found is None and x.dtype == np.int8 == dtype and x.flags.c_contiguous:
+        from qworkbench.emulator.kernels.vector.transpose import to_pixels
+
+        to_pixels(x.ctypes.data, surface.origin, np.array(x.shape), np.array(surface.strides[:3]))
+    else:
+        packed[...] = x
     if surface.shape[3] > x.shape[1]:
         plain = surface.view(np.ndarray)
         plain[:, :, :, x.shape[1] :] = 0
     return surface
+
+
+def planes_of(x: np.ndarray) -> np.ndarray:
+    """Return `x` C-contiguous: the planes of a surface, or :func:`numpy.ascontiguousarray` of anything else."""
+    surface = surface_of(x) if x.dtype == np.int8 else None
+    if surface is None or x.flags.c_contiguous:
+        return np.ascontiguousarray(x)
+    from qworkbench.emulator.kernels.vector.transpose import to_planes
+
+    out = np.empty(x.shape, np.int8)
+    to_planes(surface.origin, out.ctypes.data, np.array(x.shape), np.array(surface.strides[:3]))
+    return out

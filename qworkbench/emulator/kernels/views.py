@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from qworkbench.emulator.kernels.surface import planes_of
+
 
 def owned(array: np.ndarray) -> np.ndarray:
     """Return `array` C-contiguous and writable, so that every call meets the same compiled kernel."""
-    array = np.ascontiguousarray(array)
+    array = planes_of(array)
     return array if array.flags.writeable else array.copy()
 
 

@@ -123,26 +123,45 @@ def tile_kernel(tile: Tile) -> Any:
 
 
 def row_kernel(tile: Tile) -> Any:
-    """Return the intrinsic that stores the int8 codes of one pixel's sums in memory."""
+    """Return the intrinsic that adds a residual to one pixel's sums in memory and stores their int8 codes.
+
+    ``sum + round_half_even(float64(code) * ratio)``, codes int8 or int16. Codes behind the last channel are read, too,
+    and masked off when the result is stored.
+    """
+    lanes = tile.lanes
 
     @intrinsic
     def kernel(
-        typing_context: Any, sums: Any, scale: Any, out: Any, low: Any, high: Any, mask: Any
+        typing_context: Any, sums: Any, scale: Any, out: Any, low: Any, high: Any, mask: Any, codes: Any,
+        code_bytes: Any, ratio: Any,
     ) -> Any:  # fmt: skip
         def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-            kind, width = v.vector(v.i32, tile.lanes), 4 * tile.lanes
-            loaded = [v.load(b, b.add(args[0], v.word(width * n)), kind, 4) for n in range(tile.vectors)]
-            _store_codes(b, tile, loaded, *args[1:])
+            sums, scale, out, low, high, mask, codes, code_bytes, ratio = args
+            kind, real = v.vector(v.i32, lanes), v.vector(v.f64, lanes)
+            rooms = [cgutils.alloca_once(b, kind) for _ in range(tile.vectors)]
+            with b.if_else(b.icmp_signed("==", code_bytes, v.word(1))) as branches:
+                for branch, code in zip(branches, (v.i8, v.i16), strict=True):
+                    with branch:
+                        for n, room in enumerate(rooms):
+                            at = b.add(codes, v.word(n * lanes * code.width // 8))
+                            b.store(b.sext(v.load(b, at, v.vector(code, lanes)), kind), room)
+            totals = []
+            for n, room in enumerate(rooms):
+                factor = v.load(b, b.add(ratio, v.word(8 * lanes * n)), real, 8)
+                entering = v.call(b, f"rint.v{lanes}f64", real, [b.fmul(b.sitofp(b.load(room), real), factor)])
+                total = v.load(b, b.add(sums, v.word(4 * lanes * n)), kind, 4)
+                totals.append(b.add(total, b.fptosi(entering, kind)))
+            _store_codes(b, tile, totals, scale, out, low, high, mask)
             return context.get_dummy_value()
 
-        return types.void(*([types.int64] * 6)), generate
+        return types.void(*([types.int64] * 9)), generate
 
     return kernel
 
 
 @numba.njit(nogil=True, error_model="numpy")
 def _leave(p: np.ndarray, scratch: int, panel: int, channels: int, count: int, place: int, scale: int) -> None:
-    """Add the residual to one pixel's sums, and store them as int16 codes or as they are."""
+    """Add the residual to one pixel's sums, and store them as int16 codes or as they are; ``count`` channels are."""
     sums = carray(v.int32_at(scratch), channels)
     if p[RATIO]:
         ratio = carray(v.float64_at(p[RATIO] + 8 * panel * channels), channels)
@@ -209,13 +228,15 @@ def sweep_avx512(p: np.ndarray) -> None:
                     continue
                 for m in range(pixels):
                     place = v.word_at(to + 8 * m) + panel * channels
-                    sums = room + 4 * m * channels
-                    _leave(p, sums, panel, channels, count, place, scale)
-                    if mode == PACKED_AFTER_RESIDUAL:
-                        if kind == INT8_NARROW:
-                            _row32(sums, scale, p[OUT] + place, low, high, mask)
-                        else:
-                            _row64(sums, scale, p[OUT] + place, low, high, mask)
+                    sums, width = room + 4 * m * channels, p[CODE_BYTES]
+                    if mode != PACKED_AFTER_RESIDUAL:
+                        _leave(p, sums, panel, channels, count, place, scale)
+                        continue
+                    codes, ratio = p[CODES] + width * place, p[RATIO] + 8 * panel * channels
+                    if kind == INT8_NARROW:
+                        _row32(sums, scale, p[OUT] + place, low, high, mask, codes, width, ratio)
+                    else:
+                        _row64(sums, scale, p[OUT] + place, low, high, mask, codes, width, ratio)
 
 
 # 256-bit vectors: 12 sums in registers, of 6 pixels x 16 channels
@@ -229,10 +250,12 @@ def _leave16(
 ) -> None:  # fmt: skip
     """Let the six pixels of a 256-bit tile leave, where they do not as int8 codes without a residual."""
     for m in range(6):
-        place = v.word_at(to + 8 * m) + panel * 16
-        _leave(p, room + 64 * m, panel, 16, count, place, scale)
+        place, width = v.word_at(to + 8 * m) + panel * 16, p[CODE_BYTES]
         if p[MODE] == PACKED_AFTER_RESIDUAL:
-            _row16(room + 64 * m, scale, p[OUT] + place, low, high, np.int64(-1))
+            codes, ratio = p[CODES] + width * place, p[RATIO] + 128 * panel
+            _row16(room + 64 * m, scale, p[OUT] + place, low, high, np.int64(-1), codes, width, ratio)
+        else:
+            _leave(p, room + 64 * m, panel, 16, count, place, scale)
 
 
 @numba.njit("void(int64[::1])", nogil=True, cache=True, error_model="numpy")

@@ -1,0 +1,82 @@
+"""Feature maps from planes to pixels and back: bytes in blocks of 16 x 16 by register shuffles, the rest one by one.
+
+Knows addresses and distances only; generator and kernels share the file for numba's cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector.ir import carray, intrinsic, types
+
+BLOCK = 16
+
+
+@intrinsic
+def _block(typing_context: Any, source: Any, source_pitch: Any, target: Any, target_pitch: Any) -> Any:
+    """``target[j, i] = source[i, j]`` for 16 x 16 bytes."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        source, source_pitch, target, target_pitch = args
+        kind = v.vector(v.i8, BLOCK)
+        rows = [v.load(b, b.add(source, b.mul(source_pitch, v.word(i))), kind) for i in range(BLOCK)]
+        for _ in range(4):
+            halves = zip(rows[:8], rows[8:], strict=True)
+            rows = [
+                v.shuffled(b, one, other, [start + i // 2 + BLOCK * (i % 2) for i in range(BLOCK)])
+                for one, other in halves
+                for start in (0, 8)
+            ]
+        for j, row in enumerate(rows):
+            v.store(b, row, b.add(target, b.mul(target_pitch, v.word(j))))
+        return context.get_dummy_value()
+
+    return types.void(*([types.int64] * 4)), generate
+
+
+@numba.njit(nogil=True)
+def _bytes(source: int, source_pitch: int, target: int, target_pitch: int, rows: int, columns: int) -> None:
+    """``target[j, i] = source[i, j]`` for rows x columns bytes."""
+    wide, high = columns >= BLOCK, rows >= BLOCK
+    done = 0
+    if wide and high:
+        i = 0
+        while i < rows:
+            at = min(i, rows - BLOCK)  # the last block overlaps the one before it
+            j = 0
+            while j < columns:
+                to = min(j, columns - BLOCK)
+                _block(source + at * source_pitch + to, source_pitch, target + to * target_pitch + at, target_pitch)
+                j += BLOCK
+            i += BLOCK
+        done = rows
+    for i in range(done, rows):
+        line = carray(v.int8_at(source + i * source_pitch), columns)
+        for j in range(columns):
+            carray(v.int8_at(target + j * target_pitch + i), 1)[0] = line[j]
+
+
+@numba.njit("void(int64, int64, int64[::1], int64[::1])", nogil=True, cache=True)
+def to_planes(source: int, target: int, shape: np.ndarray, strides: np.ndarray) -> None:
+    """Write int8 pixels to contiguous planes; `shape` is (N, C, H, W), `strides` the source's of image, row, pixel."""
+    batch, channels, height, width = shape[0], shape[1], shape[2], shape[3]
+    size = height * width
+    for n in range(batch):
+        for h in range(height):
+            here = source + n * strides[0] + h * strides[1]
+            _bytes(here, strides[2], target + n * channels * size + h * width, size, width, channels)
+
+
+@numba.njit("void(int64, int64, int64[::1], int64[::1])", nogil=True, cache=True)
+def to_pixels(source: int, target: int, shape: np.ndarray, strides: np.ndarray) -> None:
+    """Write contiguous int8 planes to pixels; `strides` are the target's."""
+    batch, channels, height, width = shape[0], shape[1], shape[2], shape[3]
+    size = height * width
+    for n in range(batch):
+        for h in range(height):
+            here = target + n * strides[0] + h * strides[1]
+            _bytes(source + n * channels * size + h * width, size, here, strides[2], channels, width)
