@@ -68,6 +68,18 @@ def check_grouped(seed, dtypes, fill, group):
     assert_equal(kernels.conv2d(*operands), reference.conv2d(*operands))
 
 
+@quick(40)
+@given(seed=seeds, dtypes=types, fill=fills, square=st.booleans(), channels=st.integers(2, 150))
+def check_depthwise(seed, dtypes, fill, square, channels):
+    x, w, bias, geometry, rq, residual = case(seed, *dtypes, fill, group=channels, channels=channels)
+    if square:
+        strides = (1, 1) if seed % 2 else (2, 2)
+        geometry = replace(geometry, kernel=(3, 3), dilations=(1, 1), strides=strides)
+        w, residual = random_codes(np.random.default_rng(seed), (*w.shape[:2], 3, 3), dtypes[1], fill), None
+    operands = x, w, bias, geometry, rq, residual
+    assert_equal(kernels.conv2d(*operands), reference.conv2d(*operands))
+
+
 @quick(25)
 @given(seed=seeds, dtypes=types, fill=fills)
 def check_products(seed, dtypes, fill):
@@ -90,6 +102,10 @@ def test_convolutions_equal_the_reference(path):
 
 def test_grouped_convolutions_equal_the_reference(path):
     check_grouped()
+
+
+def test_depthwise_convolutions_equal_the_reference(path):
+    check_depthwise()
 
 
 def test_products_equal_the_reference(path):

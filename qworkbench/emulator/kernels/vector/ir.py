@@ -144,6 +144,7 @@ def pointer_to(element: Any) -> Any:
 
 int8_at = pointer_to(types.int8)
 int16_at = pointer_to(types.int16)
+int64_at = pointer_to(types.int64)
 int32_at = pointer_to(types.int32)
 float32_at = pointer_to(types.float32)
 float64_at = pointer_to(types.float64)

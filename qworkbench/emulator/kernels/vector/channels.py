@@ -1,0 +1,165 @@
+"""Depthwise convolution of surfaces: which kernel, and the tables that it reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qworkbench.emulator.kernels.accumulator import Accumulator, finish
+from qworkbench.emulator.kernels.dots import row_sums
+from qworkbench.emulator.kernels.isa import PORTABLE, chosen
+from qworkbench.emulator.kernels.surface import Surface, aligned, new_surface, pitch_of, surface_of, surfaced
+from qworkbench.emulator.kernels.threads import share, thread_count
+from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, SIGN_BITS, WORTH_A_THREAD, Forms, remembered
+from qworkbench.numerics import checks
+from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
+
+MARGIN = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """A prepared depthwise convolution: parameters without addresses of one call, and the memory behind them."""
+
+    row: np.ndarray
+    columns: bool
+    shape: tuple[int, ...]
+    dtype: Any
+    reach: int
+    kept: tuple[np.ndarray, ...]
+
+
+def convolve_channels(
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None,
+    geometry: ConvGeometry,
+    rq: Requantize | None,
+    residual: Residual | None,
+    forms: Forms | None,
+) -> tuple[np.ndarray, int] | None:
+    """Return what :func:`qworkbench.numerics.reference.conv2d` does where each channel is alone; None if not here."""
+    isa = chosen()
+    if isa == PORTABLE or w.shape[1] != 1 or not len(w) == x.shape[1] == geometry.group:
+        return None
+    surface = surfaced(x, x.dtype, max(geometry.pads), pitch_of(x.shape[1]))
+    if surface.shape[3] != pitch_of(x.shape[1]):
+        return None
+    key = (isa, id(w), id(bias), id(rq), residual is None, geometry, surface.shape, surface.margin, x.dtype)
+    made: Channels | None = remembered(
+        forms,
+        "channels",
+        key,
+        lambda: _prepare(isa, surface, x, w, bias, geometry, rq, residual),
+        (w, bias, rq),
+    )
+    if made is None:
+        return None
+    from qworkbench.emulator.kernels.vector import depthwise
+
+    out = new_surface(made.shape, made.dtype, MARGIN if made.shape[2] * made.shape[3] > 1 else 0)
+    to = surface_of(out)
+    assert to is not None
+    row, counter = made.row.copy(), np.zeros(1, np.int64)
+    row[depthwise.X] = surface.origin - geometry.pads[0] * surface.strides[1] - geometry.pads[1] * surface.strides[2]
+    row[depthwise.OUT], row[depthwise.COUNTER] = to.origin, counter.ctypes.data
+    row[depthwise.OUT_IMAGE], row[depthwise.OUT_ROW], row[depthwise.OUT_PIXEL] = to.strides[:3]
+    threads = thread_count() if out.size * w[0].size >= WORTH_A_THREAD else 1
+    if made.columns:
+        row[depthwise.CHUNKS] = made.shape[0] * (1 if threads == 1 else min(made.shape[2], 4 * threads))
+        share(lambda p: depthwise.columns_avx512(p, SIGN_BITS), row, threads)
+    else:
+        row[depthwise.CHUNKS] = made.shape[0] * made.shape[2]
+        share(depthwise.taps_any, row, threads)
+    if made.dtype != np.int32 or (rq is None and residual is None):
+        return out, 0
+    return finish("conv2d", Accumulator(np.ascontiguousarray(out), made.reach), 1, rq, residual)
+
+
+def _prepare(
+    isa: str,
+    surface: Surface,
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None,
+    geometry: ConvGeometry,
+    rq: Requantize | None,
+    residual: Residual | None,
+) -> Channels | None:
+    from qworkbench.emulator.kernels.vector import depthwise
+
+    checks.convolution("conv2d", x, w, geometry)
+    count, pitch = len(w), surface.shape[3]
+    shape = (x.shape[0], count, *geometry.output_size(x.shape[2], x.shape[3]))
+    start = checks.bias("conv2d", bias, count)
+    sums, magnitude = row_sums(w.reshape(count, -1))
+    reach = int(np.abs(start).max(initial=0)) + (128 if x.dtype == np.int8 else 32768) * magnitude
+    if reach >= INT32_LIMIT:
+        return None
+    if rq is not None:
+        checks.requantize("conv2d", rq, count)
+    mode = _mode(rq, reach) if residual is None else depthwise.INT32
+    square = geometry.kernel == (3, 3) and geometry.dilations == (1, 1) and geometry.strides in ((1, 1), (2, 2))
+    narrow = x.dtype == np.int8 and w.dtype == np.int8
+    columns = isa == "avx512vnni" and square and narrow and mode == depthwise.INT8
+    scale = np.zeros(pitch, np.float64 if mode == depthwise.INT16 else np.float32)
+    if rq is not None and mode != depthwise.INT32:
+        scale[:count] = rq.multiplier
+    begin = np.zeros(pitch, np.int32)
+    begin[:count] = (start - 128 * sums if columns else start).astype(np.int32)
+    row = np.zeros(depthwise.WORDS, np.int64)
+    if columns:
+        weights, begin, scale = _quarters(w, begin, scale)
+        taps = np.zeros(1, np.int64)
+    else:
+        down = np.arange(geometry.kernel[0]) * geometry.dilations[0] * surface.strides[1]
+        across = np.arange(geometry.kernel[1]) * geometry.dilations[1] * surface.strides[2]
+        taps = (down[:, None] + across).reshape(-1).astype(np.int64)
+        weights = np.zeros((taps.size, pitch), np.int16)
+        weights[:, :count] = w.reshape(count, -1).T
+    row[depthwise.X_IMAGE], row[depthwise.X_ROW], row[depthwise.X_PIXEL] = surface.strides[:3]
+    row[depthwise.BATCH], row[depthwise.HEIGHT], row[depthwise.WIDTH] = shape[0], shape[2], shape[3]
+    row[depthwise.STRIDE_H], row[depthwise.STRIDE_W] = geometry.strides
+    row[depthwise.TAPS], row[depthwise.TAP_COUNT] = taps.ctypes.data, taps.size
+    row[depthwise.WEIGHTS], row[depthwise.BIAS] = weights.ctypes.data, begin.ctypes.data
+    row[depthwise.SCALE], row[depthwise.CHANNELS] = scale.ctypes.data, pitch
+    row[depthwise.BYTES], row[depthwise.MODE] = x.itemsize, mode
+    if rq is not None:
+        row[depthwise.LOW], row[depthwise.HIGH] = rq.low, rq.high
+    dtype = {depthwise.INT8: np.int8, depthwise.INT16: np.int16}.get(mode, np.int32)
+    return Channels(row, columns, shape, dtype, reach, (weights, begin, scale, taps))
+
+
+def _mode(rq: Requantize | None, reach: int) -> int:
+    from qworkbench.emulator.kernels.vector import depthwise
+
+    if rq is None or rq.rounding != "half_even":
+        return depthwise.INT32
+    if rq.kind == "float64" and rq.dtype == "int16":
+        return depthwise.INT16
+    safe = rq.kind == "float32" and rq.dtype == "int8" and reach * float(np.max(rq.multiplier)) < 2.0**30
+    return depthwise.INT8 if safe else depthwise.INT32
+
+
+def _quarters(w: np.ndarray, start: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return weights as [kernel row][quarter][group of 16][4 channels][4 taps], bias and scale likewise.
+
+    A quarter holds channels 4 j .. 4 j + 3 of each group, as interleaving leaves them; three more groups follow the
+    last, so that a block of four may begin at any.
+    """
+    groups = start.size // 16
+    taps = np.zeros((groups * 16, 3, 4), np.int8)
+    taps[: len(w), :, :3] = w[:, 0]
+    wrapped = np.arange(groups + 3) % groups
+    order = taps.reshape(groups, 4, 4, 3, 4).transpose(3, 1, 0, 2, 4)[:, :, wrapped]
+    weights = aligned(order.size, np.int8)
+    weights.reshape(order.shape)[...] = order
+    made = []
+    for array in (start, scale):
+        quarters = array.reshape(groups, 4, 4).transpose(1, 0, 2)[:, wrapped]
+        room = aligned(quarters.size, array.dtype)
+        room.reshape(quarters.shape)[...] = quarters
+        made.append(room)
+    return weights, made[0], made[1]
