@@ -14,7 +14,7 @@ from qworkbench.emulator.kernels import isa, threads
 from qworkbench.emulator.kernels.surface import inside_of, is_surface, planes_of, surface_of, surfaced
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import ConvGeometry, Requantize, Residual, reference
-from tests.emulator.codes import DTYPES, assert_equal, fills, quick, random_codes, seeds
+from tests.emulator.codes import DTYPES, assert_equal, fills, geometries, quick, random_codes, seeds
 
 
 @pytest.fixture(params=list(isa.PATHS))
@@ -206,3 +206,25 @@ def test_planes_to_pixels_and_back(shape, dtype):
     back = planes_of(inside)
     assert back.flags.c_contiguous
     np.testing.assert_array_equal(back, codes)
+
+
+@quick(30)
+@given(seed=seeds, geometry=geometries(), fill=fills, channels=st.integers(1, 40), ceil=st.booleans())
+def check_pooling(seed, geometry, fill, channels, ceil):
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 3)), channels, *(int(n) for n in rng.integers(7, 14, 2)))
+    codes = random_codes(rng, shape, "int8", fill)
+    x = inside_of(surfaced(codes, np.dtype(np.int8), 1))
+    assert_equal(kernels.max_pool2d(x, geometry, ceil), reference.max_pool2d(codes, geometry, ceil))
+    rq = Requantize(rng.uniform(0.5, 2.0, 1), "int8", -128, 127)
+    assert_equal(kernels.global_average_pool(x, rq), reference.global_average_pool(codes, rq))
+    assert_equal(kernels.reduce_mean(x, (2, 3), False, rq), reference.reduce_mean(codes, (2, 3), False, rq))
+    assert_equal(kernels.reduce_sum(x, (-1,), True, rq), reference.reduce_sum(codes, (-1,), True, rq))
+    ratio = Requantize(np.ones(1), "int8", 0, 127)
+    assert_equal(kernels.add(x, x, 0.7, 0.9, ratio), reference.add(codes, codes, 0.7, 0.9, ratio))
+    assert_equal(kernels.requantize(x, rq), reference.requantize(codes, rq))
+    assert_equal(kernels.dequantize(x, 0.25), reference.dequantize(codes, 0.25))
+
+
+def test_operators_between_convolutions_read_surfaces(path):
+    check_pooling()

@@ -88,13 +88,13 @@ def conv2d(
 
     What the weight is packed to is kept in `forms`, where the caller has such a dict beside the weight.
     """
-    checks.convolution("conv2d", x, w, geometry)
     alone = convolve_channels(x, w, bias, geometry, rq, residual, forms)
     if alone is not None:
         return alone
     found = convolve(x, w, bias, geometry, rq, residual, forms)
     if found is not None:
         return found, 0
+    checks.convolution("conv2d", x, w, geometry)
     outputs, group = w.shape[0], geometry.group
     start = checks.bias("conv2d", bias, outputs)
     rows = owned(w).reshape(outputs, -1)

@@ -49,14 +49,19 @@ def chosen() -> str:
     EmulationError
         For a name that does not exist, or a path that this processor lacks.
     """
-    asked = os.environ.get(VARIABLE, "").strip().lower()
-    if not asked:
-        return available()[0]
-    return _checked(asked)
+    asked = os.environ.get(VARIABLE)
+    return _best() if not asked else _checked(asked.strip().lower())
+
+
+@cache
+def _best() -> str:
+    return available()[0]
 
 
 @cache
 def _checked(asked: str) -> str:
+    if not asked:
+        return _best()
     name = ALIASES.get(asked, asked)
     if name not in PATHS:
         near = difflib.get_close_matches(asked, [*PATHS, *ALIASES], 1)

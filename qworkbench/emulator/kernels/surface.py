@@ -25,11 +25,8 @@ class Surface(np.ndarray[Any, Any]):
 
     margin: int
     inside: tuple[int, ...]  # (N, C, H, W)
-
-    @property
-    def origin(self) -> int:
-        """Address of channel 0 of the first pixel inside."""
-        return int(self.ctypes.data) + self.margin * (self.strides[1] + self.strides[2])
+    seen: tuple[int, ...]  # strides of the view of the inside
+    origin: int  # address of channel 0 of the first pixel inside
 
 
 def aligned(count: int, dtype: Any) -> np.ndarray:
@@ -52,8 +49,11 @@ def new_surface(shape: tuple[int, ...], dtype: Any, margin: int, pitch: int | No
     whole = (batch, height + 2 * margin, width + 2 * margin, pitch)
     size = whole[0] * whole[1] * whole[2] * pitch * np.dtype(dtype).itemsize
     memory = Memory(size + LINE + SLACK, np.uint8)
-    surface = Surface(whole, dtype, memory, -memory.ctypes.data % LINE)
-    surface.margin, surface.inside = margin, tuple(shape)
+    address = memory.ctypes.data
+    surface = Surface(whole, dtype, memory, -address % LINE)
+    image, row, pixel, one = surface.strides
+    surface.margin, surface.inside, surface.seen = margin, tuple(shape), (image, one, row, pixel)
+    surface.origin = address + -address % LINE + margin * (row + pixel)
     plain = surface.view(np.ndarray)
     if margin:
         plain[:, :margin] = 0
@@ -65,18 +65,14 @@ def new_surface(shape: tuple[int, ...], dtype: Any, margin: int, pitch: int | No
 
 def inside_of(surface: Surface) -> np.ndarray:
     """Return the (N, C, H, W) view of what a surface shows."""
-    image, row, pixel, one = surface.strides
-    offset = surface.margin * (row + pixel)
-    return np.ndarray(surface.inside, surface.dtype, surface, offset, (image, one, row, pixel))
+    offset = surface.margin * (surface.strides[1] + surface.strides[2])
+    return np.ndarray(surface.inside, surface.dtype, surface, offset, surface.seen)
 
 
 def surface_of(x: np.ndarray) -> Surface | None:
     """Return the surface that `x` is exactly the inside of; None for any other array."""
     base = x.base
-    if type(base) is not Surface or x.shape != base.inside or x.dtype != base.dtype:
-        return None
-    image, row, pixel, one = base.strides
-    if x.strides != (image, one, row, pixel) or x.ctypes.data != base.origin:
+    if type(base) is not Surface or x.shape != base.inside or x.strides != base.seen or x.dtype != base.dtype:
         return None
     return base
 

@@ -16,6 +16,7 @@ from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, SIGN_BITS, W
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
 
+CODES = (np.dtype(np.int8), np.dtype(np.int16))
 MARGIN = 1
 
 
@@ -42,12 +43,14 @@ def convolve_channels(
 ) -> tuple[np.ndarray, int] | None:
     """Return what :func:`qworkbench.numerics.reference.conv2d` does where each channel is alone; None if not here."""
     isa = chosen()
-    if isa == PORTABLE or w.shape[1] != 1 or not len(w) == x.shape[1] == geometry.group:
+    if isa == PORTABLE or x.ndim != 4 or w.ndim != 4 or x.dtype not in CODES or w.dtype not in CODES:
+        return None
+    if w.shape[1] != 1 or not len(w) == x.shape[1] == geometry.group:
         return None
     surface = surfaced(x, x.dtype, max(geometry.pads), pitch_of(x.shape[1]))
     if surface.shape[3] != pitch_of(x.shape[1]):
         return None
-    key = (isa, id(w), id(bias), id(rq), residual is None, geometry, surface.shape, surface.margin, x.dtype)
+    key = (isa, id(w), id(bias), id(rq), residual is None, geometry, x.shape, surface.margin, x.dtype)
     made: Channels | None = remembered(
         forms,
         "channels",
@@ -62,9 +65,9 @@ def convolve_channels(
     out = new_surface(made.shape, made.dtype, MARGIN if made.shape[2] * made.shape[3] > 1 else 0)
     to = surface_of(out)
     assert to is not None
-    row, counter = made.row.copy(), np.zeros(1, np.int64)
+    row = made.row.copy()
     row[depthwise.X] = surface.origin - geometry.pads[0] * surface.strides[1] - geometry.pads[1] * surface.strides[2]
-    row[depthwise.OUT], row[depthwise.COUNTER] = to.origin, counter.ctypes.data
+    row[depthwise.OUT] = to.origin
     row[depthwise.OUT_IMAGE], row[depthwise.OUT_ROW], row[depthwise.OUT_PIXEL] = to.strides[:3]
     threads = thread_count() if out.size * w[0].size >= WORTH_A_THREAD else 1
     if made.columns:

@@ -21,6 +21,7 @@ from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
 from qworkbench.numerics.dtypes import NUMPY
 
+CODES = (np.dtype(np.int8), np.dtype(np.int16))
 IMAGE_PITCH = 4  # of an input with up to four channels: one 32-bit load per pixel
 OUTPUT_MARGIN = 1  # what a 3x3 convolution reads beyond the edge
 
@@ -35,13 +36,13 @@ def convolve(
     forms: Forms | None,
 ) -> np.ndarray | None:
     """Return what :func:`qworkbench.numerics.reference.conv2d` does; None where no vector kernel is exact here."""
-    path = path_for(x.dtype, w.dtype, w.shape[0])
-    if path is None:
+    path = path_for(x.dtype, w.dtype, len(w))
+    if path is None or x.ndim != 4 or w.ndim != 4:
         return None
     small = x.shape[1] <= IMAGE_PITCH and surface_of(x) is None
     surface = surfaced(x, path.codes, max(geometry.pads), IMAGE_PITCH if small else None)
     ratio = None if residual is None else residual.ratio
-    key = (path.name, id(w), id(bias), id(rq), id(ratio), geometry, surface.shape, surface.margin, x.dtype)
+    key = (path.name, id(w), id(bias), id(rq), id(ratio), geometry, x.shape, surface.shape, surface.margin, x.dtype)
     made: tuple[Product, tuple[int, ...]] | None = remembered(
         forms,
         "conv",
@@ -59,7 +60,8 @@ def convolve(
     assert to is not None
     entering = None
     if residual is not None:
-        checks.residual("conv2d", residual, shape, shape[1])
+        if residual.codes.shape != shape or residual.codes.dtype not in CODES:
+            checks.residual("conv2d", residual, shape, shape[1])
         held = _alike(residual.codes, to)
         entering = held.origin, held.itemsize
     product.run(surface.origin, to.origin, entering)

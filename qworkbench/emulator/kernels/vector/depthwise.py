@@ -1,4 +1,4 @@
-"""Depthwise convolution: every channel alone, so vectors run along memory and a window's columns are dotted in registers.
+"""Depthwise convolution: every channel alone, so vectors run along memory and columns are dotted in registers.
 
 3 x 3 with stride 1 or 2 walks down a column of 64 bytes: three loads of a row, interleaved so that the three columns of
 one channel lie in one 32-bit word, feed the dot instruction with that kernel row; each row of input is loaded once.
@@ -18,7 +18,8 @@ from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, types
 
 (X, X_IMAGE, X_ROW, X_PIXEL, OUT, OUT_IMAGE, OUT_ROW, OUT_PIXEL, BATCH, HEIGHT, WIDTH, STRIDE_H, STRIDE_W,
- TAPS, TAP_COUNT, WEIGHTS, BIAS, SCALE, LOW, HIGH, CHANNELS, BYTES, COUNTER, CHUNKS, MODE, WORDS) = range(26)  # fmt: skip
+ TAPS, TAP_COUNT, WEIGHTS, BIAS, SCALE, LOW, HIGH, CHANNELS, BYTES, COUNTER, CHUNKS, MODE,
+ WORDS) = range(26)  # fmt: skip
 INT8, INT16, INT32 = range(3)  # MODE: what leaves
 VECTOR = 64
 
@@ -26,7 +27,7 @@ VECTOR = 64
 def _interleaved(b: Any, one: Any, other: Any, low: bool, bits: int) -> Any:
     """Return the low or high elements of each 128-bit lane of two vectors, alternating."""
     count, per_lane = 512 // bits, 128 // bits
-    kind = v.vector(v.ir.IntType(bits), count)
+    kind = v.vector(v.i8 if bits == 8 else v.i16, count)
     half = per_lane // 2
     order = [
         index
@@ -136,8 +137,9 @@ def columns_avx512(p: np.ndarray, sign: int) -> None:
     groups = pitch // 16
     weight_row = (groups + 3) * 16
     parts = p[CHUNKS] // p[BATCH]
+    counter = p.ctypes.data + 8 * COUNTER
     while True:
-        chunk = v.taken(p[COUNTER])
+        chunk = v.taken(counter)
         if chunk >= p[CHUNKS]:
             break
         image, part = chunk // parts, chunk % parts
@@ -173,8 +175,9 @@ def taps_any(p: np.ndarray) -> None:
     sums = np.empty(channels, np.int32)
     bias, taps = carray(v.int32_at(p[BIAS]), channels), carray(v.int64_at(p[TAPS]), p[TAP_COUNT])
     weights = carray(v.int16_at(p[WEIGHTS]), p[TAP_COUNT] * channels)
+    counter = p.ctypes.data + 8 * COUNTER
     while True:
-        row = v.taken(p[COUNTER])
+        row = v.taken(counter)
         if row >= p[CHUNKS]:
             break
         image, h = row // p[HEIGHT], row % p[HEIGHT]

@@ -76,7 +76,8 @@ def multiply(
     entering = None
     held = None
     if residual is not None:
-        checks.residual("gemm", residual, shape, outputs)
+        if residual.codes.shape != shape:
+            checks.residual("gemm", residual, shape, outputs)
         held = _pitched(residual.codes.reshape(-1, outputs), pitch)
         entering = held.ctypes.data, held.itemsize
     product.run(rows.ctypes.data, out.ctypes.data, entering)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,13 @@ class Path:
 
 def path_for(x_type: Any, w_type: Any, outputs: int) -> Path | None:
     """Return the tile for pixels and weights of these dtypes; None where only the portable kernels will do."""
-    isa = chosen()
-    if isa == PORTABLE:
+    return _path(chosen(), x_type, w_type, outputs)
+
+
+@cache
+def _path(isa: str, x_type: Any, w_type: Any, outputs: int) -> Path | None:
+    codes = (np.int8, np.int16)
+    if isa == PORTABLE or x_type not in codes or w_type not in codes:
         return None
     from qworkbench.emulator.kernels.vector import tiles
 

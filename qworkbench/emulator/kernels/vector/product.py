@@ -42,8 +42,7 @@ class Product:
     def run(self, x: int, out: int, residual: tuple[int, int] | None = None) -> None:
         """Compute from and to these addresses; `residual` is the address of its codes and their size in bytes."""
         row = self.row.copy()
-        counter = np.zeros(1, np.int64)
-        row[tiles.X], row[tiles.OUT], row[tiles.COUNTER] = x, out, counter.ctypes.data
+        row[tiles.X], row[tiles.OUT] = x, out
         if residual is not None:
             row[tiles.CODES], row[tiles.CODE_BYTES] = residual
         threads = thread_count() if self.work >= WORTH_A_THREAD else 1

@@ -202,8 +202,9 @@ def sweep_avx512(p: np.ndarray) -> None:
     room = buffer.ctypes.data if mode != PACKED else 0
     scale_bytes = 8 if mode == INT16 else 4
     parts = p[PANEL_PARTS]
+    counter = p.ctypes.data + 8 * COUNTER
     while True:
-        chunk = v.taken(p[COUNTER])
+        chunk = v.taken(counter)
         if chunk >= p[CHUNKS]:
             break
         slices = p[CHUNKS] // parts
@@ -265,8 +266,9 @@ def sweep_avx2(p: np.ndarray) -> None:
     buffer = np.empty(96, np.int32)
     room = buffer.ctypes.data if mode != PACKED else 0
     scale_bytes, parts = 8 if mode == INT16 else 4, p[PANEL_PARTS]
+    counter = p.ctypes.data + 8 * COUNTER
     while True:
-        chunk = v.taken(p[COUNTER])
+        chunk = v.taken(counter)
         if chunk >= p[CHUNKS]:
             break
         slices = p[CHUNKS] // parts
@@ -292,8 +294,9 @@ def sweep_avxvnni(p: np.ndarray) -> None:
     buffer = np.empty(96, np.int32)
     room = buffer.ctypes.data if mode != PACKED else 0
     scale_bytes, parts = 8 if mode == INT16 else 4, p[PANEL_PARTS]
+    counter = p.ctypes.data + 8 * COUNTER
     while True:
-        chunk = v.taken(p[COUNTER])
+        chunk = v.taken(counter)
         if chunk >= p[CHUNKS]:
             break
         slices = p[CHUNKS] // parts

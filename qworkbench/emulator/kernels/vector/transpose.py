@@ -16,6 +16,17 @@ from qworkbench.emulator.kernels.vector.ir import carray, intrinsic, types
 BLOCK = 16
 
 
+def _transposed(b: Any, rows: list[Any]) -> list[Any]:
+    """Return the columns of 16 vectors of 16 bytes: four rounds of interleaving row i with row i + 8."""
+    for _ in range(4):
+        rows = [
+            v.shuffled(b, rows[i], rows[i + 8], [start + k // 2 + BLOCK * (k % 2) for k in range(BLOCK)])
+            for i in range(8)
+            for start in (0, 8)
+        ]
+    return rows
+
+
 @intrinsic
 def _block(typing_context: Any, source: Any, source_pitch: Any, target: Any, target_pitch: Any) -> Any:
     """``target[j, i] = source[i, j]`` for 16 x 16 bytes."""
@@ -24,14 +35,23 @@ def _block(typing_context: Any, source: Any, source_pitch: Any, target: Any, tar
         source, source_pitch, target, target_pitch = args
         kind = v.vector(v.i8, BLOCK)
         rows = [v.load(b, b.add(source, b.mul(source_pitch, v.word(i))), kind) for i in range(BLOCK)]
-        for _ in range(4):
-            halves = zip(rows[:8], rows[8:], strict=True)
-            rows = [
-                v.shuffled(b, one, other, [start + i // 2 + BLOCK * (i % 2) for i in range(BLOCK)])
-                for one, other in halves
-                for start in (0, 8)
-            ]
-        for j, row in enumerate(rows):
+        for j, row in enumerate(_transposed(b, rows)):
+            v.store(b, row, b.add(target, b.mul(target_pitch, v.word(j))))
+        return context.get_dummy_value()
+
+    return types.void(*([types.int64] * 4)), generate
+
+
+@intrinsic
+def _gathered(typing_context: Any, addresses: Any, offset: Any, target: Any, target_pitch: Any) -> Any:
+    """``target[j, i] = byte at addresses[i] + offset + j`` for 16 x 16 bytes."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        addresses, offset, target, target_pitch = args
+        kind = v.vector(v.i8, BLOCK)
+        starts = [v.load(b, b.add(addresses, v.word(8 * i)), v.i64, 8) for i in range(BLOCK)]
+        rows = [v.load(b, b.add(start, offset), kind) for start in starts]
+        for j, row in enumerate(_transposed(b, rows)):
             v.store(b, row, b.add(target, b.mul(target_pitch, v.word(j))))
         return context.get_dummy_value()
 
@@ -65,6 +85,19 @@ def to_planes(source: int, target: int, shape: np.ndarray, strides: np.ndarray) 
     """Write int8 pixels to contiguous planes; `shape` is (N, C, H, W), `strides` the source's of image, row, pixel."""
     batch, channels, height, width = shape[0], shape[1], shape[2], shape[3]
     size = height * width
+    if size >= BLOCK and channels >= BLOCK:
+        addresses = np.empty(BLOCK, np.int64)
+        for n in range(batch):
+            for begin in range(0, size, BLOCK):
+                first = min(begin, size - BLOCK)
+                for i in range(BLOCK):
+                    h, w = (first + i) // width, (first + i) % width
+                    addresses[i] = source + n * strides[0] + h * strides[1] + w * strides[2]
+                for c in range(0, channels, BLOCK):
+                    plane = min(c, channels - BLOCK)
+                    to = target + (n * channels + plane) * size + first
+                    _gathered(addresses.ctypes.data, plane, to, size)
+        return
     for n in range(batch):
         for h in range(height):
             here = source + n * strides[0] + h * strides[1]

@@ -1,0 +1,83 @@
+"""Pooling of int8 surfaces, all channels of a pixel at once: the largest code of a window, the sum of an image."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from qworkbench.emulator.kernels.isa import PORTABLE, chosen
+from qworkbench.emulator.kernels.surface import Surface, new_surface, surface_of
+from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector.ir import carray
+from qworkbench.numerics.arithmetic import ConvGeometry
+
+MARGIN = 1
+
+
+@numba.njit("void(int64, int64, int64[::1], int64[::1], int64[::1], int64[::1])", nogil=True, cache=True)
+def _largest(
+    x: int, out: int, x_strides: np.ndarray, out_strides: np.ndarray, sizes: np.ndarray, window: np.ndarray
+) -> None:
+    """``out[n, i, j, c] = max over the window's pixels inside the image of x[n, ., ., c]``, -128 where none is."""
+    batch, height, width, out_h, out_w, channels = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
+    for n in range(batch):
+        for i in range(out_h):
+            for j in range(out_w):
+                at = out + n * out_strides[0] + i * out_strides[1] + j * out_strides[2]
+                best = carray(v.int8_at(at), channels)
+                best[:] = np.int8(-128)
+                for r in range(window[0]):
+                    h = i * window[2] - window[4] + r * window[6]
+                    if h < 0 or h >= height:
+                        continue
+                    for s in range(window[1]):
+                        w = j * window[3] - window[5] + s * window[7]
+                        if w < 0 or w >= width:
+                            continue
+                        here = x + n * x_strides[0] + h * x_strides[1] + w * x_strides[2]
+                        codes = carray(v.int8_at(here), channels)
+                        for c in range(channels):
+                            best[c] = max(best[c], codes[c])
+
+
+@numba.njit("void(int64, int64[::1], int64[::1], int32[:, ::1])", nogil=True, cache=True)
+def _sums(x: int, strides: np.ndarray, sizes: np.ndarray, out: np.ndarray) -> None:
+    """``out[n, c] = sum over all pixels of x[n, ., ., c]``; int32 holds 2**24 pixels."""
+    channels = out.shape[1]
+    for n in range(out.shape[0]):
+        total = out[n]
+        total[:] = 0
+        for h in range(sizes[0]):
+            for w in range(sizes[1]):
+                codes = carray(v.int8_at(x + n * strides[0] + h * strides[1] + w * strides[2]), channels)
+                for c in range(channels):
+                    total[c] = np.int32(total[c] + np.int32(codes[c]))
+
+
+def _found(x: np.ndarray) -> Surface | None:
+    return None if chosen() == PORTABLE or x.dtype != np.int8 else surface_of(x)
+
+
+def largest(x: np.ndarray, geometry: ConvGeometry, size: tuple[int, int]) -> np.ndarray | None:
+    """Return the max pool of the surface `x` to `size`; None where `x` is none."""
+    surface = _found(x)
+    if surface is None:
+        return None
+    out = new_surface((*x.shape[:2], *size), np.int8, MARGIN if size[0] * size[1] > 1 else 0, surface.shape[3])
+    to = surface_of(out)
+    assert to is not None
+    sizes = np.array((x.shape[0], *x.shape[2:], *size, surface.shape[3]))
+    g = geometry
+    window = np.array((*g.kernel, *g.strides, *g.pads[:2], *g.dilations))
+    _largest(surface.origin, to.origin, np.array(surface.strides[:3]), np.array(to.strides[:3]), sizes, window)
+    return out
+
+
+def image_sums(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray | None:
+    """Return the int64 sums (N, C) over `axes` of the surface `x`; None where `x` is none or `axes` are not H and W."""
+    surface = _found(x) if x.ndim == 4 and sorted(axis % 4 for axis in axes) == [2, 3] else None
+    if surface is None or x.shape[2] * x.shape[3] >= 1 << 24:
+        return None
+    out = np.empty((x.shape[0], surface.shape[3]), np.int32)
+    _sums(surface.origin, np.array(surface.strides[:3]), np.array(x.shape[2:]), out)
+    return out[:, : x.shape[1]].astype(np.int64)
