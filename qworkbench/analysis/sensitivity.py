@@ -8,21 +8,26 @@ edit costs the rows that it changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from threading import Lock
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from qworkbench.analysis.comparable import targets_of
-from qworkbench.analysis.distances import Distance, Function, Metric, metrics_given
+from qworkbench.analysis.comparable import Target, targets_of
+from qworkbench.analysis.distances import Function, Metric, metrics_given
+from qworkbench.analysis.parts import Part, joined_parts, run_part, run_task
 from qworkbench.analysis.program import FloatProgram
-from qworkbench.analysis.quantizers import Quantizer, flops_of, quantizers_of
-from qworkbench.analysis.sweep import DEFAULT_BUDGET, Sweep, can_stack
+from qworkbench.analysis.quantizers import Quantizer, quantizers_of
+from qworkbench.analysis.sensitivity_memo import SensitivityMemo
+from qworkbench.analysis.sensitivity_table import SensitivityTable
+from qworkbench.analysis.spread import spread
+from qworkbench.analysis.sweep import DEFAULT_BUDGET, Effects, Sweep, can_stack
 from qworkbench.emulator.fingerprint import digest
 from qworkbench.errors import AnalysisError, unknown_name
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import torch
 
     from qworkbench.emulator.plan import Plan
@@ -31,29 +36,6 @@ if TYPE_CHECKING:
     from qworkbench.placement.types import Placement
 
 Progress = Callable[[str, int, int], None]
-MemoKey = tuple[bytes, bytes, str]
-
-
-@dataclass
-class SensitivityMemo:
-    """Effects that were measured before, by (samples, quantizer, target); small numbers only, no tensors."""
-
-    effects: dict[MemoKey, Distance] = field(default_factory=dict)
-    stackable: dict[bytes, bool] = field(default_factory=dict)
-    lock: Lock = field(default_factory=Lock)
-
-    def get(self, key: MemoKey, metrics: Sequence[Metric]) -> Distance | None:
-        """Return what is known under `key`, if it tells every metric."""
-        with self.lock:
-            found = self.effects.get(key)
-        if found is None or any(metric.function is not None for metric in metrics):
-            return None
-        return None if any(metric.name == "KL" and "KL" not in found.means for metric in metrics) else found
-
-    def put(self, key: MemoKey, distance: Distance) -> None:
-        """Remember an effect."""
-        with self.lock:
-            self.effects[key] = distance
 
 
 def sensitivity(
@@ -70,6 +52,7 @@ def sensitivity(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     on_rows: Callable[[pd.DataFrame], None] | None = None,
+    executor: Executor | None = None,
 ) -> pd.DataFrame:
     """Return the sensitivity of every quantizer of `plan`, worst first.
 
@@ -90,7 +73,8 @@ def sensitivity(
     nodes : collection of str, optional
         Only rows of these ops.
     budget : int
-        Bytes for the activations that are held at once; weights and the samples themselves come on top.
+        Bytes for the activations that are held at once, half of them at most for float values that stay for the next
+        call with `memo`; weights and the samples themselves come on top.
     memo : SensitivityMemo, optional
         Read and filled.
     progress : callable, optional
@@ -99,6 +83,8 @@ def sensitivity(
         Asked between units; what was finished stays in `memo`.
     on_rows : callable, optional
         Receives the table over the samples so far each time more of them are finished.
+    executor : concurrent.futures.Executor, optional
+        Sweeps the chunks of samples on its workers; rows are those of the serial run.
 
     Returns
     -------
@@ -115,47 +101,106 @@ def sensitivity(
     Cancelled
     """
     metrics = metrics_given(metric)
-    program = FloatProgram(graph, placement)
+    held = SensitivityMemo() if memo is None else memo
+    program = held.references.program(graph, placement)
     quantizers = _chosen(quantizers_of(graph, placement, plan, rounding), nodes)
     targets = targets_of(graph)
-    stacked = _stacked(program, feeds, quantizers, memo)
-    whole = Sweep(program, targets, quantizers, metrics, stacked, budget)
-    chunks = _chunks(feeds, whole.samples_at_once(whole.groups()) if stacked else 0)
-    table = _Table(graph, placement, quantizers, tuple(target.name for target in targets), metrics)
-    work = []
-    for chunk in chunks:
-        key = digest(list(chunk.items()))
-        missing = []
-        for index, quantizer in enumerate(quantizers):
-            known = {t.name: memo.get((key, quantizer.content, t.value), metrics) for t in targets} if memo else {}
-            held = {name: distance for name, distance in known.items() if distance is not None}
-            if len(held) == len(targets):
-                table.take(index, held)
-            else:
-                missing.append(index)
-        if missing:
-            sweep = Sweep(program, targets, tuple(quantizers[i] for i in missing), metrics, stacked, budget)
-            work.append((chunk, key, missing, sweep))
-    total = sum(len(sweep.groups()) for *_, sweep in work) * len(program.units)
+    stacked = _stacked(program, feeds, quantizers, held)
+    kept_budget, room = _shares(program, targets, quantizers, metrics, stacked, budget, memo is not None)
+    whole = Sweep(program, targets, quantizers, metrics, stacked, room)
+    size = whole.samples_at_once(whole.groups()) if stacked else 0
+    table = SensitivityTable(graph, placement, quantizers, tuple(target.name for target in targets), metrics)
+    samples = held.digest_of(feeds)
+    by_name = {target.name: target.value for target in targets}
+    left = []
+    for index, quantizer in enumerate(quantizers):
+        known = held.known(samples, quantizer.content, by_name, metrics)
+        if known is None:
+            left.append(index)
+        else:
+            table.take(index, known)
+    work = _parts(whole, feeds, samples, size, left, held, table)
+    held.references.shrink(kept_budget)
+    steps = len(program.units) * sum(len(part.sweep.groups()) for part in work)
     done = 0
 
     def tick(name: str) -> None:
         nonlocal done
         done += 1
         if progress is not None:
-            progress(name, done, total)
+            progress(name, done, steps)
 
-    for chunk, key, indices, sweep in work:
-        for group in sweep.groups():
-            for local, by_target in sweep.run(chunk, group, tick=tick, cancelled=cancelled).items():
-                index = indices[local]
-                table.take(index, by_target)
-                for target in targets:
-                    if memo is not None:
-                        memo.put((key, quantizers[index].content, target.value), by_target[target.name])
-        if on_rows is not None:
-            on_rows(table.frame())
+    def finish(part: Part, effects: Effects) -> None:
+        for local, by_target in effects.items():
+            index = part.indices[local]
+            table.take(index, by_target)
+            if part.key is not None:
+                for name, distance in by_target.items():
+                    held.put((part.key, quantizers[index].content, by_name[name]), distance)
+
+    if executor is None:
+        for part in work:
+            run_part(part, held.references, kept_budget, finish, tick, cancelled)
+            if on_rows is not None:
+                on_rows(table.frame())
+    else:
+        tasks = [part.task(graph, placement) for part in work]
+        for place, effects in spread(run_task, tasks, executor, cancelled):
+            finish(work[place], effects)
+            for unit in program.units * len(work[place].sweep.groups()):
+                tick(unit.name)
+            if on_rows is not None:
+                on_rows(table.frame())
+    for index in left:
+        for name, distance in table.distances.get(index, {}).items():
+            held.put((samples, quantizers[index].content, by_name[name]), distance)
     return table.frame()
+
+
+def _parts(
+    whole: Sweep,
+    feeds: Mapping[str, torch.Tensor],
+    samples: bytes,
+    size: int,
+    left: Sequence[int],
+    memo: SensitivityMemo,
+    table: SensitivityTable,
+) -> list[Part]:
+    """Cut the samples into chunks of `size`, each with the quantizers that are not known on it; take what is known."""
+    by_name = {target.name: target.value for target in whole.targets}
+    sweeps: dict[tuple[int, ...], Sweep] = {}
+    parts = []
+    for start, chunk in _chunks(feeds, size):
+        key = digest(samples, start, size)
+        missing = []
+        for index in left:
+            known = memo.known(key, whole.quantizers[index].content, by_name, whole.metrics)
+            if known is None:
+                missing.append(index)
+            else:
+                table.take(index, known)
+        if missing:
+            wanted = tuple(missing)
+            if wanted not in sweeps:
+                sweeps[wanted] = replace(whole, quantizers=tuple(whole.quantizers[i] for i in wanted))
+            parts.append(Part(sweeps[wanted], wanted, chunk, key))
+    return joined_parts(parts, memo.references)
+
+
+def _shares(
+    program: FloatProgram,
+    targets: Sequence[Target],
+    quantizers: Sequence[Quantizer],
+    metrics: Sequence[Metric],
+    stacked: bool,
+    budget: int,
+    keeps: bool,
+) -> tuple[int, int]:
+    """Return the bytes for float values that stay and for the sweep itself: half each, where half is enough for one."""
+    half = budget // 2
+    trial = Sweep(program, tuple(targets), tuple(quantizers), tuple(metrics), stacked, half)
+    enough = keeps and 2 * trial.peak([]) <= half  # one quantizer on doubles it at most
+    return (half, budget - half) if enough else (0, budget)
 
 
 def _chosen(quantizers: Sequence[Quantizer], nodes: Collection[str] | None) -> tuple[Quantizer, ...]:
@@ -174,11 +219,9 @@ def _stacked(
     program: FloatProgram,
     feeds: Mapping[str, torch.Tensor],
     quantizers: Sequence[Quantizer],
-    memo: SensitivityMemo | None,
+    memo: SensitivityMemo,
 ) -> bool:
     """Ask :func:`can_stack` once per graph and set of samples."""
-    if memo is None:
-        return can_stack(program, feeds, quantizers)
     first = {name: tensor[:1] for name, tensor in feeds.items()}
     key = digest([unit.name for unit in program.units], [quantizer.value for quantizer in quantizers], first)
     if key not in memo.stackable:
@@ -186,54 +229,9 @@ def _stacked(
     return memo.stackable[key]
 
 
-def _chunks(feeds: Mapping[str, torch.Tensor], size: int) -> list[dict[str, torch.Tensor]]:
-    """Cut the samples; a size of 0 keeps them together."""
+def _chunks(feeds: Mapping[str, torch.Tensor], size: int) -> list[tuple[int, dict[str, torch.Tensor]]]:
+    """Cut the samples, each chunk with the number of its first; a size of 0 keeps them together."""
     count = next(iter(feeds.values())).shape[0] if feeds else 0
     if not size or count <= size:
-        return [dict(feeds)]
-    return [{name: tensor[start : start + size] for name, tensor in feeds.items()} for start in range(0, count, size)]
-
-
-class _Table:
-    """Rows as they come."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        placement: Placement,
-        quantizers: Sequence[Quantizer],
-        outputs: Sequence[str],
-        metrics: Sequence[Metric],
-    ) -> None:
-        self.quantizers, self.outputs, self.metrics = quantizers, outputs, metrics
-        flops = {unit.name: flops_of(graph, unit, 1) for unit in placement.units}
-        self.flops = [flops.get(quantizer.unit or "", 0) for quantizer in quantizers]
-        self.whole = max(1, sum(flops.values()))
-        self.distances: dict[int, dict[str, Distance]] = {}
-
-    def take(self, index: int, by_target: Mapping[str, Distance]) -> None:
-        held = self.distances.setdefault(index, {name: Distance() for name in self.outputs})
-        for name, distance in by_target.items():
-            held[name].merge(distance)
-
-    def frame(self) -> pd.DataFrame:
-        rows = [
-            {
-                "op_name": quantizer.name,
-                "sensitive_type": quantizer.kind,
-                "op_type": quantizer.op,
-                "output": output,
-                **{metric.name: self.distances[index][output].value(metric) for metric in self.metrics},
-                "quant_dtype": quantizer.dtype,
-                "flops": flops,
-                "flops_share": flops / self.whole,
-            }
-            for index, (quantizer, flops) in enumerate(zip(self.quantizers, self.flops, strict=True))
-            if index in self.distances
-            for output in self.outputs
-        ]
-        first = self.metrics[0]
-        rows.sort(key=lambda row: -first.badness(float(str(row[first.name]))))
-        names = [metric.name for metric in self.metrics]
-        columns = ["op_name", "sensitive_type", "op_type", "output", *names, "quant_dtype", "flops", "flops_share"]
-        return pd.DataFrame(rows, columns=columns)
+        return [(0, dict(feeds))]
+    return [(k, {name: tensor[k : k + size] for name, tensor in feeds.items()}) for k in range(0, count, size)]

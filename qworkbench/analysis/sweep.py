@@ -8,7 +8,7 @@ Memory is bounded: where all of them do not fit, quantizers are swept in groups.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -50,19 +50,31 @@ class Sweep:
     metrics: tuple[Metric, ...]
     stacked: bool = True
     budget: int = DEFAULT_BUDGET
-    _inputs: frozenset[str] = field(init=False)
+    _groups: list[tuple[int, ...]] = field(default_factory=list, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_inputs", frozenset(self.program.graph.inputs))
+    # -- travelling
+    def without_program(self) -> Sweep:
+        """Return the sweep without its program, to be pickled."""
+        return replace(self, program=None)  # type: ignore[arg-type]  # the worker puts one in before any use
+
+    def with_program(self, program: FloatProgram) -> Sweep:
+        """Return the sweep over `program`."""
+        return replace(self, program=program)
 
     # -- memory
     def bytes_of(self, value: str) -> int:
         """Return the size of `value` for one sample."""
         graph = self.program.graph
-        size = 4
-        for dim in graph.shape(value, 1 if self.stacked else graph.batch):
-            size *= dim
-        return size
+        return self.program.bytes_of(value, 1 if self.stacked else graph.batch)
+
+    def bytes_of_all(self) -> int:
+        """Return the size of all values together for one sample."""
+        return sum(self.bytes_of(value) for unit in self.program.units for value in unit.outputs)
+
+    def largest_reached(self) -> int:
+        """Return the size of the largest value that a quantizer reaches, for one sample."""
+        reached = _cone(self.program, [quantizer.value for quantizer in self.quantizers])
+        return max(self.bytes_of(value) for value in reached)
 
     def peak(self, chosen: Sequence[int]) -> int:
         """Return the largest number of bytes that a sweep over `chosen` quantizers holds at once, per sample."""
@@ -95,6 +107,8 @@ class Sweep:
         AnalysisError
             When not even one quantizer fits.
         """
+        if self._groups:
+            return self._groups
         waiting = [tuple(range(len(self.quantizers)))]
         found: list[tuple[int, ...]] = []
         while waiting:
@@ -110,7 +124,8 @@ class Sweep:
             else:
                 half = len(group) // 2
                 waiting[:0] = [group[:half], group[half:]]
-        return [group for group in found if group]
+        self._groups.extend(group for group in found if group)
+        return self._groups
 
     def samples_at_once(self, groups: Sequence[Sequence[int]]) -> int:
         """Return how many samples go through together: as many as fit the cache, and the budget."""
@@ -130,10 +145,24 @@ class Sweep:
         feeds: Mapping[str, Tensor],
         group: Sequence[int],
         *,
+        kept: Mapping[str, Tensor] | None = None,
+        keep: dict[str, Tensor] | None = None,
         tick: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Effects:
         """Return, per quantizer of `group` and target, the distance from float on `feeds`.
+
+        Parameters
+        ----------
+        feeds : Mapping of str to Tensor
+        group : sequence of int
+        kept : Mapping of str to Tensor, optional
+            Every float value on `feeds`; units that no quantizer of `group` reaches are then passed over.
+        keep : dict of str to Tensor, optional
+            Receives every float value.
+        tick : callable, optional
+            Called with the name of each unit.
+        cancelled : callable
 
         Raises
         ------
@@ -154,9 +183,14 @@ class Sweep:
         for unit in self.program.units:
             if cancelled():
                 raise Cancelled("the sensitivity sweep was cancelled; rows that were finished are kept")
-            made = self._step(unit, stacks, batch, starts)
+            if kept is not None and not self._reached(unit, stacks, starts):
+                made = [Stack(kept[value]) for value in unit.outputs]
+            else:
+                made = self._step(unit, stacks, batch, starts, kept)
             for value, stack in zip(unit.outputs, made, strict=False):
                 stacks[value] = stack
+                if keep is not None:
+                    keep[value] = stack.reference
                 self._measure(stack, watched.get(value, ()), effects)
             for value in (*dict.fromkeys(unit.inputs), *unit.outputs):
                 if value in unit.inputs:
@@ -167,12 +201,24 @@ class Sweep:
                 tick(unit.name)
         return effects
 
+    def _reached(self, unit: Unit, stacks: Mapping[str, Stack], starts: Mapping[str, Sequence[int]]) -> bool:
+        """Tell whether a variant comes in, or starts at, `unit`."""
+        return any(stacks[value].packets for value in unit.inputs) or any(value in starts for value in unit.outputs)
+
     def _step(
-        self, unit: Unit, stacks: Mapping[str, Stack], batch: int, starts: Mapping[str, Sequence[int]]
+        self,
+        unit: Unit,
+        stacks: Mapping[str, Stack],
+        batch: int,
+        starts: Mapping[str, Sequence[int]],
+        kept: Mapping[str, Tensor] | None,
     ) -> list[Stack]:
         program = self.program
         reference = {value: stacks[value].reference for value in unit.inputs}
-        made = [Stack(tensor) for tensor in program.run(unit, reference, batch)]
+        if kept is None:
+            made = [Stack(tensor) for tensor in program.run(unit, reference, batch)]
+        else:
+            made = [Stack(kept[value]) for value in unit.outputs]
         for ids in self._packets(unit, stacks):
             outputs = self._run(unit, stacks, ids, batch)
             for stack, tensor in zip(made, outputs, strict=True):

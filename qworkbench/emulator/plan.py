@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from qworkbench.numerics.travel import Travelling
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantity:
@@ -62,7 +64,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Plan(Travelling):
     """Steps in execution order.
 
     Attributes

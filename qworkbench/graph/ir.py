@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from qworkbench.errors import QWorkbenchError, unknown_name
+from qworkbench.numerics.travel import Travelling
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -191,8 +192,10 @@ class NodeTable:
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
+class Graph(Travelling):
     """A model as named operators.
+
+    Pickled, it carries its weights by value and no module.
 
     Attributes
     ----------
@@ -235,6 +238,13 @@ class Graph:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        used = {
+            value for node in self.nodes for value in node.inputs if value is not None and not self.is_activation(value)
+        }
+        own = {name: replace(self.values[name], data=self.tensor(name).detach(), ref=None, rows=None) for name in used}
+        return {**super().__getstate__(), "root": None, "values": {**self.values, **own}}
 
     # -- queries ----------------------------------------------------------------------------------------------------
     @cached_property

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from qworkbench.errors import unknown_name
+from qworkbench.numerics.travel import Travelling
 
 On = Literal["BPU", "CPU", "NONE"]
 BoundaryKind = Literal["quantize", "dequantize", "requantize"]
@@ -200,7 +201,7 @@ class NodePlacement:
 
 
 @dataclass(frozen=True)
-class Placement:
+class Placement(Travelling):
     """The outcome for a whole graph; look a node up by name, iterate over names.
 
     Attributes

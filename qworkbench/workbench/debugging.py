@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     from qworkbench.analysis.distances import Function
-    from qworkbench.analysis.sensitivity import SensitivityMemo
+    from qworkbench.analysis.sensitivity_memo import SensitivityMemo
     from qworkbench.workbench.config import Config
     from qworkbench.workbench.diagnosing import Diagnosing
     from qworkbench.workbench.jobs import Job, Worker

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from qworkbench.analysis.sensitivity import SensitivityMemo
+from qworkbench.analysis.sensitivity_memo import SensitivityMemo
 from qworkbench.calibration.method import Statistics
 from qworkbench.emulator.cache import ResultCache
 from qworkbench.graph.ir import Graph

@@ -10,7 +10,8 @@ import numpy as np
 
 from qworkbench.analysis.metrics import compare
 from qworkbench.analysis.quantizers import quantizers_of
-from qworkbench.analysis.sensitivity import SensitivityMemo, sensitivity
+from qworkbench.analysis.sensitivity import sensitivity
+from qworkbench.analysis.sensitivity_memo import SensitivityMemo
 from qworkbench.calibration.fake_quant import fake_quantized
 from qworkbench.calibration.method import CalibrationMethod
 from qworkbench.calibration.search import (
