@@ -6,8 +6,8 @@ are not stored. Packets fit the processor's cache: large tensors go through alon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -30,20 +30,30 @@ class Packet:
         return int(self.tensor.shape[0]) // len(self.ids)
 
 
-@dataclass(eq=False)
 class Stack:
     """All stored variants of one value.
 
+    Parameters
+    ----------
+    reference : Tensor, or callable that returns one
+        The value with every quantizer off; a callable is asked when it is needed.
+
     Attributes
     ----------
-    reference : Tensor
-        The value with every quantizer off.
     packets : list of Packet
         Each variant is in one of them.
     """
 
-    reference: Tensor
-    packets: list[Packet] = field(default_factory=list)
+    def __init__(self, reference: Tensor | Callable[[], Tensor]) -> None:
+        self._reference = reference
+        self.packets: list[Packet] = []
+
+    @property
+    def reference(self) -> Tensor:
+        """The value with every quantizer off."""
+        if not isinstance(self._reference, Tensor):
+            self._reference = self._reference()
+        return self._reference
 
     @property
     def ids(self) -> tuple[int, ...]:

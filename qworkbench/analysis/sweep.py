@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -184,7 +185,7 @@ class Sweep:
             if cancelled():
                 raise Cancelled("the sensitivity sweep was cancelled; rows that were finished are kept")
             if kept is not None and not self._reached(unit, stacks, starts):
-                made = [Stack(kept[value]) for value in unit.outputs]
+                made = [Stack(partial(kept.__getitem__, value)) for value in unit.outputs]
             else:
                 made = self._step(unit, stacks, batch, starts, kept)
             for value, stack in zip(unit.outputs, made, strict=False):
@@ -214,17 +215,20 @@ class Sweep:
         kept: Mapping[str, Tensor] | None,
     ) -> list[Stack]:
         program = self.program
-        reference = {value: stacks[value].reference for value in unit.inputs}
+        reference: Mapping[str, Tensor] = {}
         if kept is None:
+            reference = {value: stacks[value].reference for value in unit.inputs}
             made = [Stack(tensor) for tensor in program.run(unit, reference, batch)]
         else:
-            made = [Stack(kept[value]) for value in unit.outputs]
+            made = [Stack(partial(kept.__getitem__, value)) for value in unit.outputs]
         for ids in self._packets(unit, stacks):
             outputs = self._run(unit, stacks, ids, batch)
             for stack, tensor in zip(made, outputs, strict=True):
                 stack.add(Packet(ids, tensor), merge=self.stacked)
         for value, stack in zip(unit.outputs, made, strict=False):
-            self._begin(stack, starts.get(value, ()), unit, reference, batch)
+            if value in starts:
+                reference = reference or {name: stacks[name].reference for name in unit.inputs}
+                self._begin(stack, starts[value], unit, reference, batch)
         return made
 
     def _packets(self, unit: Unit, stacks: Mapping[str, Stack]) -> Iterator[tuple[int, ...]]:
@@ -271,8 +275,8 @@ class Sweep:
     def _measure(self, stack: Stack, targets: Sequence[Target], effects: Effects) -> None:
         if not targets:
             return
-        reference = stack.reference.contiguous().numpy()
         stored = stack.ids
+        reference = stack.reference.contiguous().numpy()
         for packet in stack.packets:
             rows = packet.rows
             for place, index in enumerate(packet.ids):
