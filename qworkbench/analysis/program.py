@@ -81,6 +81,7 @@ class FloatProgram:
         *,
         weight: Tensor | None = None,
         finish: Callable[[Tensor], Tensor] | None = None,
+        gradients: bool = False,
     ) -> tuple[Tensor, ...]:
         """Return the outputs of `unit`.
 
@@ -94,15 +95,22 @@ class FloatProgram:
             Instead of the float one, where the unit has a weight.
         finish : callable, optional
             Adds the residual, in place of ``operands[unit.residual]``, to the result of the convolution.
+        gradients : bool
+            Keep the history for a backward pass to the operands.
         """
-        with torch.no_grad():
+        with torch.set_grad_enabled(gradients):
             if unit.name not in self._weights:
-                return self._run_members(unit, operands, batch)
+                return self._run_members(unit, operands, batch, gradients)
             node = self.graph.nodes[unit.anchor]
             own, bias = self._weights[unit.name]
             x = operands[unit.inputs[0]]
             used = own if weight is None else weight
-            if finish is None and unit.residual is None and (fused := self._pointwise(unit, x, used, bias)) is not None:
+            if (
+                finish is None
+                and unit.residual is None
+                and not gradients
+                and (fused := self._pointwise(unit, x, used, bias)) is not None
+            ):
                 return (fused,)
             if node.op == "Gemm":
                 y = torch.nn.functional.linear(x, used, bias)
@@ -155,12 +163,15 @@ class FloatProgram:
             env.update(zip(unit.outputs, made, strict=False))
         return env
 
-    def _run_members(self, unit: Unit, operands: Mapping[str, Tensor], batch: int) -> tuple[Tensor, ...]:
+    def _run_members(
+        self, unit: Unit, operands: Mapping[str, Tensor], batch: int, gradients: bool
+    ) -> tuple[Tensor, ...]:
         local = dict(operands)
         made: Sequence[Tensor] = ()
         for name in unit.members:
             node = self.graph.nodes[name]
-            made = run_node(self.graph, node, [self._operand(value, local) for value in node.inputs], batch)
+            tensors = [self._operand(value, local) for value in node.inputs]
+            made = run_node(self.graph, node, tensors, batch, gradients=gradients)
             local.update(zip(node.outputs, made, strict=False))
         return tuple(made)
 

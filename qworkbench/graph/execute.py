@@ -28,7 +28,9 @@ def batch_of(graph: Graph, env: Mapping[str, Tensor]) -> int:
     return graph.batch
 
 
-def run_node(graph: Graph, node: Node, tensors: Sequence[Tensor | None], batch: int) -> tuple[Tensor, ...]:
+def run_node(
+    graph: Graph, node: Node, tensors: Sequence[Tensor | None], batch: int, *, gradients: bool = False
+) -> tuple[Tensor, ...]:
     """Run one node.
 
     Parameters
@@ -40,6 +42,8 @@ def run_node(graph: Graph, node: Node, tensors: Sequence[Tensor | None], batch: 
         One per input of the node, None where the input is absent.
     batch : int
         What ``Sym`` stands for in the node's attributes.
+    gradients : bool
+        Keep the history for a backward pass to `tensors`.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def run_node(graph: Graph, node: Node, tensors: Sequence[Tensor | None], batch: 
         If the operator has neither a kernel nor a call.
     """
     del graph
-    with torch.no_grad():
+    with torch.set_grad_enabled(gradients):
         if isinstance(node.call, Replay):
             return node.call.at(batch, [t for t in tensors if t is not None])
         if node.call is not None:

@@ -13,6 +13,7 @@ from qworkbench.analysis.check import ModelCheck, check_model
 from qworkbench.analysis.inputs import Moments, moments_of, moments_of_sketch
 from qworkbench.analysis.layers import LayerComparison, compare_layers
 from qworkbench.analysis.partial import FakeQuantized
+from qworkbench.analysis.preview import preview
 from qworkbench.analysis.ranges import FixedScale, propose_fixed_scales
 from qworkbench.analysis.sensitivity import sensitivity
 from qworkbench.analysis.shared import shared_modules
@@ -61,6 +62,17 @@ def sensitivity_of(
     plan = stages.plan(config)
     graph, placement = stages.graph(config), stages.placement(config)
     return sensitivity(graph, placement, plan, feeds, rounding=config.arithmetic.rounding, memo=memo, **options)
+
+
+def preview_of(
+    stages: Stages, config: Config, feeds: dict[str, torch.Tensor], memo: SensitivityMemo, **options: Any
+) -> pd.DataFrame:
+    """Return the estimated sensitivity table of `config`; see :func:`qworkbench.analysis.preview.preview`."""
+    plan = stages.plan(config)
+    graph, placement = stages.graph(config), stages.placement(config)
+    program = memo.references.program(graph, placement)
+    rounding = config.arithmetic.rounding
+    return preview(graph, placement, plan, feeds, rounding=rounding, program=program, **options)
 
 
 def bad_cases_of(stages: Stages, config: Config, data: Any, **options: Any) -> BadCases:

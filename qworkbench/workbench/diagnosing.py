@@ -13,6 +13,7 @@ from qworkbench.workbench.debugging import (
     edits_of_region,
     fake_quantized,
     layers_of,
+    preview_of,
     proposals_of,
     samples,
     sensitivity_of,
@@ -56,6 +57,18 @@ class Diagnosing(Running):
             Only what edits changed is computed again.
         """
         return sensitivity_of(self._stages, self.config, self._feeds(inputs), self._effects, **options)
+
+    def sensitivity_preview(self, inputs: Any = None, **options: Any) -> pd.DataFrame:
+        """Return an estimate of :meth:`sensitivity` from gradients, marked as one: the order at a glance.
+
+        Parameters
+        ----------
+        inputs : as the model takes them, optional
+        **options
+            ``metric``, ``projections``, ``progress``, ``cancelled``: see
+            :func:`qworkbench.analysis.preview.preview`.
+        """
+        return preview_of(self._stages, self.config, self._feeds(inputs), self._effects, **options)
 
     def bad_cases(self, data: Any, **options: Any) -> BadCases:
         """Return the samples of `data` on which the emulated outputs are farthest from float.

@@ -78,3 +78,7 @@ def test_regions_and_sharing(loaded):
     loaded("sharing module")
     with pytest.raises(UsageError, match="no shared module 'stem'"):
         loaded("split stem")
+
+
+def test_a_preview_is_marked_as_an_estimate(loaded):
+    assert loaded("sensitivity --inputs images --preview --top 3").estimate.all()

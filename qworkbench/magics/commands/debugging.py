@@ -15,6 +15,9 @@ from qworkbench.magics.state import State
 def sensitivity(state: State, given: Namespace) -> Any:
     """Return what each quantizer, switched on alone, does to the outputs."""
     inputs = None if given.inputs is None else state.variable(given.inputs)
+    if given.preview:
+        table = state.workbench.sensitivity_preview(inputs, metric=given.metric)
+        return table if given.top is None else table.head(given.top)
     with reporter("sensitivity") as report:
         table = state.workbench.sensitivity(
             inputs, metric=given.metric, nodes=given.nodes or None, budget=int(given.budget * 2**20), progress=report
@@ -122,6 +125,7 @@ DEBUGGING = (
             INPUTS,
             Argument("--metric", "distance of the outputs from float (default L1)", "choice", METRICS, "L1"),
             Argument("--top", "only the worst rows", "integer"),
+            Argument("--preview", "an estimate from gradients, at once", "flag"),
             Argument("--budget", "memory for activations in MB (default 512)", "number", default=512.0),
         ),
         "t = %qwb sensitivity --inputs images --metric COSINE",
