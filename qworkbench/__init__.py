@@ -17,6 +17,7 @@ _HOME = {
     "capture": "qworkbench.graph.torch_frontend",
     "wrap": "qworkbench.graph.wrap",
     "normalised_range": "qworkbench.analysis.ranges",
+    "Preprocess": "qworkbench.calibration.preprocess",
     "QWorkbenchError": "qworkbench.errors",
     **dict.fromkeys(
         (
@@ -36,6 +37,7 @@ _HOME = {
             "SetBatch",
             "SetInputDtype",
             "SetInputOrder",
+            "SetPreprocess",
             "edit_from_dict",
         ),
         "qworkbench.workbench.edits",
@@ -73,6 +75,7 @@ def unload_ipython_extension(shell: Any) -> None:
 
 if TYPE_CHECKING:
     from qworkbench.analysis.ranges import normalised_range as normalised_range
+    from qworkbench.calibration.preprocess import Preprocess as Preprocess
     from qworkbench.errors import QWorkbenchError as QWorkbenchError
     from qworkbench.graph.torch_frontend import capture as capture
     from qworkbench.graph.wrap import wrap as wrap
@@ -91,6 +94,7 @@ if TYPE_CHECKING:
     from qworkbench.workbench.edits import SetMarch as SetMarch
     from qworkbench.workbench.edits import SetNodeCalibration as SetNodeCalibration
     from qworkbench.workbench.edits import SetPlacement as SetPlacement
+    from qworkbench.workbench.edits import SetPreprocess as SetPreprocess
     from qworkbench.workbench.edits import SetSharing as SetSharing
     from qworkbench.workbench.edits import SplitModule as SplitModule
     from qworkbench.workbench.edits import edit_from_dict as edit_from_dict

@@ -1,24 +1,26 @@
 """Calibration data on disk: a folder per input, one sample per file, read one at a time.
 
 ``.npy`` files carry shape and dtype. Raw files carry neither: the shape is the input's, and the dtype follows the rule
-of the PTQ documents, a folder whose name ends in ``_f32`` holds float32, any other one uint8.
+of the PTQ documents, a folder whose name ends in ``_f32`` holds float32, any other one uint8. Image files go through
+the preprocessing that is declared for the input; arrays hold pixels of the training type and get its mean and scale.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from qworkbench.calibration.preprocess import IMAGE_FILES, Preprocess, read_image
 from qworkbench.errors import CalibrationError, nearest
 from qworkbench.graph.ir import Graph, Sym
 
 _IGNORED = {".txt", ".md", ".json", ".yaml", ".yml", ".csv"}
 
 
-def folder(path: str | Path, graph: Graph) -> FolderSamples:
+def folder(path: str | Path, graph: Graph, inputs: Mapping[str, Preprocess] | None = None) -> FolderSamples:
     """Return the samples in `path`, or in several folders written ``first;second`` as in ``cal_data_dir``.
 
     Parameters
@@ -27,6 +29,8 @@ def folder(path: str | Path, graph: Graph) -> FolderSamples:
         The folder of the only input; or one folder per input, in the order of the inputs; or a folder with one
         subfolder per input, named after it.
     graph : Graph
+    inputs : Mapping of str to Preprocess, optional
+        What is declared of image inputs.
 
     Raises
     ------
@@ -55,24 +59,27 @@ def folder(path: str | Path, graph: Graph) -> FolderSamples:
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise CalibrationError(f"every input needs as many files as the others, got {told}")
-    return FolderSamples(graph, files)
+    return FolderSamples(graph, files, inputs or {})
 
 
 class FolderSamples:
     """Samples on disk, with a known number; one is in memory at a time."""
 
-    def __init__(self, graph: Graph, files: dict[str, list[Path]]) -> None:
-        self._graph, self._files = graph, files
+    def __init__(self, graph: Graph, files: dict[str, list[Path]], inputs: Mapping[str, Preprocess]) -> None:
+        self._graph, self._files, self._inputs = graph, files, inputs
 
     def __len__(self) -> int:
         return len(next(iter(self._files.values())))
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         for together in zip(*self._files.values(), strict=True):
-            yield {name: read_sample(path, self._graph, name) for name, path in zip(self._files, together, strict=True)}
+            yield {
+                name: read_sample(path, self._graph, name, self._inputs.get(name))
+                for name, path in zip(self._files, together, strict=True)
+            }
 
 
-def read_sample(path: Path, graph: Graph, name: str) -> np.ndarray:
+def read_sample(path: Path, graph: Graph, name: str, declared: Preprocess | None = None) -> np.ndarray:
     """Return one file as a sample of input `name`: batch axis added where it lacks, in the input's dtype.
 
     Raises
@@ -82,6 +89,15 @@ def read_sample(path: Path, graph: Graph, name: str) -> np.ndarray:
     """
     value = graph.values[name]
     shape = tuple(dim.factor if isinstance(dim, Sym) else int(dim) for dim in value.shape)
+    image = declared is not None and declared.is_image
+    if path.suffix.lower() in IMAGE_FILES:
+        if declared is None or not image:
+            raise CalibrationError(
+                f"{path.name!r} is an image, and no preprocessing is declared for input {name!r}; declare it first: "
+                f"%qwb input {name} --rt nv12 --train rgb --mean ... --scale ..."
+            )
+        pixels = declared.fitted(read_image(path), declared.size_of(shape))
+        return declared.floats(declared.intermediate(declared.runtime(pixels)))
     if path.suffix == ".npy":
         try:
             array = np.asarray(np.load(path, allow_pickle=False))
@@ -102,6 +118,10 @@ def read_sample(path: Path, graph: Graph, name: str) -> np.ndarray:
             hint = f"its size fits {other}: rename the folder" if fits else f"the input is {shape}"
             raise CalibrationError(f"{path.name!r} has {len(raw)} bytes, not {wanted} ({rule}); {hint}")
         array = np.frombuffer(raw, dtype).reshape(shape)
+    if declared is not None and image and (declared.mean or declared.scale) and array.ndim == 4:
+        return declared.laid_out(
+            declared.normalised(array if declared.layout == "NCHW" else array.transpose(0, 3, 1, 2))
+        )
     return array.astype(value.dtype) if value.dtype == "float32" else array
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from qworkbench.calibration.internals import internals_of
 from qworkbench.calibration.method import Statistics
+from qworkbench.calibration.preprocess import Preprocess
 from qworkbench.calibration.sketch import Rectified, Sketch
 from qworkbench.errors import CalibrationError, Cancelled
 from qworkbench.graph.execute import run_float
@@ -139,13 +140,19 @@ def _first_sample(graph: Graph, feeds: Mapping[str, torch.Tensor]) -> dict[str, 
     return found
 
 
-def batches_of(data: Any, graph: Graph | None = None, *, batch_size: int = 32) -> Iterable[Any]:
+def batches_of(
+    data: Any,
+    graph: Graph | None = None,
+    *,
+    batch_size: int = 32,
+    inputs: Mapping[str, Preprocess] | None = None,
+) -> Iterable[Any]:
     """Turn what users call calibration data into an iterable of batches.
 
     One tensor or array of shape (samples, ...) is cut into batches of `batch_size`; a list, tuple, DataLoader or
     generator is taken item by item, and an item that is a (data, label) pair of a labelled data set must be unpacked
-    by the caller. A str or Path is a folder, read sample by sample for the inputs of `graph`
-    (:func:`qworkbench.calibration.data.folder`).
+    by the caller. A str or Path is a folder, read sample by sample for the inputs of `graph`, through the preprocessing
+    of `inputs` (:func:`qworkbench.calibration.data.folder`).
     """
     import torch
 
@@ -158,7 +165,7 @@ def batches_of(data: Any, graph: Graph | None = None, *, batch_size: int = 32) -
     if graph is not None and isinstance(data, (str, Path)):
         from qworkbench.calibration.data import folder
 
-        return folder(data, graph)
+        return folder(data, graph, inputs)
     if isinstance(data, (str, bytes, int, float)) or not hasattr(data, "__iter__"):
         raise CalibrationError(
             f"calibration data must be an array or an iterable of batches, got {type(data).__name__}"

@@ -13,9 +13,20 @@ from typing import Any
 import yaml
 
 from qworkbench.errors import FileFormatError
-from qworkbench.toolchain.ptq_schema import check, key_of
+from qworkbench.toolchain.ptq_rules import check_rules
+from qworkbench.toolchain.ptq_schema import check, generation, key_of
 
 LARGEST = 4 * 1024 * 1024
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses aliases: no configuration needs them, and a few lines of them unfold to any size."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not read; write the value out", mark)
+        return super().compose_node(parent, index)
 
 
 class PtqYaml:
@@ -41,7 +52,7 @@ class PtqYaml:
     def __init__(self, text: str) -> None:
         self.text = text
         try:
-            tree = yaml.safe_load(text) or {}
+            tree = yaml.load(text, _PlainLoader) or {}
         except (yaml.YAMLError, RecursionError) as error:
             place = getattr(error, "problem_mark", None)
             where = f" in line {place.line + 1}" if place is not None else ""
@@ -80,6 +91,17 @@ class PtqYaml:
             scratch.unlink(missing_ok=True)
             raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
         return target
+
+    def rules(self) -> list[str]:
+        """Return one line per key that lacks another one, or has no effect beside it.
+
+        Raises
+        ------
+        FileFormatError
+            Keys that contradict each other. Apart from the values, since a file that is changed key by key passes
+            through such states.
+        """
+        return check_rules(self.get, generation(self.tree))
 
     def get(self, name: str) -> Any:
         """Return the value of a known key, or None where it is not set."""

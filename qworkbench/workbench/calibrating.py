@@ -69,7 +69,7 @@ class Calibrating(Requesting):
         if data is None and stages.statistics is None:
             raise QWorkbenchError("nothing is calibrated yet; pass calibration data once, then switch methods")
         if data is not None:
-            batches = batches_of(data, stages.base)
+            batches = batches_of(data, stages.base, inputs=self.config.inputs)
             statistics = collect(stages.base, batches, per_channel=per_channel, progress=progress, cancelled=cancelled)
             stages = Stages(stages.base)
             stages.statistics = statistics
@@ -96,7 +96,12 @@ class Calibrating(Requesting):
         """Return what looks wrong about calibration data (layout, NaN, normalisation ...), one sentence each."""
         from qworkbench.calibration.check import check_data
 
-        return check_data(self.base_graph, batches_of(data, self.base_graph), self._example, cancelled=cancelled)
+        return check_data(
+            self.base_graph,
+            batches_of(data, self.base_graph, inputs=self.config.inputs),
+            self._example,
+            cancelled=cancelled,
+        )
 
     def calibrate_async(self, data: Any = None, **options: Any) -> Job:
         """Do the same on the worker thread, with progress and cancel; a newer job cancels this one."""

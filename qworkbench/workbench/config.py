@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from qworkbench.calibration.method import CalibrationMethod
+from qworkbench.calibration.preprocess import Preprocess
 from qworkbench.graph.batching import Batching
 from qworkbench.graph.ir import Graph
 from qworkbench.march import March, get_march
@@ -78,6 +79,8 @@ class Config:
         First dimension of ``input_shape``, and ``input_batch``.
     input_orders : Mapping of "quantized" | "compiled" to tuple of str
         Orders of the inputs that the vendor's tools reported.
+    inputs : Mapping of input name to Preprocess
+        How images become model inputs, where that is declared.
     """
 
     march: str = "bayes-e"
@@ -93,9 +96,10 @@ class Config:
     assumptions: Mapping[str, Any] = field(default_factory=_empty)
     batching: Batching = field(default_factory=Batching)
     input_orders: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
+    inputs: Mapping[str, Preprocess] = field(default_factory=_empty)
 
     def __post_init__(self) -> None:
-        for name in ("on", "scales", "dtypes", "methods", "assumptions", "input_orders"):
+        for name in ("on", "scales", "dtypes", "methods", "assumptions", "input_orders", "inputs"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property
@@ -133,6 +137,7 @@ class Config:
             "assumptions": dict(sorted(self.assumptions.items())),
             "batching": asdict(self.batching),
             "input_orders": {stage: ";".join(names) for stage, names in sorted(self.input_orders.items())},
+            "inputs": {name: asdict(declared) for name, declared in sorted(self.inputs.items())},
         }
 
 
@@ -180,6 +185,7 @@ def difference(before: Config, after: Config) -> list[str]:
         ("methods", "calibration"),
         ("assumptions", "the march's"),
         ("input_orders", "original"),
+        ("inputs", "as it is"),
     ):
         for name in sorted({*old[part], *new[part]}):
             a, b = old[part].get(name), new[part].get(name)
@@ -194,7 +200,7 @@ def difference(before: Config, after: Config) -> list[str]:
 
 def _short(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
+        return ", ".join(f"{k} {v}" for k, v in value.items() if v is not None and v != ())
     if isinstance(value, float) and float(np.float32(value)) == value:
         return str(np.float32(value))  # as it was typed: 0.1, not 0.100000001
     return str(value)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from qworkbench.calibration.preprocess import CHANNELS
 from qworkbench.errors import EditError, unknown_name
 from qworkbench.graph.batching import check_batching
 from qworkbench.graph.input_order import check_order
@@ -23,6 +24,7 @@ from qworkbench.workbench.edits import (
     SetInputDtype,
     SetInputOrder,
     SetNodeCalibration,
+    SetPreprocess,
     SplitModule,
     check_contradictions,
 )
@@ -77,10 +79,30 @@ class Editing(Holding):
         if name is None:
             return
         # a model input has a scale, but nothing else that could be edited
+        if isinstance(edit, SetPreprocess):
+            self._check_input(edit)
+            return
         scaled = isinstance(edit, (FixScale, ClearScale, SetNodeCalibration))
         known = (*graph.nodes.names(), *(graph.inputs if scaled else ()))
         if name not in known:
             raise unknown_name("node", name, known)
+
+    def _check_input(self, edit: SetPreprocess) -> None:
+        """Refuse a declaration that does not fit the model's input."""
+        graph = self._stages.base
+        if edit.node not in graph.inputs:
+            raise unknown_name("model input", edit.node, graph.inputs)
+        if edit.rt == "auto" or not edit.declared.is_image:
+            return
+        shape, channels = graph.shape(edit.node), CHANNELS[edit.train]
+        edit.declared.size_of(shape)
+        found = shape[1] if edit.layout == "NCHW" else shape[3]
+        if found != channels:
+            told = "x".join(map(str, shape))
+            raise EditError(
+                f"input {edit.node!r} is {told} ({edit.layout}), but {edit.train} has {channels} "
+                f"channel{'' if channels == 1 else 's'}; check the type and the layout"
+            )
 
     def _in_one_form(self, edit: Edit, config: Config) -> Edit:
         """Leave the slot out where a node has one data input only, so that one place has one name."""

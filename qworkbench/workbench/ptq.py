@@ -11,14 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from qworkbench.calibration.preprocess import Preprocess
 from qworkbench.calibration.search import SEARCHES
 from qworkbench.errors import FileFormatError, nearest, unknown_name
 from qworkbench.march import MARCHES
 from qworkbench.placement.types import DtypeRequest
+from qworkbench.toolchain.ptq_rules import entries
 from qworkbench.toolchain.ptq_schema import GROUPS, HB_COMPILE_MARCHES, KEYS
 from qworkbench.toolchain.ptq_yaml import PtqYaml
 from qworkbench.workbench.config import Config
-from qworkbench.workbench.edits import Edit, SetCalibration, SetDtype, SetMarch, SetPlacement
+from qworkbench.workbench.edits import Edit, SetCalibration, SetDtype, SetMarch, SetPlacement, SetPreprocess
+from qworkbench.workbench.edits.inputs import text_of
 
 if TYPE_CHECKING:
     from qworkbench.graph.ir import Graph
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 USED = {
     *("march", "node_info", "run_on_cpu", "run_on_bpu"),
     *("calibration_type", "max_percentile", "per_channel", "optimization"),
+    *("input_name", "input_type_rt", "input_type_train", "input_layout_train", "input_space_and_range"),
+    *("norm_type", "mean_value", "scale_value", "std_value"),
 }
 _OPTIMIZATION = re.compile(r"set_(?P<op>\w+)_(?P<side>input|output)_(?P<dtype>int8|int16)")
 _INFO_KEYS = ("ON", "InputType", "OutputType")
@@ -60,7 +65,7 @@ def reading(document: PtqYaml, config: Config, graph: Graph) -> Reading:
     FileFormatError
         A ``node_info`` that is of neither form, or an unknown value in it.
     """
-    found = Reading(remarks=list(document.remarks))
+    found = Reading(remarks=[*document.remarks, *document.rules()])
     march = document.get("march")
     if march in MARCHES:
         if march != config.march:
@@ -92,6 +97,7 @@ def reading(document: PtqYaml, config: Config, graph: Graph) -> Reading:
         wish = config.dtypes.get(name, DtypeRequest())
         if any(getattr(wish, part) != dtype for part, dtype in parts.items()):
             found.edits.append(SetDtype(name, **parts))
+    _inputs(document, config, graph, found)
     _calibration(document, config, found)
     for group in GROUPS:
         found.remarks += [
@@ -139,12 +145,14 @@ def writing(config: Config, graph: Graph, base: PtqYaml | None = None) -> tuple[
         "max_percentile": method.fraction if method.fraction < 1.0 else None,
         "per_channel": True if method.per_channel else None,
         "optimization": _without_operators(document.get("optimization")),
+        **_input_keys(config, graph),
     }
     for name, value in wanted.items():
         before = document.get(name)
         same = before is not None and _same(name, before, value)
         if not same and not (value is None and before in ("", False, 1.0)):
             document = document.set(name, value)
+    document.rules()
     return document, lost
 
 
@@ -245,6 +253,92 @@ def _calibration(document: PtqYaml, config: Config, found: Reading) -> None:
             found.edits.append(edit)
     elif kind:
         found.remarks.append(f"calibration_type {kind}: thresholds stay those of the workbench")
+
+
+def _per_input(document: PtqYaml, key: str, count: int) -> list[str]:
+    """Return one text per input; a list in the file is the numbers of a single input."""
+    value = document.get(key)
+    if isinstance(value, (list, tuple)):
+        value = " ".join(str(entry) for entry in value)
+    parts = [part.strip() for part in str("" if value is None else value).split(";")]
+    return [*parts, *([""] * count)][:count]
+
+
+def _inputs(document: PtqYaml, config: Config, graph: Graph, found: Reading) -> None:
+    names = entries(document.get("input_name")) or list(graph.inputs)
+    if not document.get("input_type_rt") and not document.get("input_type_train"):
+        return
+    columns = {key: _per_input(document, key, len(names)) for key in _INPUT_KEYS}
+    later = str(document.get("march")).startswith("nash")
+    for index, name in enumerate(names):
+        row = {key: column[index] for key, column in columns.items()}
+        rt, train = row["input_type_rt"], row["input_type_train"]
+        if name not in graph.inputs:
+            raise unknown_name("model input (asked for in input_name)", name, graph.inputs)
+        if not rt or not train:
+            missing = "input_type_train" if rt else "input_type_rt"
+            found.remarks.append(
+                f"input_parameters: {missing} of {name!r} is not set; its preprocessing stays as it is"
+            )
+            continue
+        if rt in ("yuv444_128", "yuv420sp_bt601_video", "yuv_bt601_full"):
+            found.remarks.append(f"input_type_rt {rt} of {name!r}: prepared as {'yuv444' if '444' in rt else 'nv12'}")
+            row["input_space_and_range"] = "bt601_video" if "video" in rt else ""
+            rt = "yuv444" if "444" in rt else "nv12"
+        if "featuremap" in (rt, train):
+            if name in config.inputs and config.inputs[name].is_image:
+                found.edits.append(SetPreprocess(name, "auto"))
+            continue
+        norm = "" if later else row["norm_type"]
+        edit = SetPreprocess(
+            name,
+            rt,
+            train,
+            (row["mean_value"] or None) if not norm or "mean" in norm else None,
+            (row["scale_value"] or None) if not norm or "scale" in norm else None,
+            row["std_value"] or None,
+            row["input_layout_train"] or "NCHW",
+            row["input_space_and_range"] or "regular",
+            config.inputs[name].fit if name in config.inputs else "exact",
+        )
+        if config.inputs.get(name) != edit.declared:
+            found.edits.append(edit)
+
+
+_INPUT_KEYS = (
+    *("input_type_rt", "input_type_train", "input_layout_train", "input_space_and_range", "norm_type"),
+    *("mean_value", "scale_value", "std_value"),
+)
+
+
+def _input_keys(config: Config, graph: Graph) -> dict[str, Any]:
+    """Return the keys of ``input_parameters`` that say what `config` declares; none where it declares nothing."""
+    if not config.inputs:
+        return {}
+    plain = Preprocess("featuremap", "featuremap")
+    each = [config.inputs.get(name, plain) for name in graph.inputs]
+
+    def column(texts: list[str]) -> str | None:
+        return ";".join(texts) if any(texts) else None
+
+    norms = [
+        {(1, 1): "data_mean_and_scale", (1, 0): "data_mean", (0, 1): "data_scale"}.get(
+            (int(bool(p.mean)), int(bool(p.scale))), "no_preprocess"
+        )
+        for p in each
+    ]
+    spaces = [p.space for p in each]
+    return {
+        "input_name": ";".join(graph.inputs),
+        "input_type_rt": ";".join(p.rt for p in each),
+        "input_type_train": ";".join(p.train for p in each),
+        "input_layout_train": ";".join(p.layout for p in each),
+        "input_space_and_range": ";".join(spaces) if set(spaces) != {"regular"} else None,
+        "norm_type": None if config.march in HB_COMPILE_MARCHES else ";".join(norms),
+        "mean_value": column([text_of(p.mean) for p in each]),
+        "scale_value": column([text_of(p.scale) for p in each]),
+        "std_value": None,
+    }
 
 
 def _fresh(config: Config, graph: Graph) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from qworkbench.errors import CalibrationError
-from qworkbench.workbench.calibrating import Calibrating
 from qworkbench.workbench.config import Config
 from qworkbench.workbench.jobs import Job
+from qworkbench.workbench.preparing import Preparing
 from qworkbench.workbench.run import Run, emulate_config, run_config
 
 
-class Running(Calibrating):
+class Running(Preparing):
     """A workbench that emulates and compares."""
 
     def run(self, inputs: Any = None, *, progress: Callable[[str, int, int], None] | None = None) -> Run:

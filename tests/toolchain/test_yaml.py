@@ -160,6 +160,34 @@ BAD = {
     "node_info dtype": ("model_parameters: {node_info: 'mix:int4'}", "int8, int16, got 'int4'"),
     "node_info key": ("model_parameters: {node_info: {mix: {OutputTyp: int16}}}", "did you mean 'OutputType'"),
     "both": ("calibration_parameters: {run_on_cpu: mix, run_on_bpu: mix}", "keep one"),
+    "two models": ("model_parameters: {onnx_model: a.onnx, caffe_model: b}", "keep the one to convert"),
+    "caffe alone": ("model_parameters: {caffe_model: b.caffemodel}", "needs prototxt"),
+    "lengths": ("input_parameters: {input_name: 'a;b', input_type_rt: rgb}", "has 1 entry for 2 inputs"),
+    "types": (
+        "input_parameters: {input_type_rt: rgb, input_type_train: yuv444}",
+        "cannot become input_type_train yuv444",
+    ),
+    "odd nv12": ("input_parameters: {input_shape: 1x3x225x224, input_type_rt: nv12}", "even height"),
+    "scale and std": ("input_parameters: {scale_value: '1', std_value: '2'}", "exclude each other"),
+    "separate": ("input_parameters: {separate_batch: True, separate_name: x}", "exclude each other"),
+    "batch of two inputs": ("input_parameters: {input_batch: 2, input_name: 'a;b'}", "a single input; this one has 2"),
+    "batch of batches": ("input_parameters: {input_batch: 2, input_shape: 4x3x8x8}", "begins with 1, got 4x3x8x8"),
+    "remove": ("model_parameters: {remove_node_type: 'Quantize;Dequantise'}", "did you mean 'Dequantize'"),
+    "balance": (
+        "model_parameters: {march: nash-e}\ncompiler_parameters: {compile_mode: balance}",
+        "needs balance_factor",
+    ),
+    "slice": ("compiler_parameters: {max_time_per_fc: 10}", "0 or lie in [1000, 4294967295]"),
+    "cores of bayes": ("model_parameters: {march: bayes}\ncompiler_parameters: {core_num: 1}", "must not be set"),
+    "cores": ("model_parameters: {march: bernoulli2}\ncompiler_parameters: {core_num: 3}", "[1, 2] on bernoulli2"),
+    "source": ("compiler_parameters: {input_source: {x: pyramide}}", "did you mean 'pyramid'"),
+    "source of type": (
+        "input_parameters: {input_name: x, input_type_rt: rgb}\ncompiler_parameters: {input_source: {x: pyramid}}",
+        "cannot deliver rgb",
+    ),
+    "alias": ("a: &a [1]\nmodel_parameters: {x: *a}", "aliases (*name) are not read"),
+    "bomb": ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases"),
+    "object": ("model_parameters: !!python/object/apply:os.system ['true']", "not valid YAML"),
 }
 
 
@@ -181,6 +209,77 @@ def test_an_unknown_node_and_an_unknown_key_name_the_nearest(wb, tmp_path):
     assert "did you mean 'calibration_type'" in remarks[0]
     with pytest.raises(FileFormatError, match="cannot read"):
         PtqYaml.read(tmp_path / "nowhere.yaml")
+
+
+IMAGE = """\
+model_parameters:
+  march: bayes-e
+input_parameters:
+  input_name: 'x'
+  input_type_rt: 'nv12'   # the camera
+  input_type_train: 'bgr'
+  norm_type: 'data_mean_and_scale'
+  mean_value: 103.53 116.28 123.675
+  scale_value: 0.0174
+"""
+
+
+def test_the_preprocessing_of_a_file_is_declared_and_written_back(wb, make_workbench, tmp_path):
+    path = write(tmp_path, IMAGE)
+    remarks = "\n".join(wb.apply_yaml(path))
+    declared = wb.config.inputs["x"]
+    assert (declared.rt, declared.train) == ("nv12", "bgr")
+    assert (declared.mean, declared.scale) == ((103.53, 116.28, 123.675), (0.0174,))
+    assert "mean_value" not in remarks
+    wb.export_yaml(tmp_path / "fresh.yaml")
+    other = make_workbench()
+    other.apply_yaml(tmp_path / "fresh.yaml")
+    assert other.config.inputs == wb.config.inputs
+    wb.declare_input(rt="rgb", train="rgb")
+    wb.export_yaml(path)
+    tree = yaml.safe_load(path.read_text())["input_parameters"]
+    assert (tree["input_type_rt"], tree["norm_type"]) == ("rgb", "no_preprocess")
+    assert "mean_value" not in tree
+    assert "# the camera" in path.read_text()
+    wb.apply_yaml(write(tmp_path, "input_parameters: {input_type_rt: featuremap, input_type_train: featuremap}"))
+    assert not wb.config.inputs
+
+
+def test_norm_type_decides_whether_mean_and_scale_count(wb, tmp_path):
+    wb.apply_yaml(write(tmp_path, IMAGE.replace("data_mean_and_scale", "data_scale")))
+    assert wb.config.inputs["x"].mean == ()
+    wb.apply_yaml(write(tmp_path, IMAGE.replace("data_mean_and_scale", "no_preprocess")))
+    assert wb.config.inputs["x"].scale == ()
+    nash = IMAGE.replace("bayes-e", "nash-e").replace("scale_value: 0.0174", "std_value: 58.0 57.0 56.0")
+    wb.apply_yaml(write(tmp_path, nash.replace("data_mean_and_scale", "no_preprocess")))
+    assert wb.config.inputs["x"].scale == (1 / 58, 1 / 57, 1 / 56)  # derived from which of the values are present
+
+
+def test_keys_that_lack_another_one_are_told(wb, tmp_path):
+    text = """
+input_parameters: {input_type_rt: nv12, norm_type: data_mean}
+calibration_parameters: {calibration_type: kl, max_percentile: 0.99}
+compiler_parameters: {balance_factor: 50}
+"""
+    remarks = "\n".join(wb.apply_yaml(write(tmp_path, text)))
+    for expected in (
+        "names no model",
+        "needs mean_value",
+        "max_percentile: no effect with calibration_type kl",
+        "cal_data_dir: not set",
+        "no effect without compile_mode balance",
+        "hb_mapper requires it",
+        "input_type_train of 'x' is not set",
+    ):
+        assert expected in remarks
+
+
+def test_a_huge_file_is_not_read(tmp_path):
+    path = tmp_path / "config.yaml"
+    with path.open("wb") as file:
+        file.truncate(5 << 20)
+    with pytest.raises(FileFormatError, match="larger than 4 MB"):
+        PtqYaml.read(path)
 
 
 @pytest.mark.parametrize("name", sorted(KEYS))

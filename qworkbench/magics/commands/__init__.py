@@ -7,6 +7,7 @@ from qworkbench.magics.commands.debugging import DEBUGGING
 from qworkbench.magics.commands.editing import EDITING
 from qworkbench.magics.commands.files import FILES
 from qworkbench.magics.commands.history import HISTORY
+from qworkbench.magics.commands.images import IMAGES
 from qworkbench.magics.commands.loading import LOADING
 from qworkbench.magics.commands.looking import LOOKING
 from qworkbench.magics.commands.toolchain import TOOLCHAIN
@@ -14,5 +15,5 @@ from qworkbench.magics.registry import Command
 
 COMMANDS: dict[str, Command] = {
     command.name: command
-    for command in (*LOADING, *LOOKING, *EDITING, *ASKING, *DEBUGGING, *HISTORY, *FILES, *TOOLCHAIN)
+    for command in (*LOADING, *LOOKING, *EDITING, *ASKING, *DEBUGGING, *HISTORY, *FILES, *TOOLCHAIN, *IMAGES)
 }

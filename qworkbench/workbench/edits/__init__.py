@@ -11,6 +11,7 @@ from typing import Any
 
 from qworkbench.errors import EditError, unknown_name
 from qworkbench.workbench.edits.base import Edit
+from qworkbench.workbench.edits.inputs import SetPreprocess
 from qworkbench.workbench.edits.model import (
     SetArithmetic,
     SetAssumption,
@@ -47,6 +48,7 @@ __all__ = [
     "SetMarch",
     "SetNodeCalibration",
     "SetPlacement",
+    "SetPreprocess",
     "SetSharing",
     "SplitModule",
     "check_contradictions",
@@ -72,6 +74,7 @@ KINDS: Mapping[str, type[Edit]] = {
         SetAssumption,
         SetBatch,
         SetInputOrder,
+        SetPreprocess,
     )
 }
 
