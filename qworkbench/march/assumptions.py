@@ -55,7 +55,11 @@ def read_assumption(march: March, name: str, text: str) -> Any:
         raise EditError(f"{name} must be a number, got {text!r}; it is {known[name]:g} on {march.name}") from None
     if not (math.isfinite(number) and number > 0):
         raise EditError(f"{name} must be > 0 and finite, got {text}; it is {known[name]:g} on {march.name}")
-    return int(number) if isinstance(known[name], int) else number
+    if not isinstance(known[name], int):
+        return number
+    if number != int(number):
+        raise EditError(f"{name} must be a whole number, got {text}; it is {known[name]} on {march.name}")
+    return int(number)
 
 
 def assumption_text(value: Any) -> str:

@@ -46,6 +46,8 @@ class ReportData:
     layers : pandas.DataFrame or None
         One row per node; its ``reason`` column is left to `reasons`.
     reasons : sequence of NodeReason
+    estimate : (str, pandas.DataFrame) or None
+        The static estimate of latency and DDR traffic: totals in a sentence, and one row per node.
     assumptions : sequence of (name, value, basis, text)
         Parameters that no public document states.
     environment : Mapping of str to str
@@ -59,6 +61,7 @@ class ReportData:
     journal: Sequence[str] = ()
     layers: pd.DataFrame | None = None
     reasons: Sequence[NodeReason] = ()
+    estimate: tuple[str, pd.DataFrame] | None = None
     assumptions: Sequence[tuple[str, str, str, str]] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -95,6 +98,7 @@ def _parts(data: ReportData) -> list[tuple[str, str, str]]:
         ("graph", "Graph", _picture(data.view)),
         ("reasons", "Why each node runs where it runs", _reasons(data.reasons)),
         ("layers", "Layer by layer", _layers(data.layers)),
+        ("estimate", "Estimated latency and DDR traffic", _estimate(data.estimate)),
         ("assumptions", "Assumptions", _assumptions(data.assumptions)),
         ("environment", "Environment", _environment(data.environment)),
     ]
@@ -155,6 +159,14 @@ def _layers(frame: pd.DataFrame | None) -> str:
         return ""
     frame = frame.drop(columns="reason", errors="ignore").dropna(axis="columns", how="all")
     return _scroll(table_markup(frame, caption="Distance of every node from the float model, in execution order"))
+
+
+def _estimate(found: tuple[str, pd.DataFrame] | None) -> str:
+    if found is None:
+        return ""
+    sentence, frame = found
+    table = _scroll(table_markup(frame, caption="Counted work against the figures of the march: an estimate"))
+    return f"<p>{escape(sentence)}. Nothing here was measured on a board.</p>{table}"
 
 
 def _assumptions(rows: Sequence[tuple[str, str, str, str]]) -> str:

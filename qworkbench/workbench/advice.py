@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.errors import Cancelled, QWorkbenchError
-from qworkbench.toolchain.cost import boundary_bytes
+from qworkbench.estimate.switches import boundary_bytes
 from qworkbench.workbench.config import Config
 from qworkbench.workbench.edits import Edit, edit_from_dict
 
@@ -67,15 +67,15 @@ def advise(
     """
     import pandas as pd
 
-    graph, placement = stages.graph(config), stages.placement(config)
-    before = boundary_bytes(graph, placement)
+    placement = stages.placement(config)
+    before = boundary_bytes(placement)
     wins: list[tuple[int, int, int, tuple[Edit, ...], Config]] = []
     for edits in _candidates(stages, config):
         changed = _applied(stages, config, edits)
         if changed is None:
             continue
         target, after = changed, stages.placement(changed)
-        saved = before - boundary_bytes(stages.graph(target), after)
+        saved = before - boundary_bytes(after)
         moved = sum(after[name].on == "BPU" and placement[name].on == "CPU" for name in placement)
         lost = sum(after[name].on == "CPU" and placement[name].on == "BPU" for name in placement)
         if saved > 0 or moved > lost:

@@ -1,26 +1,24 @@
-"""What a workbench tells and writes: reasons, rows, pictures, costs, files."""
+"""What a workbench tells and writes: reasons, rows, pictures, files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.errors import EditError
-from qworkbench.workbench.config import Config
+from qworkbench.workbench.costing import Costing
 from qworkbench.workbench.details import node_details
-from qworkbench.workbench.diagnosing import Diagnosing
 from qworkbench.workbench.explain import Explanation, explain
 from qworkbench.workbench.histogram import histogram
 from qworkbench.workbench.rows import journal_rows, node_rows, output_rows, settings_row
-from qworkbench.workbench.run import Run, run_config
 from qworkbench.workbench.states import State, differing_nodes
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Exchanging(Diagnosing):
+class Exchanging(Costing):
     """A workbench that answers and writes files."""
 
     def why(self, name: str) -> Explanation:
@@ -78,33 +76,6 @@ class Exchanging(Diagnosing):
     def differing_nodes(self, index: int) -> dict[str, str]:
         """Return per node what differs between step `index` and now, in words."""
         return differing_nodes(self.at(index), self.at(self._history.cursor))
-
-    def cost(self) -> pd.DataFrame:
-        """Return what CPU/BPU switches and CPU ops move (:func:`qworkbench.toolchain.cost.cost_table`)."""
-        from qworkbench.toolchain.cost import cost_table
-
-        return cost_table(self.graph, self.placement)
-
-    def advise(
-        self,
-        inputs: Any = None,
-        *,
-        limit: int = 10,
-        progress: Callable[[str, int, int], None] | None = None,
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> pd.DataFrame:
-        """Return edits ranked by what they win, each with its measured cosine and L1; none of them is kept.
-
-        See :func:`qworkbench.workbench.advice.advise`; `inputs` are as in :meth:`run`.
-        """
-        from qworkbench.workbench.advice import advise
-
-        sample = self._sample(inputs)
-
-        def measure(config: Config) -> Run:
-            return run_config(self._stages, config, sample, self._cache, self._measured, cancelled=cancelled)
-
-        return advise(self._stages, self.config, measure, limit=limit, progress=progress, cancelled=cancelled)
 
     def vendor_table(self) -> pd.DataFrame:
         """Return the table that the vendor's converter prints: node, on, subgraph, type, cosine, threshold, dtype.

@@ -38,6 +38,7 @@ def report_data(workbench: Workbench) -> ReportData:
         (name, str(value), "assumed", "parameter of the integer arithmetic, not public")
         for name, value in workbench.config.as_dict()["arithmetic"].items()
     ]
+    estimated = workbench.estimate("O1")
     return ReportData(
         title=workbench.title,
         sentence=str(view["sentence"]),
@@ -46,7 +47,8 @@ def report_data(workbench: Workbench) -> ReportData:
         journal=workbench.journal,
         layers=None if run is None else run.layers,
         reasons=reasons,
-        assumptions=(*placement.assumptions, *assumed),
+        estimate=(estimated.sentence, estimated.nodes),
+        assumptions=(*placement.assumptions, *estimated.figures, *assumed),
         environment=environment(),
     )
 

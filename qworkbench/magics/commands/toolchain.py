@@ -23,6 +23,24 @@ def cost(state: State, _: Namespace) -> Any:
     return state.workbench.cost()
 
 
+def segments(state: State, _: Namespace) -> Any:
+    """Return the BPU segments, their border tensors and what splits them."""
+    return state.workbench.segments()
+
+
+def latency(state: State, given: Namespace) -> Any:
+    """Return the static estimate, or its totals at every level."""
+    import pandas as pd
+
+    with reporter("estimating") as report:
+        if not given.compare:
+            return state.workbench.estimate(given.level, objective=given.mode, progress=report)
+        found = [state.workbench.estimate(level, objective=given.mode, progress=report) for level in LEVELS]
+    rows = [(e.level, e.microseconds, e.frames_per_second, e.ddr_bytes, len(e.groups)) for e in found]
+    columns = ["level", "microseconds", "frames_per_second", "ddr_bytes", "groups"]
+    return pd.DataFrame(rows, columns=columns).set_index("level")
+
+
 def advise(state: State, given: Namespace) -> Any:
     """Run what could win something and rank it; nothing is kept."""
     with reporter("advising") as report:
@@ -42,6 +60,8 @@ def apply_file(state: State, given: Namespace) -> Any:
     return Lines([f"applied {given.file}", *state.workbench.journal[before:], *(f"  {line}" for line in remarks)])
 
 
+LEVELS = ("O0", "O1", "O2")
+
 TOOLCHAIN = (
     Command(
         "checkdata",
@@ -57,6 +77,26 @@ TOOLCHAIN = (
         cost,
         (),
         "t = %qwb cost",
+        "look",
+    ),
+    Command(
+        "segments",
+        "the BPU segments: what each holds, what crosses its border, what splits it off",
+        segments,
+        (),
+        "t = %qwb segments",
+        "look",
+    ),
+    Command(
+        "latency",
+        "an estimate of latency and DDR traffic per node, by counted work; not a measurement",
+        latency,
+        (
+            Argument("--level", "optimize_level: how wide to search", "choice", LEVELS, "O2"),
+            Argument("--mode", "what is made small", "choice", ("latency", "bandwidth"), "latency"),
+            Argument("--compare", "the totals at every level", "flag"),
+        ),
+        "%qwb latency --level O2",
         "look",
     ),
     Command(

@@ -63,7 +63,7 @@ BAYES = March(
         tail_lut_int16=(True, "inferred"),
         residual_add=("elementwise", "inferred"),
     ),
-    figures=machine(tops=96, ddr=25, on_chip=(4 * MEBI, "unknown"), granule=16, granule_basis="unknown", vector=200),
+    figures=machine(tops=96, ddr=25, on_chip=(4 * MEBI, "unknown"), granule=16, granule_basis="unknown", vector=144),
     plugin_rows=PLUGIN_ROWS,
     source=SOURCE,
 )

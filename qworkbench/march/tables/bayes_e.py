@@ -78,7 +78,15 @@ BAYES_E = March(
         tail_lut_int16=(True, "seen in logs"),
         residual_add=("elementwise", "seen in logs"),
     ),
-    figures=machine(tops=10, ddr=17, on_chip=(2 * MEBI, "unknown"), granule=16, granule_basis="unknown", vector=40),
+    figures=machine(
+        tops=10,
+        ddr=12,
+        on_chip=(2 * MEBI, "unknown"),
+        granule=16,
+        granule_basis="unknown",
+        vector=15,
+        fitted="inferred",
+    ),
     plugin_rows=PLUGIN_ROWS,
     source=SOURCE,
 )

@@ -244,7 +244,7 @@ BERNOULLI2 = March(
         tail_lut_int16=(False, "documented"),
         residual_add=("unit_conv", "seen in logs"),
     ),
-    figures=machine(tops=5, ddr=6, on_chip=(MEBI, "unknown"), granule=8, granule_basis="inferred", vector=20),
+    figures=machine(tops=5, ddr=6, on_chip=(MEBI, "unknown"), granule=8, granule_basis="inferred", vector=7.5),
     plugin_rows=PLUGIN_ROWS,
     source=SOURCE,
 )

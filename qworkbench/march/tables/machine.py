@@ -21,6 +21,7 @@ def machine(
     granule: int,
     granule_basis: Basis,
     vector: float,
+    fitted: Basis = "unknown",
     int16_rate: float = 0.25,
 ) -> MappingProxyType[str, Parameter]:
     """Return the figures of one march.
@@ -37,16 +38,16 @@ def machine(
         Channels are processed in multiples of it.
     vector : float
         1e9 elements per second of everything that is no multiply-accumulate.
+    fitted : Basis
+        Of utilisation, vector rate and bandwidth: "inferred" where they were fitted to published latencies.
     int16_rate : float
         Share of the int8 rate that int16 reaches.
     """
     unknown: Basis = "unknown"
     return MappingProxyType(
         {
-            "peak_tops": Parameter(tops, "documented", "int8 operations per second in 1e12; one MAC is two"),
-            "utilisation": Parameter(
-                0.5, unknown, "share of the peak that a well-shaped convolution reaches, fitted to published latencies"
-            ),
+            "peak_tops": Parameter(float(tops), "documented", "int8 operations per second in 1e12; one MAC is two"),
+            "utilisation": Parameter(0.5, fitted, "share of the peak that a well-shaped convolution reaches"),
             "channel_granule": Parameter(
                 granule, granule_basis, "input and output channels are rounded up to a multiple of it"
             ),
@@ -54,9 +55,11 @@ def machine(
             "dual_int16_rate": Parameter(int16_rate / 2, unknown, "share of the int8 rate with int16 on both sides"),
             "float16_rate": Parameter(int16_rate / 2, unknown, "share of the int8 rate in float16"),
             "vector_gops": Parameter(
-                vector, unknown, "1e9 elements per second of lookups, pools, element-wise ops and data movement"
+                float(vector), fitted, "1e9 elements per second of lookups, pools, element-wise ops and data movement"
             ),
-            "ddr_gb_per_s": Parameter(ddr, unknown, "DDR bandwidth that one model sees, in 1e9 bytes per second"),
+            "ddr_gb_per_s": Parameter(
+                float(ddr), unknown, "DDR bandwidth that one model sees, in 1e9 bytes per second"
+            ),
             "on_chip_bytes": Parameter(*on_chip, "on-chip memory that holds the tensors and weights of a tile"),
             "group_overhead_us": Parameter(2.0, unknown, "time to start one fused group or one of its tiles, in us"),
             "cpu_gflops": Parameter(4.0, unknown, "float rate of an op on the CPU, in 1e9 operations per second"),

@@ -141,7 +141,13 @@ def nash(
             classes_basis="unknown",
         ),
         figures=machine(
-            tops=tops, ddr=ddr, on_chip=on_chip, granule=16, granule_basis="documented", vector=tops * 4, int16_rate=0.5
+            tops=tops,
+            ddr=ddr,
+            on_chip=on_chip,
+            granule=16,
+            granule_basis="documented",
+            vector=tops * 1.5,
+            int16_rate=0.5,
         ),
         source=source,
     )

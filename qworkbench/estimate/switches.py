@@ -1,8 +1,7 @@
 """What switching between CPU and BPU costs, boundary by boundary, and which ops the CPU computes.
 
 Each Quantize and Dequantize runs on the CPU and walks over its whole tensor (PTQ FAQ, "How does model segmentation
-affect the performance?"), so its cost is proportional to the elements that cross. Counts of elements and bytes only:
-times need a board.
+affect the performance?"), so its cost is proportional to the elements that cross. Counts of elements and bytes only.
 """
 
 from __future__ import annotations
@@ -68,21 +67,28 @@ def switches(placement: Placement) -> list[Boundary]:
     return [boundary for boundary in placement.boundaries if boundary.kind != "requantize"]
 
 
-def boundary_bytes(graph: Graph, placement: Placement) -> int:
+def boundary_bytes(placement: Placement) -> int:
     """Return the bytes that all Quantize and Dequantize ops read and write."""
-    return sum(int(_boundary_row(graph, placement, boundary)["bytes"]) for boundary in switches(placement))
+    return sum(boundary_bytes_of(placement, boundary) for boundary in switches(placement))
+
+
+def boundary_bytes_of(placement: Placement, boundary: Boundary) -> int:
+    """Return the bytes that one Quantize, Dequantize or Requantize reads and writes, with the example's batch."""
+    group = placement.group(boundary.value)
+    codes = _BYTES[group.dtype] if group is not None else 4
+    return boundary.elements * (codes + (codes if boundary.kind == "requantize" else 4))
 
 
 def _boundary_row(graph: Graph, placement: Placement, boundary: Boundary) -> dict[str, Any]:
-    group = placement.group(boundary.value)
-    codes = _BYTES[group.dtype] if group is not None else 4
     where = "middle"
     if boundary.kind == "quantize" and boundary.source in graph.inputs:
         where = "input"
     elif boundary.kind == "dequantize" and boundary.target in graph.output_names:
         where = "output"
     size = boundary.elements
-    return _row(boundary.kind, boundary.source, boundary.target, where, size, size * (4 + codes), "")
+    return _row(
+        boundary.kind, boundary.source, boundary.target, where, size, boundary_bytes_of(placement, boundary), ""
+    )
 
 
 def _row(kind: str, source: str, target: str, where: str, elements: int, size: int, note: str) -> dict[str, Any]:

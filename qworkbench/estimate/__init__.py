@@ -1,0 +1,1 @@
+"""A static estimate of latency and DDR traffic: counted work against the march's figures. Never a measurement."""
