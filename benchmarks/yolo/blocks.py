@@ -130,11 +130,94 @@ def c2psa(net: Net, x: str, cout: int) -> str:
     hidden = cout // 2
     a, b = net.split(named_conv(net, "cv1", x, 2 * hidden), (hidden, hidden))
     with net.scope("m", "m.0"):
-        with net.scope("attn"):
-            attended = attention(net, b, hidden // 64)
-        b = net.same("Add", b, attended)
-        with net.scope("ffn"):
-            y = named_conv(net, "ffn.0", b, 2 * hidden)
-            y = named_conv(net, "ffn.1", y, hidden, act=False)
-        b = net.same("Add", b, y)
+        b = attention_block(net, b)
     return named_conv(net, "cv2", net.concat(a, b), cout)
+
+
+def psa(net: Net, x: str, cout: int) -> str:
+    """YOLOv10: the same with one block that is no module of its own."""
+    hidden = cout // 2
+    a, b = net.split(named_conv(net, "cv1", x, 2 * hidden), (hidden, hidden))
+    return named_conv(net, "cv2", net.concat(a, attention_block(net, b)), cout)
+
+
+def attention_block(net: Net, x: str) -> str:
+    """Attention and a feed-forward pair, each added to what it reads."""
+    width = net.channels(x)
+    with net.scope("attn"):
+        attended = attention(net, x, width // 64)
+    x = net.same("Add", x, attended)
+    with net.scope("ffn"):
+        y = named_conv(net, "ffn.0", x, 2 * width)
+        y = named_conv(net, "ffn.1", y, width, act=False)
+    return net.same("Add", x, y)
+
+
+def scdown(net: Net, x: str, cout: int) -> str:
+    """YOLOv10: a pointwise convolution, then a strided depthwise one."""
+    x = named_conv(net, "cv1", x, cout)
+    with net.scope("cv2"):
+        return conv(net, x, cout, 3, 2, groups=cout, act=False)
+
+
+def cib(net: Net, x: str) -> str:
+    """YOLOv10: depthwise, pointwise, large depthwise, pointwise, depthwise; added to what came in."""
+    width = net.channels(x)
+    y = x
+    layers = ((width, 3, width), (2 * width, 1, 1), (2 * width, 7, 2 * width), (width, 1, 1), (width, 3, width))
+    with net.scope("cv1"):
+        for i, (cout, k, groups) in enumerate(layers):
+            with net.scope(f"cv1.{i}"):
+                y = conv(net, y, cout, k, groups=groups)
+    return net.same("Add", x, y)
+
+
+def area_attention(net: Net, x: str, heads: int, areas: int) -> str:
+    """YOLO12: attention inside horizontal areas of the map, Softmax as one operator, positions by a 7x7 depthwise."""
+    n, c, h, w = net.shape(x)
+    head, pixels = c // heads, h * w
+    with net.scope("qkv"):
+        qkv = conv(net, x, 3 * c, act=False)
+    y = net.transpose(net.reshape(qkv, n, 3 * c, pixels), 0, 2, 1)
+    if areas > 1:
+        y = net.reshape(y, n * areas, pixels // areas, 3 * c)
+    y = net.reshape(y, n * areas, pixels // areas, heads, 3 * head)
+    q, k, v = net.split(net.transpose(y, 0, 2, 3, 1), (head,) * 3, axis=2)
+    scores = net.scaled(net.matmul(net.transpose(q, 0, 1, 3, 2), k), head**-0.5)
+    weights = net.node("Softmax", (scores,), net.shape(scores), axis=3)
+    mixed = net.matmul(v, net.transpose(weights, 0, 1, 3, 2))
+    both = [net.transpose(value, 0, 3, 1, 2) for value in (mixed, v)]
+    if areas > 1:
+        both = [net.reshape(value, n, pixels, c) for value in both]
+    maps = [net.transpose(net.reshape(value, n, h, w, c), 0, 3, 1, 2) for value in both]
+    with net.scope("pe"):
+        place = conv(net, maps[1], c, 7, groups=c, act=False)
+    with net.scope("proj"):
+        return conv(net, net.same("Add", maps[0], place), c, act=False)
+
+
+def a2c2f(net: Net, x: str, cout: int, n: int, areas: int | None) -> str:
+    """YOLO12: a chain of pairs of attention blocks (of nested C3 blocks without `areas`), everything joined."""
+    hidden = cout // 2
+    y = [named_conv(net, "cv1", x, hidden)]
+    for i in range(n):
+        with net.scope(f"m.{i}"):
+            inner = y[-1]
+            if areas is None:
+                inner = c3(net, inner, hidden, 2, kernels=(3, 3))
+            for k in range(2 if areas is not None else 0):
+                with net.scope(f"m.{i}.{k}"):
+                    inner = _area_block(net, inner, areas or 1)
+            y.append(inner)
+    return named_conv(net, "cv2", net.concat(*y), cout)
+
+
+def _area_block(net: Net, x: str, areas: int) -> str:
+    width = net.channels(x)
+    with net.scope("attn"):
+        attended = area_attention(net, x, width // 32, areas)
+    x = net.same("Add", x, attended)
+    with net.scope("mlp"):
+        y = named_conv(net, "mlp.0", x, 2 * width)
+        y = named_conv(net, "mlp.1", y, width, act=False)
+    return net.same("Add", x, y)

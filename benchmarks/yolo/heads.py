@@ -14,7 +14,14 @@ BOX = 4 * 16  # four sides, sixteen bins each
 
 
 def detect(
-    net: Net, scales: Sequence[str], classes: int, *, light: bool = False, extra: int = 0, prototypes: int = 0
+    net: Net,
+    scales: Sequence[str],
+    classes: int,
+    *,
+    light: bool = False,
+    extra: int = 0,
+    prototypes: int = 0,
+    branches: tuple[str, str] = ("cv2", "cv3"),
 ) -> None:
     """Add the outputs of every scale.
 
@@ -30,16 +37,19 @@ def detect(
         Channels of a third branch per scale (mask coefficients, keypoints); 0 for none.
     prototypes : int
         Width of the mask prototypes; 0 for none.
+    branches : tuple of str
+        Modules of the box and the class branch.
     """
+    box, score = branches
     first = net.channels(scales[0])
     for i, x in enumerate(scales):
-        with net.scope(f"cv3.{i}"):
+        with net.scope(f"{score}.{i}"):
             width = max(first, min(classes, 100))
-            y = _light(net, f"cv3.{i}", x, width) if light else _pair(net, f"cv3.{i}", x, width)
-            scores = _last(net, f"cv3.{i}.2", y, classes)
+            y = _light(net, f"{score}.{i}", x, width) if light else _pair(net, f"{score}.{i}", x, width)
+            scores = _last(net, f"{score}.{i}.2", y, classes)
         _out(net, scores)
-        with net.scope(f"cv2.{i}"):
-            boxes = _last(net, f"cv2.{i}.2", _pair(net, f"cv2.{i}", x, max(16, first // 4, BOX)), BOX)
+        with net.scope(f"{box}.{i}"):
+            boxes = _last(net, f"{box}.{i}.2", _pair(net, f"{box}.{i}", x, max(16, first // 4, BOX)), BOX)
         _out(net, boxes)
         if extra:
             with net.scope(f"cv4.{i}"):

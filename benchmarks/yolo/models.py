@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.yolo.blocks import aconv, c2f_v8, c2psa, c3, c3k2, conv, elan, named_conv, sppelan, sppf
+from benchmarks.yolo.blocks import (
+    a2c2f,
+    aconv,
+    c2f,
+    c2f_v8,
+    c2psa,
+    c3,
+    c3k2,
+    cib,
+    conv,
+    elan,
+    named_conv,
+    psa,
+    scdown,
+    sppelan,
+    sppf,
+)
 from benchmarks.yolo.heads import classify, detect
 from benchmarks.yolo.net import Net
 from qworkbench.errors import unknown_name
@@ -100,8 +116,39 @@ def yolov8(net: Net, *, neck: bool = True) -> list[str]:
     return layers.at(15, 18, 21)
 
 
-def yolo11(net: Net) -> list[str]:
-    """Add YOLO11n."""
+def yolov10(net: Net) -> list[str]:
+    """Add YOLOv10n."""
+    layers = Layers(net)
+
+    def block(cout: int, n: int = 1, *, shortcut: bool = True) -> None:
+        layers.add(lambda x: c2f_v8(net, x, cout, n, shortcut=shortcut))
+
+    layers.conv(16)
+    layers.conv(32)
+    block(32)
+    layers.conv(64)
+    block(64, 2)
+    layers.add(lambda x: scdown(net, x, 128))
+    block(128, 2)
+    layers.add(lambda x: scdown(net, x, 256))
+    block(256)
+    layers.add(lambda x: sppf(net, x, 256))
+    layers.add(lambda x: psa(net, x, 256))
+    layers.up_and_join(6)
+    block(128, shortcut=False)
+    layers.up_and_join(4)
+    block(64, shortcut=False)
+    layers.conv(64)
+    layers.join(13)
+    block(128, shortcut=False)
+    layers.add(lambda x: scdown(net, x, 128))
+    layers.join(10)
+    layers.add(lambda x: c2f(net, x, 256, 1, 128, lambda v: cib(net, v)))
+    return layers.at(16, 19, 22)
+
+
+def yolo11(net: Net, *, neck: bool = True) -> list[str]:
+    """Add YOLO11n; without `neck` only the backbone of the classifier, which has no pyramid of poolings."""
     layers = Layers(net)
 
     def block(cout: int, *, nested: bool = False, hidden: int | None = None) -> None:
@@ -116,8 +163,11 @@ def yolo11(net: Net) -> list[str]:
     block(128, nested=True)
     layers.conv(256)
     block(256, nested=True)
-    layers.add(lambda x: sppf(net, x, 256))
+    if neck:
+        layers.add(lambda x: sppf(net, x, 256))
     layers.add(lambda x: c2psa(net, x, 256))
+    if not neck:
+        return layers.at(9)
     layers.up_and_join(6)
     block(128)
     layers.up_and_join(4)
@@ -129,6 +179,35 @@ def yolo11(net: Net) -> list[str]:
     layers.join(10)
     block(256, nested=True)
     return layers.at(16, 19, 22)
+
+
+def yolo12(net: Net) -> list[str]:
+    """Add YOLO12n."""
+    layers = Layers(net)
+
+    def area(cout: int, n: int, areas: int | None) -> None:
+        layers.add(lambda x: a2c2f(net, x, cout, n, areas))
+
+    layers.conv(16)
+    layers.conv(32)
+    layers.add(lambda x: c3k2(net, x, 64, 16, nested=False))
+    layers.conv(64)
+    layers.add(lambda x: c3k2(net, x, 128, 32, nested=False))
+    layers.conv(128)
+    area(128, 2, 4)
+    layers.conv(256)
+    area(256, 2, 1)
+    layers.up_and_join(6)
+    area(128, 1, None)
+    layers.up_and_join(4)
+    area(64, 1, None)
+    layers.conv(64)
+    layers.join(11)
+    area(128, 1, None)
+    layers.conv(128)
+    layers.join(8)
+    layers.add(lambda x: c3k2(net, x, 256, 128, nested=True))
+    return layers.at(14, 17, 20)
 
 
 def yolov9(net: Net) -> list[str]:
@@ -194,6 +273,24 @@ def _yolo11n(net: Net) -> None:
     _detect(net, 23, yolo11(net), light=True)
 
 
+def _yolo11n_cls(net: Net) -> None:
+    (last,) = yolo11(net, neck=False)
+    with net.scope("model.10"):
+        classify(net, last, 1000)
+
+
+def _yolo11n_pose(net: Net) -> None:
+    _detect(net, 23, yolo11(net), light=True, classes=1, extra=KEYPOINTS)
+
+
+def _yolo12n(net: Net) -> None:
+    _detect(net, 21, yolo12(net), light=True)
+
+
+def _yolov10n(net: Net) -> None:
+    _detect(net, 23, yolov10(net), light=True, branches=("one2one_cv2", "one2one_cv3"))
+
+
 def _yolo11n_seg(net: Net) -> None:
     _detect(net, 23, yolo11(net), light=True, extra=MASKS, prototypes=64)
 
@@ -215,8 +312,12 @@ _BUILDERS: dict[str, Callable[[Net], None]] = {
     "yolov8n_seg": _yolov8n_seg,
     "yolov8n_pose": _yolov8n_pose,
     "yolo11n": _yolo11n,
+    "yolo11n_cls": _yolo11n_cls,
+    "yolo11n_pose": _yolo11n_pose,
     "yolo11n_seg": _yolo11n_seg,
+    "yolo12n": _yolo12n,
     "yolov9t": _yolov9t,
+    "yolov10n": _yolov10n,
 }
 
 MODELS: tuple[str, ...] = tuple(_BUILDERS)

@@ -8,14 +8,22 @@ from pathlib import Path
 import pytest
 
 from benchmarks.x5_reference import compare, read_tables
-from benchmarks.yolo import MODELS, build, write_onnx
+from benchmarks.yolo import build, write_onnx
 from qworkbench.graph.onnx_frontend import read_onnx
+from qworkbench.march import get_march
+from qworkbench.placement.place import place
+from qworkbench.placement.types import Overrides
+from qworkbench.toolchain.table import vendor_table
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("QWORKBENCH_SHARED", ROOT.parent / "shared"))
 TABLES = SHARED / "facts" / "x5_reference"
 
 needs_tables = pytest.mark.skipif(not TABLES.is_dir(), reason=f"the vendor's printed tables are not at {TABLES}")
+
+PRINTED = (
+    "yolov5nu", "yolov8n", "yolov8n_cls", "yolov8n_seg", "yolov8n_pose", "yolo11n", "yolo11n_seg", "yolov9t",
+)  # fmt: skip
 
 # Accidents of calibration: two tensors of different scale groups whose printed thresholds agree to the last digit, so
 # that nothing has to be requantized between them.
@@ -28,7 +36,7 @@ def tables():
 
 
 @needs_tables
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PRINTED)
 def test_every_row_of_the_printed_table_comes_out(name, tables):
     found = compare(name, build(name), tables[name], "bayes-e", structure=False)
     assert found.differing == ()
@@ -38,7 +46,7 @@ def test_every_row_of_the_printed_table_comes_out(name, tables):
 
 
 @needs_tables
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PRINTED)
 def test_without_thresholds_only_edges_that_are_equal_by_chance_differ(name, tables):
     found = compare(name, build(name), tables[name], "bayes-e", structure=True)
     assert found.matching == found.rows
@@ -46,7 +54,7 @@ def test_without_thresholds_only_edges_that_are_equal_by_chance_differ(name, tab
 
 
 @needs_tables
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PRINTED)
 def test_tensors_of_one_scale_group_print_one_threshold(name, tables):
     found = compare(name, build(name), tables[name], "bayes-e", structure=False)
     assert found.scale_groups_uniform == found.scale_groups > 50
@@ -55,7 +63,7 @@ def test_tensors_of_one_scale_group_print_one_threshold(name, tables):
 
 
 @needs_tables
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PRINTED)
 def test_every_row_comes_out_from_an_onnx_file_too(name, tables, tmp_path):
     graph = read_onnx(write_onnx(build(name), tmp_path / f"{name}.onnx"))
     found = compare(name, graph, tables[name], "bayes-e", structure=False)
@@ -74,3 +82,14 @@ def test_a_wrong_architecture_is_noticed(tables):
 @pytest.mark.parametrize("name", ["yolov8n", "yolo11n"])
 def test_a_smaller_input_has_the_same_nodes(name):
     assert build(name, size=64).nodes.names() == build(name).nodes.names()
+
+
+@pytest.mark.parametrize(("name", "rows"), [("yolov10n", 225), ("yolo12n", 401), ("yolov8n", 175), ("yolov9t", 488)])
+def test_the_number_of_rows_is_the_published_one(name, rows):
+    """Numbers of nodes that the published logs of the converter print, all of them on the BPU."""
+    graph = build(name)
+    march = get_march("bayes-e")
+    asked = Overrides(on={node.name: "bpu" for node in graph.nodes if node.op == "Softmax"})
+    found = vendor_table(graph, place(graph, march, asked), march)
+    assert len(found) == rows
+    assert {row.on for row in found} == {"BPU"}

@@ -146,6 +146,34 @@ def test_arithmetic_of_two_features_is_elementwise(net, op):
     assert ("mix", f"HzSElementwise{op}") in rows(net)
 
 
+def test_of_two_reshapes_in_a_row_the_first_goes(net):
+    first = net.node("Reshape", ("x",), (1, 8, 64), "first")
+    second = net.node("Reshape", (first,), (1, 16, 4, 8), "second")
+    net.conv(second, 4, POINT)
+    assert rows(net) == [("second", "Reshape"), ("conv2", "HzSQuantizedConv")]
+
+
+@pytest.mark.parametrize(
+    ("heads", "perm", "left"),
+    [
+        (2, (0, 2, 3, 1), ["split"]),  # (1, 8, 64) -> (1, 64, 8) -> (1, 64, 2, 4) -> (1, 2, 4, 64): only a reshape
+        (2, (0, 3, 2, 1), ["turn", "split", "back"]),  # the heads and their width change places
+        (8, (0, 3, 1, 2), ["turn", "split", "back"]),
+    ],
+)
+def test_two_transposes_go_where_the_reshape_between_them_does_it_alone(net, heads, perm, left):
+    flat = net.node("Slice", ("x",), (1, 8, 8, 8), "cut", axes=(1,), starts=(0,), ends=(8,), steps=(1,))
+    flat = net.node("Reshape", (flat,), (1, 8, 64), "flat")
+    flat = net.node("Sigmoid", (flat,), (1, 8, 64), "table")
+    turned = net.node("Transpose", (flat,), (1, 64, 8), "turn", perm=(0, 2, 1))
+    shape = (1, 64, heads, 8 // heads)
+    parted = net.node("Reshape", (turned,), shape, "split")
+    back = net.node("Transpose", (parted,), tuple(shape[axis] for axis in perm), "back", perm=perm)
+    net.conv(net.node("Sigmoid", (back,), tuple(shape[axis] for axis in perm), "last"), 4, POINT)
+    names = [name for name, _ in rows(net)]
+    assert [name for name in names if name in ("turn", "split", "back")] == left
+
+
 def test_mul_by_a_constant_scalar_is_a_convolution(net):
     half = net.weight(name="half", data=torch.tensor(0.5))
     per_channel = net.weight(1, 8, 1, 1)
