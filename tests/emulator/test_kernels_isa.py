@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qworkbench.emulator import kernels
-from qworkbench.emulator.kernels import isa, threads
-from qworkbench.emulator.kernels.surface import inside_of, is_surface, planes_of, surface_of, surfaced
+from qworkbench.emulator.kernels import isa, memory, threads
+from qworkbench.emulator.kernels.surface import inside_of, is_surface, new_surface, planes_of, surface_of, surfaced
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import ConvGeometry, Requantize, Residual, reference
 from tests.emulator.codes import DTYPES, assert_equal, fills, geometries, quick, random_codes, seeds
@@ -228,3 +228,19 @@ def check_pooling(seed, geometry, fill, channels, ceil):
 
 def test_operators_between_convolutions_read_surfaces(path):
     check_pooling()
+
+
+def test_memory_returns_when_the_last_view_is_gone_and_idle_memory_is_bounded(monkeypatch):
+    x = new_surface((1, 16, 40, 40), np.int8, 1)
+    origin, before = surface_of(x).origin, memory.idle_bytes()
+    part = x[:, :4]
+    del x
+    assert memory.idle_bytes() == before  # a part still reads it
+    del part
+    assert memory.idle_bytes() > before
+    again = new_surface((1, 16, 40, 40), np.int8, 1)
+    assert surface_of(again).origin == origin
+    monkeypatch.setattr(memory, "IDLE_BYTES", 0)
+    before = memory.idle_bytes()
+    del again
+    assert memory.idle_bytes() == before

@@ -11,13 +11,9 @@ from typing import Any
 
 import numpy as np
 
-LINE = 64  # bytes of a vector; surfaces begin on one
-SLACK = 512  # bytes behind a surface that vector loads may touch
+from qworkbench.emulator.kernels.memory import LINE, SLACK, borrowed
+
 CHANNELS = 16  # pitch is a multiple of this
-
-
-class Memory(np.ndarray[Any, Any]):
-    """Raw bytes; a view forgets every array between it and the owner of its bytes, unless their types differ."""
 
 
 class Surface(np.ndarray[Any, Any]):
@@ -48,12 +44,11 @@ def new_surface(shape: tuple[int, ...], dtype: Any, margin: int, pitch: int | No
     pitch = pitch or pitch_of(channels)
     whole = (batch, height + 2 * margin, width + 2 * margin, pitch)
     size = whole[0] * whole[1] * whole[2] * pitch * np.dtype(dtype).itemsize
-    memory = Memory(size + LINE + SLACK, np.uint8)
-    address = memory.ctypes.data
-    surface = Surface(whole, dtype, memory, -address % LINE)
+    memory, offset, address = borrowed(size)
+    surface = Surface(whole, dtype, memory, offset)
     image, row, pixel, one = surface.strides
     surface.margin, surface.inside, surface.seen = margin, tuple(shape), (image, one, row, pixel)
-    surface.origin = address + -address % LINE + margin * (row + pixel)
+    surface.origin = address + margin * (row + pixel)
     plain = surface.view(np.ndarray)
     if margin:
         plain[:, :margin] = 0

@@ -1,0 +1,130 @@
+"""Whole networks: emulation, and emulation with the distances of every node, as ratios to the forward of others.
+
+    python benchmarks/networks.py [--short] [--threads N] [--rounds N] [--batch N] [--json FILE]
+
+``emulate`` computes every step of the plan from an empty cache, its fingerprints known; ``+ distances`` runs the whole
+answer of a workbench (steps, distances of every node, tables) with the float reference kept, as after any edit. Peers:
+torch fp32, onnxruntime fp32, onnxruntime int8 (QDQ, uint8 x int8 per channel). The ratio is the median over interleaved
+rounds. ``on BPU`` tells how much of the network the emulator computes in integers; the rest runs in torch.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import numpy as np
+import torch
+from peers import ort
+from peers.report import arguments, prepare, report
+from peers.timing import interleaved, ratio
+
+import qworkbench as q
+from benchmarks.models.mobilenetv2 import mobilenetv2
+from benchmarks.models.resnet18 import resnet18
+from benchmarks.models.resnet50 import resnet50
+from benchmarks.models.vit_small import vit_small
+from benchmarks.yolo import build, write_onnx
+from qworkbench.emulator.cache import ResultCache
+from qworkbench.emulator.execute import execute, fingerprints
+from qworkbench.graph.execute import run_float
+from qworkbench.graph.feeds import feeds_of
+
+NETWORKS: dict[str, tuple[Callable[[], torch.nn.Module] | None, int]] = {
+    "ResNet-18": (resnet18, 224),
+    "ResNet-50": (resnet50, 224),
+    "MobileNetV2": (mobilenetv2, 224),
+    "YOLOv8n-like": (None, 640),
+    "ViT-small": (vit_small, 224),
+}
+SHORT = ("ResNet-18", "MobileNetV2")
+
+
+def written(name: str, model: torch.nn.Module | None, sample: torch.Tensor, folder: Path) -> Path:
+    """Write the network as ONNX."""
+    if model is None:
+        return write_onnx(build("yolov8n", size=sample.shape[-1]), folder / f"{name}.onnx")
+    target = folder / f"{name}.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(model, (sample,), str(target), dynamo=False, opset_version=17)
+    return target
+
+
+def network(name: str, batch: int, size: int, rounds: int, threads: int, folder: Path) -> dict[str, Any]:
+    """Time one network everywhere."""
+    make, _ = NETWORKS[name]
+    model = None if make is None else make()
+    torch.manual_seed(1)
+    sample = torch.rand(batch, 3, size, size)
+    source = written(name, model, sample, folder)
+    wb = q.Workbench(source if model is None else model, sample, calibration=torch.rand(2, 3, size, size)[:batch])
+    plan = wb._stages.plan(wb.config)
+    given = feeds_of(wb.base_graph, sample)
+    feeds = {key: tensor.numpy() for key, tensor in given.items()}
+
+    prints = fingerprints(plan, feeds)
+
+    def emulate() -> None:
+        execute(plan, feeds, set(plan.outputs), ResultCache(), prints=prints)
+
+    def answer() -> None:
+        wb._cache.clear()
+        wb._measured.metrics.clear()
+        wb.run(sample)
+
+    forward = (lambda: run_float(wb.base_graph, given)) if model is None else (lambda: model(sample))
+    entries = ort.loaded(source).graph.input
+    ort_feeds = {entries[0].name: sample.numpy()}
+    candidates: dict[str, Any] = {
+        "emulate": emulate,
+        "answer": answer,
+        "torch": forward,
+        "onnxruntime": ort.bound(ort.session(source, threads), ort_feeds),
+    }
+    small = ort.quantized_file(source, folder / f"{name}.int8.onnx", ort_feeds)
+    candidates["onnxruntime int8"] = ort.bound(ort.session(small, threads), ort_feeds)
+    with torch.no_grad():
+        times = interleaved(candidates, rounds, threads=threads, least=0.0)
+    placed = [wb.placement[unit.anchor].on for unit in wb.placement.units]
+    return {
+        "network": f"{name} {batch}x3x{size}",
+        "steps": len(plan.steps),
+        "on BPU": f"{100 * placed.count('BPU') / len(placed):.0f} %",
+        "emulate ms": round(statistics.median(times["emulate"]) * 1e3, 2),
+        "/ort int8": ratio(times, "emulate", ["onnxruntime int8"]),
+        "/ort fp32": ratio(times, "emulate", ["onnxruntime"]),
+        "/torch fp32": ratio(times, "emulate", ["torch"]),
+        "+ distances ms": round(statistics.median(times["answer"]) * 1e3, 2),
+        "/torch fp32 ": ratio(times, "answer", ["torch"]),
+    }
+
+
+def main() -> None:
+    """Print one table, and JSON where asked for."""
+    parser = arguments(__doc__)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--only", action="append", choices=list(NETWORKS))
+    given = parser.parse_args()
+    prepare(given.threads)
+    rounds = given.rounds or (3 if given.short else 9)
+    names = given.only or (SHORT if given.short else NETWORKS)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            size = 112 if given.short else NETWORKS[name][1]
+            rows.append(network(name, given.batch, size, rounds, given.threads, Path(folder)))
+    title = f"networks, batch {given.batch}, {given.threads} thread{'s'[: given.threads > 1]}, {rounds} rounds"
+    report(title, rows, given.json, threads=given.threads)
+
+
+if __name__ == "__main__":
+    np.seterr(all="ignore")
+    main()

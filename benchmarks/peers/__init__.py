@@ -1,0 +1,1 @@
+"""What the speed benchmarks share: fair timing, the peers they are measured against, one form of report."""

@@ -1,0 +1,66 @@
+"""The most that one thread can reach: the dot instruction of the path in use, on registers alone."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numba
+import numpy as np
+
+from qworkbench.emulator.kernels import isa
+from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
+from qworkbench.emulator.kernels.vector.tiles import Tile, _dot
+
+SUMS = 24
+TILES = {
+    "avx512vnni": Tile("busd", 16, SUMS, 1),
+    "avxvnni": Tile("busd", 8, 12, 1),
+    "avx2": Tile("madd", 8, 12, 1),
+}
+
+
+def _registers(tile: Tile) -> Any:
+    @intrinsic
+    def kernel(typing_context: Any, count: Any, one: Any, other: Any, out: Any) -> Any:
+        def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            count, one, other, out = args
+            left, right = (v.splat(b, b.trunc(word, v.i32), tile.lanes) for word in (one, other))
+            sums = [
+                cgutils.alloca_once_value(b, v.splat(b, v.constant(v.i32, n), tile.lanes)) for n in range(tile.pixels)
+            ]
+            with cgutils.for_range(b, count, intp=v.i64):
+                for room in sums:
+                    b.store(_dot(b, tile, b.load(room), left, right), room)
+            for n, room in enumerate(sums):
+                v.store(b, b.load(room), b.add(out, v.word(4 * tile.lanes * n)))
+            return context.get_dummy_value()
+
+        return types.void(*([types.int64] * 4)), generate
+
+    return kernel
+
+
+def peak() -> float | None:
+    """Return giga-operations a second (a multiply-add is two) of one thread, best of several; None for portable."""
+    tile = TILES.get(isa.chosen())
+    if tile is None:
+        return None
+    kernel = _registers(tile)
+
+    @numba.njit
+    def run(count: int, one: int, other: int, out: int) -> None:
+        kernel(count, one, other, out)
+
+    room = np.empty(tile.pixels * tile.lanes, np.int32)
+    loops = 200_000
+    per_word = 4 if tile.dot == "busd" else 2
+    operations = 2.0 * per_word * tile.lanes * tile.pixels * loops
+    run(1, 3, 5, room.ctypes.data)
+    best = float("inf")
+    for _ in range(15):
+        began = time.thread_time()
+        run(loops, 0x01020304, 0x02030405, room.ctypes.data)
+        best = min(best, time.thread_time() - began)
+    return operations / best / 1e9

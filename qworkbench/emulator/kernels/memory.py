@@ -1,0 +1,55 @@
+"""Memory of feature maps, handed on from those that nobody holds any more to those that come.
+
+A fresh large block costs a page fault per 4 KiB, which is more than many a convolution takes. Blocks come in few sizes;
+what lies idle is bounded in bytes. Thread-safe: a list's ``append`` and ``pop`` are atomic.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+LINE = 64  # bytes of a vector; memory begins on one
+SLACK = 512  # bytes behind the end that vector loads may touch
+IDLE_BYTES = 256 * 1024**2
+STEPS = 8  # block sizes between one power of two and the next
+
+_idle: dict[int, list[np.ndarray]] = {}
+_idle_bytes = [0]
+
+
+class Memory(np.ndarray[Any, Any]):
+    """Bytes on loan: they return when the last array over them is gone.
+
+    A view forgets every array between it and the owner of its bytes, unless their types differ; hence a type.
+    """
+
+    def __del__(self) -> None:
+        block = self.base
+        if type(block) is np.ndarray and _idle_bytes[0] + block.nbytes <= IDLE_BYTES:
+            _idle_bytes[0] += block.nbytes
+            _idle.setdefault(block.nbytes, []).append(block)
+
+
+def _block_size(size: int) -> int:
+    step = 1 << max((size - 1).bit_length() - STEPS.bit_length(), 12)
+    return -(-size // step) * step
+
+
+def borrowed(size: int) -> tuple[Memory, int, int]:
+    """Return at least `size` uninitialized bytes with slack behind them, the offset of the first line, its address."""
+    whole = _block_size(size + LINE + SLACK)
+    try:
+        block = _idle[whole].pop()
+        _idle_bytes[0] -= whole
+    except (KeyError, IndexError):
+        block = np.empty(whole, np.uint8)
+    address = int(block.ctypes.data)
+    offset = -address % LINE
+    return Memory(block.shape, np.uint8, block), offset, address + offset
+
+
+def idle_bytes() -> int:
+    """Return how many bytes wait for their next use."""
+    return _idle_bytes[0]
