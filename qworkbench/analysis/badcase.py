@@ -7,7 +7,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,15 @@ from qworkbench.analysis.comparable import Target, targets_of
 from qworkbench.analysis.distances import Distance, Function, Metric, metrics_given
 from qworkbench.analysis.emulated import emulate, key_of, real
 from qworkbench.analysis.program import follows_batch
+from qworkbench.analysis.spread import spread
 from qworkbench.analysis.text import text_table
 from qworkbench.errors import AnalysisError, Cancelled, QWorkbenchError
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import torch
 
     from qworkbench.emulator.plan import Plan
@@ -159,6 +162,7 @@ def find_bad_cases(
     stop: Callable[[BadCases], bool] = lambda _: False,
     progress: Callable[[str, int, int], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    executor: Executor | None = None,
 ) -> BadCases:
     """Return the worst samples of a stream. Source: quantization accuracy tuning guide, "Find Badcase".
 
@@ -181,6 +185,8 @@ def find_bad_cases(
         Called with (text, samples seen, total or 0).
     cancelled : callable
         Asked after every item; the result so far is returned with ``finished`` False.
+    executor : concurrent.futures.Executor, optional
+        Compares items on its workers; the result is that of the serial run, item by item.
 
     Raises
     ------
@@ -201,65 +207,118 @@ def find_bad_cases(
     result.finished = False
     total = (len(data) if isinstance(data, Sized) else 0) if limit is None else limit
     follows = all(follows_batch(graph, name) for name in graph.inputs)
-    passed = 0
-    for item in data:
-        if limit is not None and result.seen >= limit:
-            break
-        feeds = feeds_of(graph, item)
-        count = next(iter(feeds.values())).shape[0] if follows else 1
-        first = max(0, result.seen - passed)
-        passed += count
-        if first >= count:
-            continue
-        last = count if limit is None else min(count, first + limit - result.seen)
-        if follows:
-            feeds = {name: tensor[first:last] for name, tensor in feeds.items()}
-        try:
-            _compare(graph, placement, plan, targets, feeds, result, (last - first) if follows else 0, cancelled)
-        except Cancelled:
-            return result
-        if progress is not None:
-            progress("samples", result.seen, total)
-        if cancelled() or stop(result):
-            return result
-    if not result.seen:
-        raise AnalysisError("there is no sample to compare; give an array of samples or an iterable of batches")
-    result.finished = True
-    return result
-
-
-def _compare(
-    graph: Graph,
-    placement: Placement,
-    plan: Plan,
-    targets: Sequence[Target],
-    feeds: Mapping[str, torch.Tensor],
-    result: BadCases,
-    samples: int,
-    cancelled: Callable[[], bool],
-) -> None:
-    """Compare the samples of one item; `samples` 0: the item is one sample that cannot be cut."""
     keys: dict[str, str] = {}
     for target in targets:
         key = key_of(plan, placement, target.value)
         if key is None:
             raise QWorkbenchError(f"output {target.name!r} has no emulated tensor to compare; its node is fused away")
         keys[target.value] = key
-    reference = run_float(graph, feeds, keep=set(keys))
+    common = Comparison(graph, plan, targets, keys, wanted)
+    items = _items(graph, data, follows, result.seen, limit)
+    for feeds, samples, distances in _compared(common, items, executor, cancelled):
+        for number, by_output in enumerate(distances):
+            part = {n: t[number : number + 1] for n, t in feeds.items()} if samples else feeds
+            for name, distance in by_output.items():
+                result.take(result.seen + number, name, distance, part)
+        result.seen += samples or 1
+        result.forget_others()
+        if progress is not None:
+            progress("samples", result.seen, total)
+        if cancelled() or stop(result):
+            return result
+    if cancelled():
+        return result
+    if not result.seen:
+        raise AnalysisError("there is no sample to compare; give an array of samples or an iterable of batches")
+    result.finished = True
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What the comparison of every item needs; travels to workers."""
+
+    graph: Graph
+    plan: Plan
+    targets: Sequence[Target]
+    keys: Mapping[str, str]
+    metrics: tuple[Metric, ...]
+
+
+Item = tuple[dict[str, "torch.Tensor"], int]
+Distances = list[dict[str, Distance]]
+
+
+def _items(graph: Graph, data: Iterable[Any], follows: bool, seen: int, limit: int | None) -> Iterator[Item]:
+    """Yield (feeds, samples) beyond the first `seen` samples; samples 0: one sample that cannot be cut."""
+    passed = 0
+    for item in data:
+        if limit is not None and seen >= limit:
+            return
+        feeds = feeds_of(graph, item)
+        count = next(iter(feeds.values())).shape[0] if follows else 1
+        first = max(0, seen - passed)
+        passed += count
+        if first >= count:
+            continue
+        last = count if limit is None else min(count, first + limit - seen)
+        if follows:
+            feeds = {name: tensor[first:last] for name, tensor in feeds.items()}
+        seen += last - first
+        yield feeds, (last - first) if follows else 0
+
+
+def _compared(
+    common: Comparison, items: Iterator[Item], executor: Executor | None, cancelled: Callable[[], bool]
+) -> Iterator[tuple[dict[str, torch.Tensor], int, Distances]]:
+    """Yield every item with its distances, in order; ends early when cancelled."""
+    try:
+        if executor is None:
+            for feeds, samples in items:
+                yield feeds, samples, _compare(common, feeds, samples, cancelled)
+            return
+        sent: dict[int, Item] = {}
+
+        def tasks() -> Iterator[tuple[Comparison, Item]]:
+            for number, item in enumerate(items):
+                sent[number] = item
+                yield common, item
+
+        early: dict[int, Distances] = {}
+        turn = 0
+        for number, distances in spread(compare_item, tasks(), executor, cancelled):
+            early[number] = distances
+            while turn in early:
+                yield *sent.pop(turn), early.pop(turn)
+                turn += 1
+    except Cancelled:
+        return
+
+
+def compare_item(task: tuple[Comparison, Item]) -> Distances:
+    """Compare one item on a worker."""
+    common, (feeds, samples) = task
+    return _compare(common, feeds, samples, lambda: False)
+
+
+def _compare(
+    common: Comparison, feeds: Mapping[str, torch.Tensor], samples: int, cancelled: Callable[[], bool]
+) -> Distances:
+    """Return the distances of each sample of an item by output; `samples` 0: one sample that cannot be cut."""
+    reference = run_float(common.graph, feeds, keep=set(common.keys))
     arrays = {name: tensor.numpy() for name, tensor in feeds.items()}
-    execution = emulate(plan, arrays, tuple(keys.values()), cancelled=cancelled)
-    for target in targets:
+    execution = emulate(common.plan, arrays, tuple(common.keys.values()), cancelled=cancelled)
+    found: Distances = [{} for _ in range(max(1, samples))]
+    for target in common.targets:
+        key = common.keys[target.value]
         ours = reference[target.value].detach().numpy()
-        theirs = real(execution.arrays[keys[target.value]], plan.quantities.get(keys[target.value]))
-        cut = samples if samples and follows_batch(graph, target.value) else 0
-        for number in range(max(1, cut)):
-            rows = slice(None) if not cut else _rows(ours, number, samples)
-            distance = Distance()
-            distance.add(ours[rows], theirs[rows], result.metrics)
-            part = {n: t[number : number + 1] for n, t in feeds.items()} if cut else feeds
-            result.take(result.seen + number, target.name, distance, part)
-    result.seen += samples or 1
-    result.forget_others()
+        theirs = real(execution.arrays[key], common.plan.quantities.get(key))
+        cut = samples > 0 and follows_batch(common.graph, target.value)
+        for number in range(max(1, samples)):
+            rows = _rows(ours, number, samples) if cut else slice(None)
+            distance = found[number][target.name] = Distance()
+            distance.add(ours[rows], theirs[rows], common.metrics)
+    return found
 
 
 def _rows(array: np.ndarray, number: int, samples: int) -> slice:

@@ -1,4 +1,4 @@
-"""Mixed precision: the smallest share of int16 tensors that reaches a target, by bisection over sensitivity tables.
+"""Mixed precision: the smallest share of raised tensors that reaches a target, by bisection over sensitivity tables.
 
 From each table (one per output) the worst k rows are raised, and the union of all is tried, as the guide proposes.
 What a choice of ops means for a model is the caller's: this module only ranks, bisects and keeps the trials.
@@ -38,18 +38,21 @@ class MixedPrecision:
     Attributes
     ----------
     trials : pandas.DataFrame
-        One row per trial in the order of the search: top_k, ratio, ops (asked for), int16 (tensors in effect), the
-        metric, cost (1 is all int8, 2 all multiply-accumulates on int16), meets.
+        One row per trial in the order of the search: top_k, ratio, ops (asked for), int16 or float16 (tensors in
+        effect), the metric, cost (1 is all int8), meets.
     metric : str
-    target : float
+    target : float or None
     chosen : Outcome or None
-        The cheapest choice that meets the target; None where even the highest precision misses it.
+        The cheapest choice that meets the target, or the best within the budget; None where there is none.
+    budget : float or None
+        Largest relative cost.
     """
 
     trials: pd.DataFrame
     metric: str
-    target: float
+    target: float | None
     chosen: Outcome | None
+    budget: float | None = None
 
     @property
     def edits(self) -> tuple[Any, ...]:
@@ -63,33 +66,31 @@ class MixedPrecision:
         if self.chosen is None:
             best = self.trials[self.metric].iloc[-1] if len(self.trials) else float("nan")
             raise AnalysisError(
-                f"no share of int16 reaches {self.metric} {self.target:g}, all of it gives {best:.6g}; look at the "
-                "layers (compare_layers), or set a lower target"
+                f"no share reaches {self.wanted}, all of it gives {best:.6g}; look at the layers (compare_layers), or "
+                "ask for less"
             )
         return self.chosen.edits
 
+    @property
+    def wanted(self) -> str:
+        """Target and budget in words."""
+        target = "" if self.target is None else f"{self.metric} {self.target:g}"
+        cost = "" if self.budget is None else f"cost {self.budget:g}"
+        return " within ".join(part for part in (target, cost) if part)
+
     def figure(self) -> Figure:
         """Return the curve of accuracy over cost, with the target and the choice marked."""
-        from matplotlib.figure import Figure
+        from qworkbench.analysis.plots import cost_figure
 
-        made = Figure(figsize=(6, 3.5), layout="constrained")
-        axes = made.subplots()
-        curve = self.trials.sort_values("cost")
-        axes.plot(curve["cost"], curve[self.metric], "o-", color="#4477aa")
-        axes.axhline(self.target, color="#aa3377", linestyle="--", label=f"target {self.target:g}")
-        if self.chosen is not None:
-            axes.plot([self.chosen.cost], [self.chosen.value], "o", color="#228833", markersize=10, label="chosen")
-        axes.set_xlabel("relative cost (1: all int8)")
-        axes.set_ylabel(self.metric)
-        axes.legend()
-        return made
+        chosen = None if self.chosen is None else (self.chosen.cost, self.chosen.value)
+        return cost_figure(self.trials, self.metric, self.target, chosen)
 
     def __repr__(self) -> str:
         if self.chosen is None:
             found = "not reached"
         else:
-            found = f"reached with {self.chosen.raised} int16 tensors at cost {self.chosen.cost:.3f}"
-        return f"<MixedPrecision: {self.metric} {self.target:g} {found}, {len(self.trials)} trials>"
+            found = f"reached with {self.chosen.raised} raised tensors at cost {self.chosen.cost:.3f}"
+        return f"<MixedPrecision: {self.wanted} {found}, {len(self.trials)} trials>"
 
     def _repr_html_(self) -> str:
         return f"<p>{repr(self).strip('<>')}</p>{self.trials.to_html()}"
@@ -133,58 +134,112 @@ def top_ops(ranked: Sequence[Sequence[Op]], top: int | float) -> tuple[Op, ...]:
 
 def search(
     ranked: Sequence[Sequence[Op]],
-    measure: Callable[[tuple[Op, ...]], Outcome],
-    target: float,
+    measure: Callable[[Sequence[tuple[Op, ...]]], list[Outcome]],
+    target: float | None,
     *,
     metric: str,
     larger_is_worse: bool,
+    dtype: str = "int16",
+    budget: float | None = None,
+    ahead: int = 1,
     progress: Callable[[str, int, int], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> MixedPrecision:
-    """Bisect for the smallest k whose top-k union meets `target`.
+    """Bisect for the smallest k whose top-k union meets `target`, or without a target the largest within `budget`.
 
-    Assumes that raising more ops does not make the metric worse; every trial is in the result, so that an exception
-    shows. At most ``2 + log2(rows)`` trials.
+    Assumes that raising more ops makes neither the metric worse nor the cost smaller; every trial is in the result, so
+    that an exception shows. At most ``2 + log2(rows)`` trials.
+
+    Parameters
+    ----------
+    ranked : sequence of sequence of (op, kind)
+        Worst first.
+    measure : callable
+        Outcomes of several choices.
+    target : float or None
+    metric : str
+    larger_is_worse : bool
+    dtype : str
+        What ops are raised to; a column of the trials.
+    budget : float, optional
+        Largest relative cost.
+    ahead : int
+        Steps of the bisection that are measured together, for `measure` that works on several at once; trials that
+        turn out not to be needed are dropped, so the result is the same.
+    progress, cancelled : callable
 
     Raises
     ------
+    AnalysisError
+        With neither target nor budget.
     Cancelled
     """
+    if target is None and budget is None:
+        raise AnalysisError("the search needs a target for the metric, or a budget for the cost")
     longest = max(len(ops) for ops in ranked)
     rows: list[dict[str, Any]] = []
     total = 2 + longest.bit_length()
     outcomes: dict[int, Outcome] = {}
 
-    def meets(count: int) -> bool:
+    def good(outcome: Outcome) -> bool:
+        if budget is not None and outcome.cost > budget:
+            return False
+        return target is None or (outcome.value <= target if larger_is_worse else outcome.value >= target)
+
+    def outcome_of(count: int, guesses: Sequence[int] = ()) -> Outcome:
         if cancelled():
             raise Cancelled("the search for mixed precision was cancelled")
-        ops = top_ops(ranked, count)
-        outcome = outcomes[count] = measure(ops)
-        good = outcome.value <= target if larger_is_worse else outcome.value >= target
+        if count not in outcomes:
+            wanted = [k for k in dict.fromkeys((count, *guesses)) if k not in outcomes]
+            outcomes.update(zip(wanted, measure([top_ops(ranked, k) for k in wanted]), strict=True))
+        outcome = outcomes[count]
         rows.append(
             {
                 "top_k": count,
                 "ratio": count / longest,
-                "ops": len(ops),
-                "int16": outcome.raised,
+                "ops": len(top_ops(ranked, count)),
+                dtype: outcome.raised,
                 metric: outcome.value,
                 "cost": outcome.cost,
-                "meets": good,
+                "meets": good(outcome),
             }
         )
         if progress is not None:
             progress(f"top {count}: {outcome.value:.6g}", len(rows), max(total, len(rows)))
-        return good
+        return outcome
 
-    chosen: int | None = None
-    if meets(0):
-        chosen = 0
-    elif meets(longest):
-        low, chosen = 0, longest
-        while chosen - low > 1:
-            middle = (low + chosen) // 2
-            if meets(middle):
-                chosen = middle
-            else:
-                low = middle
-    return MixedPrecision(pd.DataFrame(rows), metric, target, None if chosen is None else outcomes[chosen])
+    chosen = _largest_within if target is None else _smallest_that_meets
+    found = chosen(longest, outcome_of, good, ahead)
+    return MixedPrecision(pd.DataFrame(rows), metric, target, None if found is None else outcomes[found], budget)
+
+
+Ask = Callable[..., Outcome]
+
+
+def _smallest_that_meets(longest: int, ask: Ask, good: Callable[[Outcome], bool], ahead: int) -> int | None:
+    if good(ask(0, (longest,) if ahead > 1 else ())):
+        return 0
+    if not good(ask(longest)):
+        return None
+    low, high = 0, longest
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if good(ask(middle, _guesses(low, middle, high, ahead))) else (middle, high)
+    return high
+
+
+def _largest_within(longest: int, ask: Ask, good: Callable[[Outcome], bool], ahead: int) -> int | None:
+    if good(ask(longest, (0,) if ahead > 1 else ())):
+        return longest
+    if not good(ask(0)):
+        return None
+    low, high = 0, longest
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if good(ask(middle, _guesses(low, middle, high, ahead))) else (low, middle)
+    return low
+
+
+def _guesses(low: int, middle: int, high: int, ahead: int) -> tuple[int, ...]:
+    """Return the two that the next step may ask for, whichever way this one goes."""
+    return ((low + middle) // 2, (middle + high) // 2) if ahead > 1 else ()

@@ -12,7 +12,7 @@ from qworkbench.errors import unknown_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BLUE, RED, GREY = "#4477aa", "#aa3377", "#777777"
+BLUE, RED, GREY, GREEN = "#4477aa", "#aa3377", "#777777", "#228833"
 
 
 def metric_figure(frame: pd.DataFrame, metric: str = "Cosine", first_bad: str | None = None) -> Figure:
@@ -55,4 +55,25 @@ def histogram_figure(values: np.ndarray, threshold: float, name: str = "") -> Fi
         axes.axvline(sign * threshold, color=RED, linestyle="--")
     axes.set_title(f"{name}  codes reach {threshold:.4g}".strip())
     axes.set_ylabel("elements")
+    return made
+
+
+def cost_figure(
+    trials: pd.DataFrame, metric: str, target: float | None, chosen: tuple[float, float] | None = None
+) -> Figure:
+    """Return accuracy over relative cost of `trials` (columns cost and `metric`), with target and choice marked."""
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = made.subplots()
+    curve = trials.sort_values("cost")
+    axes.plot(curve["cost"], curve[metric], "o-", color=BLUE)
+    if target is not None:
+        axes.axhline(target, color=RED, linestyle="--", label=f"target {target:g}")
+    if chosen is not None:
+        axes.plot([chosen[0]], [chosen[1]], "o", color=GREEN, markersize=10, label="chosen")
+    axes.set_xlabel("relative cost (1: all int8)")
+    axes.set_ylabel(metric)
+    if target is not None or chosen is not None:
+        axes.legend()
     return made

@@ -95,21 +95,22 @@ class Diagnosing(Running):
         return layers_of(self._stages, self.config, self._feeds(inputs), **options)
 
     def mixed_precision(
-        self, target: float, inputs: Any = None, *, tables: Any = None, **options: Any
+        self, target: float | None = None, inputs: Any = None, *, tables: Any = None, **options: Any
     ) -> MixedPrecision:
         """Find the smallest share of int16 tensors that reaches `target`; ``wb.edit(*result.edits)`` applies it.
 
         Parameters
         ----------
-        target : float
-            Of ``metric`` (default COSINE, worst output), or of the accuracy that ``evaluate`` returns.
+        target : float, optional
+            Of ``metric`` (default COSINE, worst output), or of the accuracy that ``evaluate`` returns; without one,
+            as much is raised as ``budget`` allows.
         inputs : as the model takes them, optional
             Samples to measure on; None is the example.
         tables : DataFrame or several, optional
             Sensitivity tables; without, one is made on `inputs`.
         **options
-            ``metric``, ``evaluate``, ``kinds``, ``progress``, ``cancelled``: see
-            :func:`qworkbench.workbench.mixing.mixed_of`.
+            ``metric``, ``evaluate``, ``kinds``, ``dtype``, ``budget`` (relative cost), ``executor``, ``progress``,
+            ``cancelled``: see :func:`qworkbench.workbench.mixing.mixed_of`.
         """
         feeds = self._feeds(inputs)
         if tables is None:

@@ -32,7 +32,11 @@ def test_the_top_of_several_tables_is_their_union(table):
 def test_bisection_finds_the_smallest_k_in_few_trials(needed):
     ranked = [[(f"op{i}", "activation") for i in range(17)]]
     found = search(
-        ranked, lambda ops: Outcome(float(len(ops)), 1.0, ops, len(ops)), needed, metric="M", larger_is_worse=False
+        ranked,
+        lambda many: [Outcome(float(len(ops)), 1.0, ops, len(ops)) for ops in many],
+        needed,
+        metric="M",
+        larger_is_worse=False,
     )
     assert found.chosen is not None
     assert len(found.edits) == needed
@@ -51,7 +55,7 @@ def test_the_search_reaches_its_target_and_applies_as_one_step(wb, samples):
     wb.edit(*found.edits)
     assert wb.run(x).table.cosine.min() == pytest.approx(found.chosen.value, abs=1e-6)
     assert found.chosen.value >= target
-    assert 1.0 <= found.chosen.cost <= 2.0
+    assert found.chosen.cost >= 1.0
     fewer = found.trials[found.trials.top_k < found.trials[found.trials.meets].top_k.min()]
     assert not fewer.meets.any()
     wb.undo()
@@ -63,7 +67,7 @@ def test_a_target_that_holds_already_needs_nothing_and_one_out_of_reach_says_so(
     assert wb.mixed_precision(0.5, samples[:2]).edits == ()
     found = wb.mixed_precision(1.1, samples[:2])
     assert found.chosen is None
-    with pytest.raises(q.QWorkbenchError, match=r"no share of int16 reaches COSINE 1\.1"):
+    with pytest.raises(q.QWorkbenchError, match=r"no share reaches COSINE 1\.1"):
         _ = found.edits
 
 
