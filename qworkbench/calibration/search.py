@@ -55,7 +55,7 @@ class SearchResult:
 
     Attributes
     ----------
-    strategy : "default" | "mix"
+    strategy : "default" | "mix" | "list"
     candidates : tuple of Candidate
         In the order tried.
     winner : Candidate
@@ -173,6 +173,26 @@ def default_search(
     tried.append(Candidate(name, 3, best.method, asymmetric, "fake-quant", note=note))
     why = f"no candidate of steps 1 and 2 reached {similarity:g}, so the best of all five counts"
     return _done("default", tried, why, progress)
+
+
+def list_search(
+    measure: Callable[[CalibrationMethod], Score],
+    methods: Sequence[CalibrationMethod],
+    *,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> SearchResult:
+    """Try `methods` one by one and take the best by output cosine, as a ``quant_config`` with lists asks for.
+
+    Raises
+    ------
+    Cancelled
+    """
+    tried: list[Candidate] = []
+    for method in methods:
+        _tell(progress, cancelled, method.describe(), len(tried), len(methods))
+        tried.append(Candidate(method.describe(), 1, method, measure(method)))
+    return _done("list", tried, f"it is the best of the {len(tried)} methods listed", progress)
 
 
 def mix_search(

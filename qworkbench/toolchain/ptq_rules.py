@@ -107,7 +107,7 @@ def batches(get: Get, tool: str) -> Iterator[str]:
     if get("separate_batch") and get("separate_name"):
         raise FileFormatError("separate_batch and separate_name exclude each other; keep one")
     batch, shapes = get("input_batch"), entries(get("input_shape"))
-    if isinstance(batch, int) and batch > 1:
+    if isinstance(batch, int):
         many = max(len(entries(get("input_name"))), len(shapes))
         if many > 1:
             raise FileFormatError(f"input_batch {batch} is for models with a single input; this one has {many}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qworkbench.calibration.method import DEFAULT_PERCENTILE
+from qworkbench.calibration.method import DEFAULT_PERCENTILE, CalibrationMethod
 from qworkbench.calibration.observe import batches_of, collect
 from qworkbench.calibration.search import SEARCHES, SearchResult
 from qworkbench.errors import QWorkbenchError
@@ -90,6 +90,37 @@ class Calibrating(Requesting):
             self.edit(*edits)
         else:
             self._publish("edited", None)
+        return result
+
+    def calibrate_among(
+        self,
+        methods: Sequence[CalibrationMethod],
+        *,
+        progress: Callable[[int, int | None], None] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> SearchResult:
+        """Try each of `methods` on the data seen before and keep the best by output cosine, as one step.
+
+        Raises
+        ------
+        CalibrationError
+            Without statistics.
+        Cancelled
+        """
+        from qworkbench.workbench.searching import edits_of, search
+
+        step = None if progress is None else lambda _, done, total: progress(done, total)
+        result = search(
+            "list",
+            self._stages,
+            self.config,
+            self._example,
+            percentile=DEFAULT_PERCENTILE,
+            methods=methods,
+            progress=step,
+            cancelled=cancelled,
+        )
+        self.edit(*edits_of(result, self.config))
         return result
 
     def check_data(self, data: Any, *, cancelled: Callable[[], bool] = lambda: False) -> list[Finding]:

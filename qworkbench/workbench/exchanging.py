@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from qworkbench.workbench.states import State, differing_nodes
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from qworkbench.toolchain.quant_config import QuantConfig
 
 
 class Exchanging(Costing):
@@ -169,13 +172,72 @@ class Exchanging(Costing):
             A file that cannot be read, a value outside its allowed set, a node that the model does not have.
         """
         from qworkbench.toolchain.ptq_yaml import PtqYaml
+        from qworkbench.toolchain.quant_config import QuantConfig
         from qworkbench.workbench.ptq import reading
 
-        found = reading(PtqYaml.read(path), self.config, self.graph)
+        document = PtqYaml.read(path)
+        found = reading(document, self.config, self.graph)
         if found.edits:
             self.edit(*found.edits)
+        inner = document.get("quant_config")
+        if isinstance(inner, Mapping):
+            found.remarks += self._apply_quant(QuantConfig(json.dumps(inner)))
+        elif inner:
+            found.remarks.append(f"quant_config {inner}: a file of its own is opened by itself, %qwb open FILE.json")
         if found.search is not None and self.statistics is not None and self.statistics.sketches:
             self.calibrate(method=found.search)
         elif found.search is not None:
             found.remarks.append(f"calibration_type {found.search}: calibrate with data and this method to search")
+        return found.remarks
+
+    def export_quant_config(self, path: str | Path) -> list[str]:
+        """Write placement, dtypes and calibration as a ``quant_config``; other keys of a file that is there stay.
+
+        Returns
+        -------
+        list of str
+            One line per setting for which the file has no key.
+
+        Raises
+        ------
+        FileFormatError
+            When what is there is no quant_config, or the path cannot be written.
+        """
+        from qworkbench.toolchain.quant_config import QuantConfig
+        from qworkbench.workbench.quant import writing
+
+        base = QuantConfig.read(path) if Path(path).exists() else None
+        document, lost = writing(self.config, base)
+        document.write(path)
+        return lost
+
+    def apply_quant_config(self, path: str | Path) -> list[str]:
+        """Take placement, dtypes and calibration of a ``quant_config`` over, as one step.
+
+        Where the file lists several methods, each is tried as a second step if there is data to try them on.
+
+        Returns
+        -------
+        list of str
+            One line per key without effect.
+
+        Raises
+        ------
+        QWorkbenchError
+            A file that cannot be read, a value outside its allowed set, a node that the model does not have.
+        """
+        from qworkbench.toolchain.quant_config import QuantConfig
+
+        return self._apply_quant(QuantConfig.read(path))
+
+    def _apply_quant(self, document: QuantConfig) -> list[str]:
+        from qworkbench.workbench.quant import reading
+
+        found = reading(document, self.config, self.graph, self.placement)
+        if found.edits:
+            self.edit(*found.edits)
+        if found.methods and self.statistics is not None and self.statistics.sketches:
+            self.calibrate_among(found.methods)
+        elif found.methods:
+            found.remarks.append("model_config.activation lists methods: calibrate with data, then open it again")
         return found.remarks

@@ -11,17 +11,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qworkbench.calibration.preprocess import Preprocess
 from qworkbench.calibration.search import SEARCHES
 from qworkbench.errors import FileFormatError, nearest, unknown_name
-from qworkbench.march import MARCHES
+from qworkbench.march import MARCHES, get_march
 from qworkbench.placement.types import DtypeRequest
-from qworkbench.toolchain.ptq_rules import entries
 from qworkbench.toolchain.ptq_schema import GROUPS, HB_COMPILE_MARCHES, KEYS
 from qworkbench.toolchain.ptq_yaml import PtqYaml
 from qworkbench.workbench.config import Config
-from qworkbench.workbench.edits import Edit, SetCalibration, SetDtype, SetMarch, SetPlacement, SetPreprocess
-from qworkbench.workbench.edits.inputs import text_of
+from qworkbench.workbench.edits import (
+    Edit,
+    SetBatch,
+    SetCalibration,
+    SetDtype,
+    SetInputDtype,
+    SetMarch,
+    SetPlacement,
+)
+from qworkbench.workbench.ptq_inputs import input_edits, input_keys
 
 if TYPE_CHECKING:
     from qworkbench.graph.ir import Graph
@@ -30,7 +36,7 @@ USED = {
     *("march", "node_info", "run_on_cpu", "run_on_bpu"),
     *("calibration_type", "max_percentile", "per_channel", "optimization"),
     *("input_name", "input_type_rt", "input_type_train", "input_layout_train", "input_space_and_range"),
-    *("norm_type", "mean_value", "scale_value", "std_value"),
+    *("norm_type", "mean_value", "scale_value", "std_value", "input_batch"),
 }
 _OPTIMIZATION = re.compile(r"set_(?P<op>\w+)_(?P<side>input|output)_(?P<dtype>int8|int16)")
 _INFO_KEYS = ("ON", "InputType", "OutputType")
@@ -80,24 +86,20 @@ def reading(document: PtqYaml, config: Config, graph: Graph) -> Reading:
                 raise FileFormatError(f"{name!r} is in run_on_cpu and in run_on_bpu; keep one")
             on[name] = where
     dtypes: dict[str, dict[str, str]] = {}
+    legal = get_march(march if march in MARCHES else config.march).dtypes
     _optimization(document.get("optimization"), graph, on, dtypes, found.remarks)
     for name, info in _node_info(document.get("node_info")).items():
         _known(name, graph, "node_info")
         if "ON" in info:
             on[name] = info["ON"].lower()
-        dtypes.setdefault(name, {}).update(_dtypes_of(name, info, found.remarks))
+        dtypes.setdefault(name, {}).update(_dtypes_of(name, info, legal))
     found.edits += [SetPlacement(name, "auto") for name in config.on if name not in on]
     found.edits += [SetPlacement(name, where) for name, where in on.items() if config.on.get(name) != where]
-    for name, wish in config.dtypes.items():
-        kept = dtypes.get(name, {})
-        gone = {part: "auto" for part in ("input", "output") if getattr(wish, part) and part not in kept}
-        if gone:
-            found.edits.append(SetDtype(name, **gone))
-    for name, parts in dtypes.items():
-        wish = config.dtypes.get(name, DtypeRequest())
-        if any(getattr(wish, part) != dtype for part, dtype in parts.items()):
-            found.edits.append(SetDtype(name, **parts))
-    _inputs(document, config, graph, found)
+    found.edits += dtype_edits(config, dtypes, ("input", "output"))
+    batch = document.get("input_batch")
+    if batch is not None and batch != config.batching.input_batch:
+        found.edits.append(SetBatch(input_batch=batch))
+    found.edits += input_edits(document, config, graph, found.remarks)
     _calibration(document, config, found)
     for group in GROUPS:
         found.remarks += [
@@ -128,6 +130,7 @@ def writing(config: Config, graph: Graph, base: PtqYaml | None = None) -> tuple[
     info = {
         name: {
             **({"InputType": wish.input} if wish.input else {}),
+            **{f"InputType{slot}": dtype for slot, dtype in wish.slots},
             **({"OutputType": wish.output} if wish.output else {}),
         }
         for name, wish in sorted(config.dtypes.items())
@@ -145,7 +148,8 @@ def writing(config: Config, graph: Graph, base: PtqYaml | None = None) -> tuple[
         "max_percentile": method.fraction if method.fraction < 1.0 else None,
         "per_channel": True if method.per_channel else None,
         "optimization": _without_operators(document.get("optimization")),
-        **_input_keys(config, graph),
+        "input_batch": config.batching.input_batch if config.batching.input_batch != 1 else None,
+        **input_keys(config, graph, base),
     }
     for name, value in wanted.items():
         before = document.get(name)
@@ -192,10 +196,28 @@ def _node_info(value: Any) -> dict[str, dict[str, str]]:
     }
 
 
-def _dtypes_of(name: str, info: Mapping[str, str], remarks: list[str]) -> dict[str, str]:
+def dtype_edits(config: Config, asked: Mapping[str, Mapping[str, str]], parts: tuple[str, ...]) -> list[Edit]:
+    """Return the edits after which `config` asks exactly for `asked` in `parts` ("input", "output", "weight").
+
+    `asked` maps nodes to wishes by part; single inputs are parts called ``input 0``, ``input 1``.
+    """
+    edits: list[Edit] = []
+    for name in dict.fromkeys((*config.dtypes, *asked)):
+        wish, want = config.dtypes.get(name, DtypeRequest()), asked.get(name, {})
+        whole = {part: want.get(part, "auto") for part in parts if getattr(wish, part) != want.get(part)}
+        if whole:
+            edits.append(SetDtype(name, **whole))
+        slots = {int(part.split()[1]): dtype for part, dtype in want.items() if part.startswith("input ")}
+        had = dict(wish.slots)
+        changed = (slot for slot in sorted({*slots, *had}) if had.get(slot) != slots.get(slot))
+        edits += [SetInputDtype(name, slot, slots.get(slot, "auto")) for slot in changed]
+    return edits
+
+
+def _dtypes_of(name: str, info: Mapping[str, str], legal: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in info.items():
-        part = re.fullmatch(r"(InputType)\d*|(OutputType)", key)
+        part = re.fullmatch(r"InputType(\d*)|(OutputType)", key)
         if key == "ON":
             if value.upper() not in ("BPU", "CPU"):
                 raise FileFormatError(f"node_info of {name!r}: ON must be BPU or CPU, got {value!r}")
@@ -203,15 +225,14 @@ def _dtypes_of(name: str, info: Mapping[str, str], remarks: list[str]) -> dict[s
             hint = nearest(key, _INFO_KEYS, count=1)
             also = f"; did you mean {hint[0]!r}?" if hint else ""
             raise FileFormatError(f"node_info of {name!r}: no key {key!r}{also} known: {', '.join(_INFO_KEYS)}")
-        elif value not in ("int8", "int16"):
-            raise FileFormatError(f"node_info of {name!r}: {key} must be one of int8, int16, got {value!r}")
+        elif value not in legal:
+            hint = nearest(value, legal, count=1)
+            also = f"; did you mean {hint[0]!r}?" if hint else ""
+            raise FileFormatError(
+                f"node_info of {name!r}: {key} must be one of {', '.join(legal)}, got {value!r}{also}"
+            )
         else:
-            side = "input" if part[1] else "output"
-            if found.get(side, value) != value:
-                remarks.append(f"node_info of {name!r}: inputs of different dtypes; int16 is used for all")
-                found[side] = "int16"
-            else:
-                found[side] = value
+            found["output" if part[2] else f"input {part[1]}" if part[1] else "input"] = value
     return found
 
 
@@ -253,92 +274,6 @@ def _calibration(document: PtqYaml, config: Config, found: Reading) -> None:
             found.edits.append(edit)
     elif kind:
         found.remarks.append(f"calibration_type {kind}: thresholds stay those of the workbench")
-
-
-def _per_input(document: PtqYaml, key: str, count: int) -> list[str]:
-    """Return one text per input; a list in the file is the numbers of a single input."""
-    value = document.get(key)
-    if isinstance(value, (list, tuple)):
-        value = " ".join(str(entry) for entry in value)
-    parts = [part.strip() for part in str("" if value is None else value).split(";")]
-    return [*parts, *([""] * count)][:count]
-
-
-def _inputs(document: PtqYaml, config: Config, graph: Graph, found: Reading) -> None:
-    names = entries(document.get("input_name")) or list(graph.inputs)
-    if not document.get("input_type_rt") and not document.get("input_type_train"):
-        return
-    columns = {key: _per_input(document, key, len(names)) for key in _INPUT_KEYS}
-    later = str(document.get("march")).startswith("nash")
-    for index, name in enumerate(names):
-        row = {key: column[index] for key, column in columns.items()}
-        rt, train = row["input_type_rt"], row["input_type_train"]
-        if name not in graph.inputs:
-            raise unknown_name("model input (asked for in input_name)", name, graph.inputs)
-        if not rt or not train:
-            missing = "input_type_train" if rt else "input_type_rt"
-            found.remarks.append(
-                f"input_parameters: {missing} of {name!r} is not set; its preprocessing stays as it is"
-            )
-            continue
-        if rt in ("yuv444_128", "yuv420sp_bt601_video", "yuv_bt601_full"):
-            found.remarks.append(f"input_type_rt {rt} of {name!r}: prepared as {'yuv444' if '444' in rt else 'nv12'}")
-            row["input_space_and_range"] = "bt601_video" if "video" in rt else ""
-            rt = "yuv444" if "444" in rt else "nv12"
-        if "featuremap" in (rt, train):
-            if name in config.inputs and config.inputs[name].is_image:
-                found.edits.append(SetPreprocess(name, "auto"))
-            continue
-        norm = "" if later else row["norm_type"]
-        edit = SetPreprocess(
-            name,
-            rt,
-            train,
-            (row["mean_value"] or None) if not norm or "mean" in norm else None,
-            (row["scale_value"] or None) if not norm or "scale" in norm else None,
-            row["std_value"] or None,
-            row["input_layout_train"] or "NCHW",
-            row["input_space_and_range"] or "regular",
-            config.inputs[name].fit if name in config.inputs else "exact",
-        )
-        if config.inputs.get(name) != edit.declared:
-            found.edits.append(edit)
-
-
-_INPUT_KEYS = (
-    *("input_type_rt", "input_type_train", "input_layout_train", "input_space_and_range", "norm_type"),
-    *("mean_value", "scale_value", "std_value"),
-)
-
-
-def _input_keys(config: Config, graph: Graph) -> dict[str, Any]:
-    """Return the keys of ``input_parameters`` that say what `config` declares; none where it declares nothing."""
-    if not config.inputs:
-        return {}
-    plain = Preprocess("featuremap", "featuremap")
-    each = [config.inputs.get(name, plain) for name in graph.inputs]
-
-    def column(texts: list[str]) -> str | None:
-        return ";".join(texts) if any(texts) else None
-
-    norms = [
-        {(1, 1): "data_mean_and_scale", (1, 0): "data_mean", (0, 1): "data_scale"}.get(
-            (int(bool(p.mean)), int(bool(p.scale))), "no_preprocess"
-        )
-        for p in each
-    ]
-    spaces = [p.space for p in each]
-    return {
-        "input_name": ";".join(graph.inputs),
-        "input_type_rt": ";".join(p.rt for p in each),
-        "input_type_train": ";".join(p.train for p in each),
-        "input_layout_train": ";".join(p.layout for p in each),
-        "input_space_and_range": ";".join(spaces) if set(spaces) != {"regular"} else None,
-        "norm_type": None if config.march in HB_COMPILE_MARCHES else ";".join(norms),
-        "mean_value": column([text_of(p.mean) for p in each]),
-        "scale_value": column([text_of(p.scale) for p in each]),
-        "std_value": None,
-    }
 
 
 def _fresh(config: Config, graph: Graph) -> str:

@@ -21,6 +21,7 @@ from qworkbench.calibration.search import (
     Score,
     SearchResult,
     default_search,
+    list_search,
     mix_search,
 )
 from qworkbench.emulator.cache import ResultCache
@@ -149,11 +150,14 @@ def search(
     example: Any,
     *,
     percentile: float,
+    methods: Sequence[CalibrationMethod] = (),
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> SearchResult:
-    """Run the search `strategy` ("default" or "mix") for `config`; nothing is changed."""
+    """Run the search `strategy` ("default", "mix", or "list" of `methods`) for `config`; nothing is changed."""
     searcher = Searcher(stages, config, example, cancelled)
+    if strategy == "list":
+        return list_search(searcher.measure, methods, progress=progress, cancelled=cancelled)
     if strategy == "mix":
         return mix_search(
             searcher.measure,

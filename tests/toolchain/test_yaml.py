@@ -116,6 +116,41 @@ def test_both_forms_of_node_info_say_the_same(wb, tmp_path):
     assert wb.config == short
 
 
+def test_dtypes_of_single_inputs_are_read_and_written(make_workbench, tmp_path):
+    import torch
+    from torch import nn
+
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1)
+
+        def forward(self, x):
+            return torch.relu(self.a(x)) * torch.sigmoid(self.b(x))
+
+    model = Two().eval()
+    wb = make_workbench(model, torch.randn(1, 3, 4, 4))
+    name = next(n.name for n in wb.graph.nodes if n.op == "Mul")
+    text = f"model_parameters:\n  node_info: {{'{name}': {{InputType0: int16, InputType1: int8}}}}\n"
+    wb.apply_yaml(write(tmp_path, text))
+    assert wb.config.dtypes[name].slots == ((0, "int16"), (1, "int8"))
+    wb.export_yaml(tmp_path / "made.yaml")
+    other = make_workbench(model, torch.randn(1, 3, 4, 4))
+    other.apply_yaml(tmp_path / "made.yaml")
+    assert other.config.dtypes == wb.config.dtypes
+    wb.apply_yaml(write(tmp_path, "model_parameters: {march: bayes-e}"))
+    assert not wb.config.dtypes
+
+
+def test_input_batch_is_read_and_written(wb, make_workbench, tmp_path):
+    wb.apply_yaml(write(tmp_path, "input_parameters: {input_batch: 4, input_shape: 1x3x8x8}"))
+    assert wb.config.batching.input_batch == 4
+    wb.export_yaml(tmp_path / "made.yaml")
+    other = make_workbench()
+    other.apply_yaml(tmp_path / "made.yaml")
+    assert other.config.batching == wb.config.batching
+
+
 def test_a_bare_on_is_the_key_on(wb, tmp_path):
     wb.apply_yaml(write(tmp_path, "model_parameters:\n  node_info:\n    mix:\n      ON: CPU\n"))
     assert dict(wb.config.on) == {"mix": "cpu"}

@@ -20,8 +20,9 @@ def save(state: State, given: Namespace) -> Any:
 
 
 def open_file(state: State, given: Namespace) -> Any:
-    """Rebuild a workbench from a file and its model; a PTQ yaml is applied to the current one."""
-    if Path(given.file).suffix in (".yaml", ".yml"):
+    """Rebuild a workbench from a file and its model; a PTQ yaml or quant_config is applied to the current one."""
+    path = Path(given.file)
+    if path.suffix in (".yaml", ".yml") or (path.suffix == ".json" and not path.name.endswith(".qwb.json")):
         from qworkbench.magics.commands.toolchain import apply_file
 
         return apply_file(state, given)

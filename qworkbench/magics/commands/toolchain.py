@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from qworkbench.magics.commands.loading import calibration_data
@@ -49,14 +50,17 @@ def advise(state: State, given: Namespace) -> Any:
 
 def export(state: State, given: Namespace) -> Any:
     """Write the state as a file of the vendor's toolchain."""
-    lost = state.workbench.export_yaml(given.file)
+    workbench = state.workbench
+    lost = (workbench.export_yaml if given.form == "yaml" else workbench.export_quant_config)(given.file)
     return Lines([f"wrote {given.file}", *(f"  not in the file: {line}" for line in lost)])
 
 
 def apply_file(state: State, given: Namespace) -> Any:
     """Take over what a file of the vendor's toolchain says."""
     before = len(state.workbench.journal)
-    remarks = state.workbench.apply_yaml(given.file)
+    workbench = state.workbench
+    is_yaml = Path(given.file).suffix in (".yaml", ".yml")
+    remarks = (workbench.apply_yaml if is_yaml else workbench.apply_quant_config)(given.file)
     return Lines([f"applied {given.file}", *state.workbench.journal[before:], *(f"  {line}" for line in remarks)])
 
 
@@ -109,15 +113,15 @@ TOOLCHAIN = (
     ),
     Command(
         "export",
-        "the state as a PTQ yaml; an existing file keeps its comments",
+        "the state as a PTQ yaml or quant_config json; an existing file keeps its comments and other keys",
         export,
-        (Argument("form", "file format", "choice", ("yaml",)), Argument("file", "path", "file")),
+        (Argument("form", "file format", "choice", ("yaml", "quant_config")), Argument("file", "path", "file")),
         "%qwb export yaml config.yaml",
         "files",
     ),
     Command(
         "apply",
-        "march, placement, dtypes and calibration of a PTQ yaml, as one step",
+        "march, placement, dtypes, inputs and calibration of a PTQ yaml or quant_config json, as one step",
         apply_file,
         (Argument("file", "path", "file"),),
         "%qwb apply config.yaml",
