@@ -45,6 +45,7 @@ class Context:
     supports: Mapping[str, Support]
     overrides: Overrides
     tail_on_cpu: frozenset[str]
+    loose: frozenset[str] = frozenset()
     masked: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property

@@ -55,6 +55,7 @@ def place(graph: Graph, march: March, overrides: Overrides | None = None) -> Pla
     groups = find_fusions(graph)
     supports = {node.name: march.supports(graph, node) for node in graph.nodes if not is_marker(node.op)}
     keep = _user_cuts(groups, overrides)
+    loose = frozenset(group.add for group in groups if group.add and keep.get(group.name) == "none")
     on_cpu: frozenset[str] = frozenset()
     while True:
         units = build_units(graph, groups, canonical, keep)
@@ -62,7 +63,7 @@ def place(graph: Graph, march: March, overrides: Overrides | None = None) -> Pla
         if broken:
             keep = {**keep, **broken}
             continue
-        context = Context(graph, march, units, supports, overrides, on_cpu, masked)
+        context = Context(graph, march, units, supports, overrides, on_cpu, loose, masked)
         decisions = decide(context)
         cuts, to_cpu = tail_cuts(context, decisions)
         if not cuts and to_cpu <= on_cpu:

@@ -184,7 +184,10 @@ def _no_consumer(context: Context, unit: Unit, _: Decision) -> Reason:
 def _behind_tail(context: Context, unit: Unit, _: Decision) -> Reason:
     leaves = context.march.parameter("tail_dtype")
     text = f"{unit.op} {unit.anchor!r} ends the model: on the CPU it lets the convolution before it leave as {leaves}."
-    way = Way("run_on_bpu: fuse it again, int8 leaves the BPU (some accuracy lost)", (set_placement(unit.name, "bpu"),))
+    if unit.name in context.loose:
+        text = f"{unit.op} {unit.anchor!r} ends the model and stays on the CPU, where its convolution was sent."
+    fuse = "keep it on the BPU" if unit.name in context.loose else "fuse it again"
+    way = Way(f"run_on_bpu: {fuse}, int8 leaves the BPU (some accuracy lost)", (set_placement(unit.name, "bpu"),))
     return Reason("tail", text, RULES["tail"], (), (way,))
 
 

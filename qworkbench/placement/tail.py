@@ -41,7 +41,8 @@ def tail_cuts(context: Context, decisions: Mapping[str, Decision]) -> tuple[dict
         if unit.fused and emits_accumulator(context, unit.op):
             cuts[unit.name] = "anchor"
             to_cpu.update(name for name in (unit.add, unit.activation) if name is not None)
-        elif unit.op in ("Relu", "Clip"):
+        elif unit.op in ("Relu", "Clip") or unit.name in context.loose:
+            # an Add that would be cut off its convolution does not come to the BPU because that one leaves it
             to_cpu.add(unit.name)
     return cuts, frozenset(to_cpu)
 
