@@ -1,4 +1,4 @@
-"""JupyterLab on loopback, driven by Chromium through the Python playwright package."""
+"""JupyterLab and Notebook 7 on loopback, driven by Chromium through the Python playwright package."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +24,14 @@ TUTORIALS = Path(__file__).parents[2] / "tutorials"
 
 
 @dataclass
-class Lab:
-    """A running JupyterLab."""
+class Server:
+    """A running JupyterLab or Notebook."""
 
     url: str
     token: str
     root: Path
     log: Path
+    page: str
 
     def notebook(self, name: str, cells: list[str]) -> str:
         """Write a notebook of code `cells` and return its address."""
@@ -39,7 +42,7 @@ class Lab:
 
     def address(self, name: str) -> str:
         """Return the address of a file in the server's root."""
-        return f"{self.url}/lab/tree/{name}?token={self.token}&reset"
+        return f"{self.url}/{self.page}/{name}?token={self.token}&reset"
 
 
 def _free_port() -> int:
@@ -48,9 +51,8 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
-def lab(tmp_path_factory):
-    base = tmp_path_factory.mktemp("lab")
+@contextmanager
+def _serving(base: Path, module: str, application: str, page: str) -> Iterator[Server]:
     root = base / "root"
     shutil.copytree(TUTORIALS, root, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
     port, token = _free_port(), secrets.token_hex(8)
@@ -63,15 +65,15 @@ def lab(tmp_path_factory):
         "JUPYTERLAB_WORKSPACES_DIR": str(base / "workspaces"),
         "IPYTHONDIR": str(base / "ipython"),
     }
-    page = base / "config" / "labconfig"
-    page.mkdir(parents=True)
+    config = base / "config" / "labconfig"
+    config.mkdir(parents=True)
     silent = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
-    (page / "page_config.json").write_text(json.dumps(silent))
-    log = base / "lab.log"
+    (config / "page_config.json").write_text(json.dumps(silent))
+    log = base / "server.log"
     command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"),
+        *(sys.executable, "-m", module, "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"),
         *("--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"),
-        *("--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True"),
+        *("--LabApp.extension_manager=readonly", f"--{application}.expose_app_in_browser=True"),
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
     with log.open("w") as sink:
@@ -79,13 +81,28 @@ def lab(tmp_path_factory):
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_for(server, f"{url}/api/status?token={token}", log)
-        yield Lab(url, token, root, log)
+        yield Server(url, token, root, log, page)
     finally:
         server.send_signal(signal.SIGTERM)
         try:
             server.wait(20)
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    with _serving(tmp_path_factory.mktemp("lab"), "jupyterlab", "LabApp", "lab/tree") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def classic(tmp_path_factory):
+    """Notebook 7."""
+    pytest.importorskip("notebook", reason="Notebook 7 is not installed")
+    base = tmp_path_factory.mktemp("notebook")
+    with _serving(base, "notebook", "JupyterNotebookApp", "notebooks") as server:
+        yield server
 
 
 def _wait_for(server, address: str, log: Path) -> None:
@@ -98,7 +115,7 @@ def _wait_for(server, address: str, log: Path) -> None:
             time.sleep(0.25)
         else:
             return
-    raise RuntimeError("JupyterLab did not start:\n" + log.read_text())
+    raise RuntimeError("Jupyter did not start:\n" + log.read_text())
 
 
 @dataclass
@@ -121,6 +138,20 @@ class Notebook:
             return !waiting && panel?.sessionContext?.session?.kernel?.status === 'idle';
         }"""
         self.page.wait_for_function(done, timeout=seconds * 1000)
+
+    def command(self, name: str, **arguments: object) -> None:
+        """Execute a command of the application."""
+        self.page.evaluate("([name, args]) => window.jupyterapp.commands.execute(name, args)", [name, arguments])
+
+    def save(self) -> None:
+        """Save the notebook and wait until it is on disk."""
+        self.command("docmanager:save")
+        self.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+
+    def restart(self) -> None:
+        """Restart the kernel without a question."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        self.idle()
 
     def show(self, source: str) -> None:
         """Scroll to the cell that holds exactly `source`; cells out of sight may not be in the page at all."""

@@ -50,3 +50,15 @@ export function focused(inside: Node): Element | null {
   const root = inside.getRootNode();
   return 'activeElement' in root ? (root as Document | ShadowRoot).activeElement : null;
 }
+
+/**
+ * Keep the keys of everything inside `root` from JupyterLab's shortcuts ("d d" deletes a cell), until `signal` aborts.
+ *
+ * Lab looks for the mark from the focused element outwards and stops at the first one that a shortcut's selector matches;
+ * `:focus` matches the focused element itself, so a mark on the root alone is too late.
+ */
+export function keepKeys(root: HTMLElement, signal: AbortSignal): void {
+  const mark = 'data-lm-suppress-shortcuts';
+  root.setAttribute(mark, 'true');
+  root.addEventListener('focusin', event => (event.target as Element).setAttribute(mark, 'true'), { signal });
+}

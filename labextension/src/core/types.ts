@@ -91,7 +91,7 @@ export const EMPTY_VIEW: GraphView = {
   collapsed: [],
   modules: []
 };
-/** DOM event by which JupyterLab's commands reach a live widget; its detail is `{type: 'run' | 'undo' | 'redo'}`. */
+/** DOM event by which JupyterLab's commands reach a live widget; its detail is `{type: 'run' | 'cancel' | 'undo' | 'redo'}`. */
 export const COMMAND_EVENT = 'qwb-command';
 /** What JupyterLab's settings say; they reach the widget as JSON in `data-qwb-settings` of the page's body. */
 export interface PageSettings {

@@ -1,13 +1,20 @@
-/** The JupyterLab plugin: outputs that survive reopening, palette commands, settings. The widget works without it. */
-import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+/**
+ * The JupyterLab plugin: outputs that survive reopening, a side bar, commands, settings. The widget works without it, and
+ * every token but the MIME registry is optional, so Notebook 7 has what it can show.
+ */
+import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { VIEW_MIME } from '../core/types';
-import { addCommands } from './commands';
+import { CommandIDs, addCommands } from './commands';
+import { workbenchIcon } from './icon';
 import { WorkbenchOutput } from './output';
+import { followSettings, settings } from './settings';
+import { Sidebar } from './sidebar';
 
 /** Before the renderer of ipywidgets, which has -10. */
 const RANK = -20;
@@ -15,41 +22,54 @@ const RANK = -20;
 const plugin: JupyterFrontEndPlugin<void> = {
   id: 'qworkbench:plugin',
   description:
-    'Shows a workbench live or, without its kernel, as the stored picture; adds commands to the palette.',
+    'Shows a workbench live or, without its kernel, as the stored picture; adds a side bar, commands and settings.',
   autoStart: true,
   requires: [IRenderMimeRegistry],
-  optional: [INotebookTracker, ICommandPalette, ISettingRegistry, ITranslator],
+  optional: [INotebookTracker, ICommandPalette, ILauncher, ILayoutRestorer, ISettingRegistry, ITranslator],
   activate: (
     app: JupyterFrontEnd,
     rendermime: IRenderMimeRegistry,
     tracker: INotebookTracker | null,
     palette: ICommandPalette | null,
-    settings: ISettingRegistry | null,
+    launcher: ILauncher | null,
+    restorer: ILayoutRestorer | null,
+    registry: ISettingRegistry | null,
     translator: ITranslator | null
   ) => {
     const trans = (translator ?? nullTranslator).load('qworkbench');
-    let height = 420;
     rendermime.addFactory(
       {
         safe: true,
         mimeTypes: [VIEW_MIME],
-        createRenderer: () => new WorkbenchOutput({ tracker, trans, height: () => height })
+        createRenderer: () =>
+          new WorkbenchOutput({
+            panelOf: node => tracker?.find(panel => panel.node.contains(node)) ?? null,
+            trans,
+            height: () => settings.height
+          })
       },
       RANK
     );
+    let sidebar: Sidebar | null = null;
     if (tracker) {
-      addCommands(app, tracker, palette, trans);
+      sidebar = new Sidebar(tracker, trans, () => void app.commands.execute(CommandIDs.insertCell));
+      sidebar.title.icon = workbenchIcon;
+      app.shell.add(sidebar, 'right', { rank: 900 });
+      restorer?.add(sidebar, 'qworkbench-sidebar');
     }
-    settings
-      ?.load(plugin.id)
-      .then(loaded => {
-        const apply = () => {
-          height = loaded.get('height').composite as number;
-        };
-        loaded.changed.connect(apply);
-        apply();
-      })
-      .catch((error: unknown) => console.error('qworkbench: settings', error));
+    addCommands({
+      app,
+      tracker,
+      palette,
+      launcher,
+      trans,
+      showSidebar: () => sidebar && app.shell.activateById(sidebar.id)
+    });
+    if (registry) {
+      followSettings(registry, plugin.id).catch((error: unknown) =>
+        console.error('qworkbench: settings', error)
+      );
+    }
   }
 };
 

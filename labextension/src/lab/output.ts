@@ -5,7 +5,7 @@
  * reopened notebook shows). So this renderer stands before it (rank -20, the widget's is -10), asks it, and takes over
  * when it has nothing to show.
  */
-import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import type { NotebookPanel } from '@jupyterlab/notebook';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Message } from '@lumino/messaging';
@@ -13,7 +13,7 @@ import { Panel } from '@lumino/widgets';
 import { VIEW_MIME, asView } from '../core/types';
 import { StoredView } from './storedView';
 
-const WIDGET_MIME = 'application/vnd.jupyter.widget-view+json';
+export const WIDGET_MIME = 'application/vnd.jupyter.widget-view+json';
 /**
  * How long to wait for the widget renderer, per attempt. One that is made before ipywidgets has given this notebook its
  * manager waits for ever ("Loading widget..."), so the first attempts are short and a new one is made each time.
@@ -23,7 +23,8 @@ const PATIENCE = [500, 1500, 4000];
 const GRACE = 350;
 
 export interface OutputOptions {
-  tracker: INotebookTracker | null;
+  /** The notebook whose kernel holds the model of an output that is drawn in `node`. */
+  panelOf: (node: HTMLElement) => NotebookPanel | null;
   trans: TranslationBundle;
   /** Height of a stored picture in CSS pixels. */
   height: () => number;
@@ -75,7 +76,7 @@ export class WorkbenchOutput extends Panel implements IRenderMime.IRenderer {
 
   /** Make the live widget; false when its model does not exist any more. */
   private async makeLive(model: IRenderMime.IMimeModel): Promise<boolean> {
-    const panel = this.options.tracker?.find(candidate => candidate.node.contains(this.node));
+    const panel = this.options.panelOf(this.node);
     if (!panel) {
       return false;
     }

@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 import { GraphCanvas } from '../core/canvas';
 import { nodeText } from '../core/describe';
-import { h } from '../core/dom';
+import { h, keepKeys } from '../core/dom';
 import { legend } from '../core/legend';
 import { followTheme } from '../core/theme';
 import type { GraphView } from '../core/types';
@@ -18,7 +18,7 @@ export class StoredView extends Widget {
     height: number | null,
     private readonly trans: TranslationBundle
   ) {
-    super({ node: h('div', { class: 'qwb qwb-stored', 'data-lm-suppress-shortcuts': 'true' }) });
+    super({ node: h('div', { class: 'qwb qwb-stored' }) });
     const canvas = new GraphCanvas(
       {
         select: id => {
@@ -43,6 +43,7 @@ export class StoredView extends Widget {
       this.reason,
       legend(view, 'placement')
     );
+    keepKeys(this.node, this.life.signal);
     followTheme(this.node, this.life.signal, () => canvas.redraw());
     canvas.setView(view);
     this.explain('');

@@ -2,7 +2,7 @@
 import { GraphCanvas } from '../core/canvas';
 import { asColouring, type Colouring } from '../core/colouring';
 import { nodeText } from '../core/describe';
-import { h } from '../core/dom';
+import { h, keepKeys } from '../core/dom';
 import { legend } from '../core/legend';
 import { find, findRows } from '../core/search';
 import { followTheme } from '../core/theme';
@@ -19,7 +19,7 @@ import { StatusLine } from './statusLine';
 import { Toolbar, type Pane } from './toolbar';
 
 export class App {
-  readonly element = h('div', { class: 'qwb qwb-app', 'data-lm-suppress-shortcuts': 'true' });
+  readonly element = h('div', { class: 'qwb qwb-app' });
   private readonly canvas: GraphCanvas;
   private readonly toolbar: Toolbar;
   private readonly setup: Setup;
@@ -109,12 +109,13 @@ export class App {
     this.element.addEventListener(
       COMMAND_EVENT,
       event => {
-        const { type } = (event as CustomEvent<{ type: 'run' | 'undo' | 'redo' }>).detail;
+        const { type } = (event as CustomEvent<{ type: 'run' | 'cancel' | 'undo' | 'redo' }>).detail;
         send({ type });
       },
       { signal }
     );
     this.observe(signal);
+    keepKeys(this.element, signal);
     watchLife(model, () => this.lose(), signal);
     followTheme(this.element, signal, () => this.canvas.redraw());
   }
