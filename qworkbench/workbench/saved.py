@@ -23,6 +23,7 @@ from qworkbench.errors import CalibrationError, FileFormatError, QWorkbenchError
 from qworkbench.graph.feeds import feeds_of
 from qworkbench.graph.ir import Graph, Sym
 from qworkbench.workbench.edits import edit_from_dict
+from qworkbench.workbench.saved_shape import check_shape
 
 if TYPE_CHECKING:
     from qworkbench.workbench.session import Workbench
@@ -75,6 +76,7 @@ def save(workbench: Workbench, path: Path) -> Path:
         "cursor": history.cursor,
         "calibration": _calibration(workbench),
         "example": _example(base, workbench.example),
+        "display": workbench.display,
         # what JupyterLab draws when the file is opened there; it is not read back
         "view": workbench.view(),
     }
@@ -163,6 +165,10 @@ def open_saved(cls: type[Workbench], path: Path, model: Any, example: Any, calib
     """Rebuild a workbench; see :meth:`qworkbench.Workbench.open`."""
     document = read(path)
     try:
+        check_shape(document)
+    except FileFormatError as error:
+        raise FileFormatError(f"{str(path)!r} is damaged: {error}; save it again") from None
+    try:
         return _rebuild(cls, document, model, example, calibration)
     except (
         LookupError,
@@ -174,8 +180,9 @@ def open_saved(cls: type[Workbench], path: Path, model: Any, example: Any, calib
         MemoryError,
         EOFError,
     ) as error:
-        detail = f"{type(error).__name__}: {error}"
-        raise FileFormatError(f"{str(path)!r} is damaged: {detail}; save it again") from error
+        raise FileFormatError(
+            f"{str(path)!r} is damaged: its tensors or its example cannot be read back; save it again"
+        ) from error
 
 
 def _rebuild(cls: type[Workbench], document: dict[str, Any], model: Any, example: Any, calibration: Any) -> Workbench:
@@ -211,12 +218,21 @@ def _rebuild(cls: type[Workbench], document: dict[str, Any], model: Any, example
             workbench.edit(*(edit_from_dict(edit) for edit in step))
         except QWorkbenchError as error:
             raise FileFormatError(f"the file holds an edit that does not fit: {error}") from error
-    steps, cursor = len(document["edits"]), document["cursor"]
-    if type(cursor) is not int or not 0 <= cursor <= steps:
-        raise ValueError(f"the cursor is {cursor!r}, not a number of the {steps} steps")
-    for _ in range(steps - cursor):
+    for _ in range(len(document["edits"]) - document["cursor"]):
         workbench.undo()
+    workbench.display = _display(document.get("display"))
     return workbench
+
+
+def _display(saved: Any) -> dict[str, Any]:
+    """Return what a view showed, as far as it can be believed; a view lost is no reason to refuse a file."""
+    if not isinstance(saved, dict):
+        return {}
+    folded = saved.get("collapsed")
+    known = {name: saved[name] for name in ("selected", "colouring") if isinstance(saved.get(name), str)}
+    if isinstance(folded, list) and all(isinstance(path, str) for path in folded):
+        known["collapsed"] = folded
+    return known
 
 
 def _statistics(document: dict[str, Any]) -> Statistics:

@@ -37,7 +37,7 @@ def test_a_reopened_notebook_shows_the_stored_graph(lab, open_notebook, page, tr
     name = f"reopened_{trusted}.ipynb"
     notebook, _ = open_workbench(lab, open_notebook, page, name)
     notebook.save()
-    notebook.run("get_ipython().kernel.do_shutdown(False)")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     if not trusted:
         path = lab.root / name
         book = json.loads(path.read_text())

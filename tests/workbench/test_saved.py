@@ -125,8 +125,8 @@ DAMAGE = {
     "no model": (without("model"), "damaged"),
     "no calibration": (without("calibration"), "damaged"),
     "unknown march": (changed("march", to="nash"), "no march 'nash'"),
-    "march is a number": (changed("march", to=5), "no march '5'"),
-    "edits are text": (changed("edits", to="bpu"), "does not fit"),
+    "march is a number": (changed("march", to=5), "must be text, got 5"),
+    "edits are text": (changed("edits", to="bpu"), "must be a list"),
     "edits are a number": (changed("edits", to=3), "damaged"),
     "an empty step": (changed("edits", 0, to=[]), "at least one edit"),
     "an unknown kind": (changed("edits", 0, to=[{"kind": "Explode"}]), "no edit 'Explode'"),
@@ -259,3 +259,32 @@ def test_saving_replaces_a_file_only_when_the_new_one_is_complete(wb, tmp_path, 
         wb.save(path)
     monkeypatch.undo()
     assert path.read_text() == before
+
+
+def test_what_was_shown_comes_back(wb, mixed_model, tmp_path):
+    wb.display = {"collapsed": [], "selected": "conv", "colouring": "dtype"}
+    opened = q.Workbench.open(wb.save(tmp_path / "shown.qwb.json"), mixed_model)
+    assert opened.display == wb.display
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (without("model"), "the field 'model' is missing"),
+        (changed("edits", to=3), "the field 'edits' must be a list, got 3"),
+        (changed("cursor", to="x"), "the field 'cursor' must be a whole number, got 'x'"),
+        (changed("calibration", "methods", 0, "thresholds", "mix", to="x"), "thresholds.mix' must be a number"),
+        (changed("example", "x", to="@@@"), "its tensors or its example cannot be read back"),
+        (changed("display", to=[1]), None),
+    ],
+)
+def test_the_words_of_a_refusal_are_ours(saved, mixed_model, change, words):
+    document = json.loads(saved.read_text(encoding="utf-8"))
+    saved.write_text(json.dumps(change(document) or document), encoding="utf-8")
+    if words is None:
+        assert q.Workbench.open(saved, mixed_model).display == {}
+        return
+    with pytest.raises(FileFormatError) as caught:
+        q.Workbench.open(saved, mixed_model)
+    assert words in str(caught.value)
+    assert "Error" not in str(caught.value)
