@@ -1,4 +1,4 @@
-"""What a saved file must look like, as a table, so that a damaged one is named by its field and not by Python's words."""
+"""What a saved file must look like, as a table: a damaged one is named by its field, not by words of Python."""
 
 from __future__ import annotations
 
