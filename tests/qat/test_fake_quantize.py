@@ -5,8 +5,11 @@ import copy
 import pytest
 import torch
 
+from qworkbench.errors import UnknownNameError
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.quantization import (
+    ClipObserver,
+    ClipStdObserver,
     FakeCast,
     FakeQuantize,
     FakeQuantState,
@@ -162,3 +165,35 @@ def test_state_dict_brings_scales_and_ranges_back():
     assert torch.equal(other.scale, fake.scale)
     assert other.observed
     assert torch.equal(copy.deepcopy(fake).scale, fake.scale)
+
+
+def test_a_clipped_scale_is_pulled_by_what_it_cuts_off():
+    fake = get_default_qconfig("pact").activation()
+    fake(torch.linspace(-1, 1, 11))
+    assert torch.equal(fake(torch.tensor([0.5])), (torch.tensor([0.5]) / fake.scale).round() * fake.scale)
+    x = torch.tensor([0.5, 3.0, -4.0], requires_grad=True)
+    fake(x).sum().backward()
+    assert x.grad.tolist() == [1.0, 0.0, 0.0]
+    assert float(fake.scale.grad) == 127 - 128
+    with pytest.raises(UnknownNameError, match="lsq"):
+        FakeQuantize(learnable="lsqq")
+
+
+def test_clip_observers_bound_the_range():
+    data = torch.cat([torch.randn(10000), torch.tensor([90.0])])
+    clip = ClipObserver(xmin=-2.0, xmax=3.0)
+    clip(data)
+    assert (float(clip.min_val), float(clip.max_val)) == (-2.0, 3.0)
+    spread = ClipStdObserver(std_scale=2.5)
+    spread(data)
+    reach = float(data.mean() + 2.5 * data.std(unbiased=False))
+    assert float(spread.max_val) == pytest.approx(reach)
+    narrow = ClipStdObserver(std_scale=500)
+    narrow(data)
+    assert float(narrow.max_val) == 90.0
+    for name in ("clip", "clip_std"):
+        assert get_default_qconfig(activation_observer=name).activation().observer is not None
+    with pytest.raises(QATError, match="xmin < xmax"):
+        ClipObserver(xmin=1, xmax=1)
+    with pytest.raises(QATError, match="std_scale"):
+        ClipStdObserver(std_scale=0)

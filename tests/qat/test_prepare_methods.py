@@ -11,6 +11,7 @@ from torch import nn
 
 from qworkbench.errors import UnknownNameError
 from qworkbench.nn import DeQuantStub, FloatFunctional, QuantStub
+from qworkbench.qat import march
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn import qat
 from qworkbench.qat.qat_mode import QATMode, set_qat_mode
@@ -265,6 +266,57 @@ def test_the_add_behind_the_second_operand_is_fused_too_where_the_code_is_the_us
     assert type(model.skip) is FloatFunctional
 
 
+def test_containers_that_run_through_their_children_get_no_generated_child():
+    class Dense(nn.ModuleDict):
+        def forward(self, x):
+            features = [x]
+            for layer in self.values():
+                features.append(layer(torch.cat(features, 1)) * 2)
+            return torch.cat(features, 1)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.quant, self.dequant = QuantStub(), DeQuantStub()
+            self.blocks = nn.Sequential(Dense({"a": nn.Conv2d(3, 3, 1), "b": nn.Conv2d(6, 3, 1)}), nn.Conv2d(9, 2, 1))
+
+        def forward(self, x):
+            return self.dequant(self.blocks(self.quant(x)))
+
+    model = Net().eval()
+    x = torch.randn(1, 3, 4, 4)
+    found = prepared(model, x)
+    assert list(found.blocks[0]) == ["a", "b"]
+    assert {"_generated_cat_0", "_generated_cat_1", "_generated_cat_2", "_generated_mul_0"} <= set(found._modules)
+    found(x)
+    found.eval()
+    assert found._generated_cat_1.activation_post_process.observed
+    wanted = found(x)
+    assert float((convert(found)(x) - wanted).detach().abs().max()) < 0.05 * float(wanted.detach().abs().max())
+    set_fake_quantize(found, FakeQuantState._FLOAT)
+    assert torch.equal(found(x), model(x))
+
+
+def test_a_sum_whose_second_operand_is_the_convolution_converts_in_the_right_order():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU6(), nn.Conv2d(6, 3, 1, bias=False), nn.BatchNorm2d(3))
+
+        def forward(self, x):
+            return x + self.conv(x)
+
+    model = nn.Sequential(QuantStub(), Block(), nn.Conv2d(3, 2, 1), DeQuantStub()).eval()
+    x = torch.randn(2, 3, 4, 4)
+    found = prepared(model, x)
+    found(x)
+    found.eval()
+    wanted = found(x)
+    fused = found[1]._generated_add_0
+    assert type(fused).__name__ == "ConvAdd2d"
+    assert float((convert(found)(x) - wanted).detach().abs().max()) < 0.02 * float(wanted.detach().abs().max())
+
+
 def test_a_part_of_a_prepared_model_runs_by_itself():
     model = ResNetLike().eval()
     x = torch.randn(2, 3, 16, 16)
@@ -321,3 +373,17 @@ def test_clear_errors():
         prepare(nn.Sequential(nn.Conv2d(3, 3, 1)), torch.randn(1, 3, 4, 4), default_qat_qconfig_setter)
     with pytest.raises(QATError, match="was not prepared"):
         convert(ResNetLike())
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_a_model_prepared_by_running_it_opens_in_the_workbench_with_the_same_codes(make):
+    from qworkbench import Workbench
+
+    march.set_march("bayes-e")
+    x = torch.randn(2, 3, 16, 16)
+    found = prepared(make().eval(), x)
+    found(x)
+    found.eval()
+    run = Workbench(found, x, march="bayes-e").run(x)
+    output = next(iter(run.outputs.values()))
+    assert torch.equal(torch.tensor(output), convert(found)(x))

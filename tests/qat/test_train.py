@@ -10,6 +10,7 @@ from torch import nn
 
 import qworkbench.qat as horizon
 from qworkbench.errors import UnknownNameError
+from qworkbench.nn import DeQuantStub, QuantStub
 from qworkbench.qat import march
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn import qat
@@ -133,6 +134,47 @@ def test_priority_is_global_type_name_attribute():
 def test_none_keeps_a_module_in_float():
     trained = prepare_qat_fx(ResNetLike(), {**QAT, "module_name": {"fc": None}})
     assert type(trained.fc) is nn.Linear
+
+
+def test_hybrid_keeps_modules_in_float_and_named_attributes_are_preserved():
+    model = ResNetLike()
+    model.classes = ["a", "b"]
+    trained = prepare_qat_fx(
+        model,
+        QAT,
+        {"preserved_attributes": ["classes"]},
+        hybrid=True,
+        hybrid_dict={"module_name": ["fc"], "module_type": [nn.AdaptiveAvgPool2d]},
+    )
+    assert type(trained.fc) is nn.Linear
+    assert type(trained.pool) is nn.AdaptiveAvgPool2d
+    assert isinstance(trained.stem.get_submodule("0"), qat.QuantizedOperator)
+    assert trained.classes == ["a", "b"]
+    with pytest.raises(QATError, match="pass hybrid=True"):
+        prepare_qat_fx(model, QAT, hybrid_dict={"module_name": ["fc"]})
+    with pytest.raises(UnknownNameError, match="fcc"):
+        prepare_qat_fx(model, QAT, hybrid=True, hybrid_dict={"module_name": ["fcc"]})
+    with pytest.raises(UnknownNameError, match="attribute"):
+        prepare_qat_fx(model, QAT, {"preserved_attributes": ["clases"]})
+    with pytest.raises(QATError, match="optimize_graph"):
+        prepare_qat_fx(model, QAT, optimize_graph=True)
+
+
+def test_parameters_that_the_code_reshapes_are_no_operators():
+    class Token(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.quant, self.conv = QuantStub(), nn.Conv2d(3, 3, 1)
+            self.token, self.dequant = nn.Parameter(torch.randn(1, 3, 1, 1)), DeQuantStub()
+
+        def forward(self, x):
+            return self.dequant(self.conv(self.quant(x)) + self.token.expand(x.shape[0], -1, -1, -1))
+
+    model = Token().eval()
+    x = torch.randn(2, 3, 4, 4)
+    trained = prepare_qat_fx(model, QAT)
+    set_fake_quantize(trained, FakeQuantState._FLOAT)
+    assert torch.allclose(trained(x), model(x), atol=1e-6)
 
 
 def test_clear_errors():

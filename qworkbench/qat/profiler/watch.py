@@ -15,8 +15,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from qworkbench.qat.qtensor import QTensor
+from qworkbench.qat.quantization.calls import is_leaf
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize
-from qworkbench.qat.quantization.recording import call_arguments, is_leaf
+from qworkbench.qat.quantization.recording import call_arguments
 from qworkbench.qat.quantization.tracing import METHODS, is_float_functional
 
 RANKINGS = ("topk", "sort", "argsort", "argmax", "argmin", "msort")

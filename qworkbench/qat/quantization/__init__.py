@@ -31,6 +31,8 @@ from qworkbench.qat.quantization.histogram_observer import (
 )
 from qworkbench.qat.quantization.methods import PrepareMethod, prepare
 from qworkbench.qat.quantization.observer import (
+    ClipObserver,
+    ClipStdObserver,
     FixedScaleObserver,
     MinMaxObserver,
     MovingAveragePerChannelMinMaxObserver,
@@ -59,6 +61,8 @@ from qworkbench.qat.quantization.scopes import Tracer, dynamic_block
 
 __all__ = [
     "CalibFakeQuantize",
+    "ClipObserver",
+    "ClipStdObserver",
     "ConvBNAddReLUFusion",
     "ConvBNAddedReLUFusion",
     "ConvDtypeTemplate",

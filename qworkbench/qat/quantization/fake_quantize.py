@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qworkbench.errors import unknown_name
 from qworkbench.qat.dtype import code_range, dtype_name
 from qworkbench.qat.errors import QATError
+from qworkbench.qat.quantization.learned import RULES
 from qworkbench.qat.quantization.observer import (
     SMALLEST,
     MinMaxObserver,
@@ -47,8 +49,9 @@ class FakeQuantize(nn.Module):
         ``"qint8"`` or ``"qint16"``.
     ch_axis : int
         Channel axis of a per-channel observer.
-    learnable : bool
-        The scale is a parameter with the gradient of LSQ (Esser et al. 2020) once the observer has set it.
+    learnable : bool or "lsq" or "pact"
+        The scale is a parameter once the observer has set it, with the gradient of LSQ (Esser et al. 2020; also True)
+        or of PACT (Choi et al. 2018).
     fix_scale : bool
         Once there is a scale, only ``CALIBRATION`` changes it; training keeps it.
     **observer_kwargs
@@ -73,7 +76,7 @@ class FakeQuantize(nn.Module):
         ch_axis: int = -1,
         *,
         channel_len: int = 1,
-        learnable: bool = False,
+        learnable: bool | str = False,
         fix_scale: bool = False,
         **observer_kwargs: Any,
     ) -> None:
@@ -81,7 +84,10 @@ class FakeQuantize(nn.Module):
         self.activation_post_process = observer(
             dtype=dtype, ch_axis=ch_axis, channel_len=channel_len, **observer_kwargs
         )
-        self.learnable = learnable
+        self.rule = "lsq" if learnable is True else learnable or None
+        if self.rule is not None and self.rule not in RULES:
+            raise unknown_name("way of learning a scale", str(learnable), RULES)
+        self.learnable = self.rule is not None
         self.fix_scale = fix_scale
         start = self.activation_post_process.calculate_qparams() if self.observer.observed else None
         scale = torch.ones(channel_len if observer.per_channel else 1) if start is None else start
@@ -167,8 +173,8 @@ class FakeQuantize(nn.Module):
     def quantized(self, x: Tensor) -> Tensor:
         """Return ``clamp(round(x / scale), qmin, qmax) * scale`` with straight-through gradients."""
         low, high, axis = self.observer.qmin, self.observer.qmax, self.observer.ch_axis
-        if self.learnable:
-            return _learned(x, self.positive_scale, axis, low, high)
+        if self.rule is not None:
+            return RULES[self.rule](x, self.positive_scale, axis, low, high)
         work = x if x.dtype in (torch.float32, torch.float64) else x.float()
         if self.observer.per_channel:
             zero = torch.zeros_like(self.scale, dtype=torch.int32)
@@ -213,16 +219,3 @@ def set_fake_quantize(model: nn.Module, state: FakeQuantState) -> None:
         raise QATError("this model has no fake quantization; call prepare_qat_fx first")
     for module in found:
         module.set_state(state)
-
-
-def _learned(x: Tensor, scale: Tensor, axis: int, low: int, high: int) -> Tensor:
-    """LSQ: rounding passes gradients, clamping stops those of `x`, and the scale has one, weighed by 1/sqrt(N qmax)."""
-    weight = (x.numel() / scale.numel() * high) ** -0.5
-    held = scale.detach() + (scale - scale.detach()) * weight
-    if held.numel() > 1:
-        shape = [1] * x.ndim
-        shape[axis] = -1
-        held = held.reshape(shape)
-    ratio = (x / held).clamp(low, high)
-    drawn: Tensor = (ratio + (ratio.round() - ratio).detach()) * held
-    return drawn

@@ -130,6 +130,49 @@ class PerChannelMinMaxObserver(MinMaxObserver):
     per_channel = True
 
 
+class ClipObserver(ObserverBase):
+    """Moving average of the smallest and largest value, cut to a range that the user knows.
+
+    Parameters
+    ----------
+    xmin, xmax : float
+        What lies outside does not count; ``xmin < xmax``.
+    """
+
+    def __init__(self, dtype: Any = "qint8", xmin: float = -1.0, xmax: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(dtype, **kwargs)
+        if not xmin < xmax:
+            raise QATError(f"a clip range needs xmin < xmax, got {xmin} and {xmax}")
+        self.xmin, self.xmax = float(xmin), float(xmax)
+
+    def extremes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return smallest and largest value of `x`, cut to the range."""
+        low, high = super().extremes(x)
+        return low.clamp(self.xmin, self.xmax), high.clamp(self.xmin, self.xmax)
+
+
+class ClipStdObserver(ObserverBase):
+    """Moving average of ``mean - k std`` and ``mean + k std``, but never wider than what was seen.
+
+    Parameters
+    ----------
+    std_scale : float
+        k, > 0.
+    """
+
+    def __init__(self, dtype: Any = "qint8", std_scale: float = 2.0, **kwargs: Any) -> None:
+        super().__init__(dtype, **kwargs)
+        if not std_scale > 0:
+            raise QATError(f"std_scale must be > 0, got {std_scale}; the default is 2")
+        self.std_scale = float(std_scale)
+
+    def extremes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the range of `x` within `std_scale` standard deviations of its mean."""
+        low, high = super().extremes(x)
+        mean, reach = x.mean().reshape(1), x.std(unbiased=False).reshape(1) * self.std_scale
+        return torch.maximum(low, mean - reach), torch.minimum(high, mean + reach)
+
+
 class FixedScaleObserver(ObserverBase):
     """A scale that the user knows, for tensors of known range; observes nothing.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import fx, nn
 
+from qworkbench.errors import unknown_name
 from qworkbench.nn import FloatFunctional
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.march import require_march
@@ -17,7 +18,7 @@ from qworkbench.qat.nn.variants import CONVS, Variant
 from qworkbench.qat.quantization.fuse import fuse_traced
 from qworkbench.qat.quantization.fuse_patterns import owner_of
 from qworkbench.qat.quantization.inputs import quantize_inputs
-from qworkbench.qat.quantization.qconfig_dict import QConfigResolver, Resolver
+from qworkbench.qat.quantization.qconfig_dict import QConfigResolver, Resolver, with_hybrid
 from qworkbench.qat.quantization.region import (
     FUNCTIONS,
     UNTOUCHED,
@@ -31,7 +32,14 @@ from qworkbench.qat.quantization.tracing import is_float_functional, trace
 from qworkbench.qat.utils.fx_helper import WrappedMethod
 
 
-def prepare_qat_fx(model: nn.Module, qconfig_dict: Mapping[str, Any] | None = None) -> fx.GraphModule:
+def prepare_qat_fx(
+    model: nn.Module,
+    qconfig_dict: Mapping[str, Any] | None = None,
+    prepare_custom_config_dict: Mapping[str, Any] | None = None,
+    optimize_graph: bool = False,
+    hybrid: bool = False,
+    hybrid_dict: Mapping[str, Any] | None = None,
+) -> fx.GraphModule:
     """Return `model` fused and ready for calibration or quantization-aware training.
 
     Operators between QuantStub and DeQuantStub get fake quantization. What only moves data or keeps the scale (ReLU
@@ -45,6 +53,14 @@ def prepare_qat_fx(model: nn.Module, qconfig_dict: Mapping[str, Any] | None = No
         ``{"": qconfig, "module_type": {type: qconfig}, "module_name": {name: qconfig}}`` (or lists of pairs); later
         keys win, and a module's own ``qconfig`` attribute wins over all. None in place of a qconfig keeps a module
         in float.
+    prepare_custom_config_dict : mapping, optional
+        ``{"preserved_attributes": [name, ...]}``: attributes of the model that the result keeps.
+    optimize_graph : bool
+        Must be False: what the option does to a graph is not public.
+    hybrid : bool
+        Keep the modules of `hybrid_dict` in float; they run on the CPU.
+    hybrid_dict : mapping, optional
+        ``{"module_name": [name, ...], "module_type": [type, ...]}``.
 
     Raises
     ------
@@ -55,9 +71,19 @@ def prepare_qat_fx(model: nn.Module, qconfig_dict: Mapping[str, Any] | None = No
         If a ``module_name`` does not exist.
     """
     march = require_march()
+    if optimize_graph:
+        raise QATError("optimize_graph is not simulated, since what it changes is not public; leave it False")
+    if hybrid_dict and not hybrid:
+        raise QATError("hybrid_dict names modules that stay in float; pass hybrid=True as well")
     made = trace(model)
     fuse_traced(made)
-    return prepare_traced(made, QConfigResolver(qconfig_dict, model, march), training=model.training)
+    resolve = QConfigResolver(with_hybrid(qconfig_dict, model, hybrid_dict or {}), model, march)
+    made = prepare_traced(made, resolve, training=model.training)
+    for name in (prepare_custom_config_dict or {}).get("preserved_attributes", ()):
+        if not hasattr(model, name):
+            raise unknown_name("attribute to preserve", name, list(vars(model)))
+        setattr(made, name, getattr(model, name))
+    return made
 
 
 def prepare_traced(

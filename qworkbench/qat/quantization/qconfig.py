@@ -24,6 +24,8 @@ from qworkbench.qat.quantization.histogram_observer import (
     PercentileObserver,
 )
 from qworkbench.qat.quantization.observer import (
+    ClipObserver,
+    ClipStdObserver,
     FixedScaleObserver,
     MovingAveragePerChannelMinMaxObserver,
     MovingAveragePerTensorMinMaxObserver,
@@ -96,11 +98,13 @@ _OBSERVERS: dict[str, type[ObserverBase]] = {
     "min_max": MovingAveragePerTensorMinMaxObserver,
     "fixed_scale": FixedScaleObserver,
     "percentile": PercentileObserver,
+    "clip": ClipObserver,
+    "clip_std": ClipStdObserver,
     "mse": MSEObserver,
     "kl": KLObserver,
     "mix": MixObserver,
 }
-_FAKE_QUANTS = ("fake_quant", "lsq", None)
+_FAKE_QUANTS = ("fake_quant", "lsq", "pact", None)
 
 
 def get_default_qconfig(
@@ -115,8 +119,8 @@ def get_default_qconfig(
 
     Parameters
     ----------
-    activation_fake_quant, weight_fake_quant : "fake_quant" | "lsq" | None
-    activation_observer : "min_max" | "fixed_scale" | "percentile" | "mse" | "kl" | "mix"
+    activation_fake_quant, weight_fake_quant : "fake_quant" | "lsq" | "pact" | None
+    activation_observer : "min_max" | "fixed_scale" | "clip" | "clip_std" | "percentile" | "mse" | "kl" | "mix"
     weight_observer : "min_max"
         Weights are always symmetric per output channel.
     activation_qkwargs, weight_qkwargs : dict, optional
@@ -124,7 +128,7 @@ def get_default_qconfig(
     """
     for name in (activation_fake_quant, weight_fake_quant):
         if name not in _FAKE_QUANTS:
-            raise unknown_name("fake quantization", str(name), ("fake_quant", "lsq"))
+            raise unknown_name("fake quantization", str(name), ("fake_quant", "lsq", "pact"))
     if activation_observer not in _OBSERVERS:
         raise unknown_name("observer", activation_observer, _OBSERVERS)
     if weight_observer != "min_max":
@@ -133,11 +137,15 @@ def get_default_qconfig(
     if activation_fake_quant is not None:
         activation = FakeQuantize.with_args(
             observer=_OBSERVERS[activation_observer],
-            **{"learnable": activation_fake_quant == "lsq", **(activation_qkwargs or {})},
+            **{"learnable": _learnable(activation_fake_quant), **(activation_qkwargs or {})},
         )
     if weight_fake_quant is not None:
-        weight = weight_factory(FakeQuantize, **{"learnable": weight_fake_quant == "lsq", **(weight_qkwargs or {})})
+        weight = weight_factory(FakeQuantize, **{"learnable": _learnable(weight_fake_quant), **(weight_qkwargs or {})})
     return QConfig(activation, weight)
+
+
+def _learnable(name: str) -> str | bool:
+    return False if name == "fake_quant" else name
 
 
 def get_qconfig(

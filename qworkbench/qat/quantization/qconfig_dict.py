@@ -135,6 +135,21 @@ class QConfigResolver:
         return self._default
 
 
+def with_hybrid(
+    given: Mapping[str, Any] | None, model: nn.Module, hybrid: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """Return the qconfig dict `given` with the modules of `hybrid` left in float."""
+    for key in hybrid:
+        if key not in _KEYS[1:]:
+            raise unknown_name("key of a hybrid dict", str(key), _KEYS[1:])
+    if not hybrid:
+        return given
+    made = dict(given or {"": getattr(model, "qconfig", None)})
+    for key in hybrid:
+        made[key] = {**dict(made.get(key) or {}), **dict.fromkeys(hybrid[key])}
+    return made
+
+
 def _child(model: nn.Module, path: str) -> nn.Module | None:
     for name in path.split("."):
         found = model._modules.get(name)

@@ -13,7 +13,8 @@ from typing import Any
 
 from torch import nn
 
-from qworkbench.qat.quantization.recording import Recording, arithmetic, is_leaf
+from qworkbench.qat.quantization.calls import ITERATED, arithmetic, is_leaf
+from qworkbench.qat.quantization.recording import Recording
 from qworkbench.qat.quantization.scopes import Frame, Key, ScopedMode, active
 
 
@@ -78,7 +79,7 @@ class Router(ScopedMode):
         super().__init__()
         self.depth = 0
 
-    def called(self, owner: nn.Module, key: Key, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def called(self, _: nn.Module, key: Key, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the module of this call, or `func` where it has none."""
         frame = next(f for f in reversed(self.frames) if isinstance(f, RoutedFrame))
         child = frame.entries.get(key)
@@ -86,8 +87,10 @@ class Router(ScopedMode):
             return func(*args, **kwargs)
         if not child:
             return args[0] if args else kwargs["input"]
-        module = owner._modules[child]
-        assert module is not None
+        hosts = (f.owner for f in reversed(self.frames) if not isinstance(f.owner, ITERATED))
+        module = next((host._modules[child] for host in hosts if child in host._modules), None)
+        if module is None:
+            return func(*args, **kwargs)
         found = arithmetic(key[1], args, kwargs)
         if found is None:
             return module(*args, **kwargs)
