@@ -32,6 +32,9 @@ RULES = {
 }
 
 
+GEMMS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
 def set_placement(node: str, on: str) -> dict[str, Any]:
     """Return the edit that sends `node` to "bpu", "cpu" or back to "auto"."""
     return {"kind": "SetPlacement", "node": node, "on": on}
@@ -171,7 +174,7 @@ def _user_cpu(context: Context, unit: Unit, _: Decision) -> Reason:
 def _manual(context: Context, unit: Unit, _: Decision) -> Reason:
     text = f"{unit.op} {unit.anchor!r} is a manual op: never quantized by default, since its accuracy risk is high."
     way = Way("run_on_bpu: quantize it by hand", (set_placement(unit.name, "bpu"),))
-    return Reason("manual", text, RULES["manual"], _checked(context, unit), (way,))
+    return Reason("manual", text, RULES["manual"], _checked(context, unit), (way, *_in_float16(context, unit)))
 
 
 def _no_consumer(context: Context, unit: Unit, _: Decision) -> Reason:
@@ -264,7 +267,16 @@ def _helps(context: Context, unit: Unit) -> tuple[Way, ...]:
         ways.append(Way(text, (set_placement(unit.name, "bpu"),)))
     if len(unit.outputs) == 1 and len(context.graph.values[unit.outputs[0]].shape) == 4:
         ways.append(Way("insert a unit conv after it: an active op behind it", (unit_conv(unit.name, "after"),)))
-    return tuple(ways)
+    return (*ways, *_in_float16(context, unit))
+
+
+def _in_float16(context: Context, unit: Unit) -> tuple[Way, ...]:
+    """Return the way to the BPU without quantization, where the march has one."""
+    able = "float16" in context.supports[unit.anchor].row.input_dtypes
+    if context.march.parameter("float16") == "none" or not able or unit.op in GEMMS:
+        return ()
+    edit = {"kind": "SetDtype", "node": unit.name, "output": "float16"}
+    return (Way("float16: the BPU computes it without quantizing it", (edit,)),)
 
 
 def _behind(context: Context, unit: Unit) -> tuple[Fact, ...]:

@@ -30,7 +30,8 @@ class Workbench(Exchanging):
     calibration : array, tensor or iterable of batches, optional
         Calibrates at once with the `max` method; otherwise call :meth:`calibrate`.
     march : str
-        ``"bernoulli2"``, ``"bayes"`` or ``"bayes-e"``.
+        ``"bernoulli2"``, ``"bayes"``, ``"bayes-e"``, ``"nash-e"``, ``"nash-m"``, ``"nash-p"``, ``"nash-h"`` or
+        ``"nash-b"``.
     cache_bytes : int
         Bound of the result cache.
     input_shape : sequence of int, or Mapping of str to sequence of int, optional

@@ -158,3 +158,14 @@ def test_assumptions_name_what_nash_leaves_open(plain, march):
     names = {name for name, *_ in placed(plain, march).assumptions}
     assert {"classes", "tail_lut_int16", "run_on_bpu_passive"} <= names
     assert ("dual_int16" in names) is (march in ("nash-e", "nash-m", "nash-b"))
+
+
+@pytest.mark.parametrize("march", ["nash-e", "nash-m", "nash-b"])
+@pytest.mark.parametrize("name", ["_generated_softmax_0", "_generated_cat_0"])
+def test_float16_is_offered_as_a_way_to_the_bpu_without_quantization(head, march, name):
+    before = placed(head, march)[name]
+    assert before.on == "CPU"
+    (edit,) = next(way.edits for way in before.reason.ways if way.text.startswith("float16"))
+    assert edit == {"kind": "SetDtype", "node": name, "output": "float16"}
+    after = placed(head, march, dtypes={name: DtypeRequest(output="float16")})[name]
+    assert (after.on, after.dtype) == ("BPU", "float16")
