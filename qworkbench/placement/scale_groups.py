@@ -1,12 +1,14 @@
 """Rule 6: which tensors share a scale, whose threshold it is, and where a Requantize is needed.
 
-Passive ops that move integers keep input scale = output scale and form same-scale groups. A group takes the threshold
-of the active ops that read it; without one, the scale of the Concat it flows into; without that, that of its first
-tensor, which is the input that run_on_bpu promises to a passive op. A Concat
-brings every input to the scale of its output: directly where nothing else fixed the input's scale, by a Requantize on
-that edge otherwise. Inferred from the vendor tool's printed tables, where every row obeys it; where a tensor flows into
-several Concats the nearest decides (it is also the one with the largest threshold in every printed case). What a user
-fixes comes before what the model declares, and that before any threshold.
+Passive ops that move integers keep input scale = output scale and form same-scale groups. A group that active ops read
+takes the largest threshold of all its tensors that anything but a passive op reads: a Split cuts no part off because an
+active op reads another one. Without an active reader it takes the scale of the Concat it flows into; without that, the
+threshold of its first tensor, which is the input that run_on_bpu promises to a passive op. A Concat brings every input
+to the scale of its output: directly where nothing else fixed the input's scale, by a Requantize on that edge otherwise.
+Inferred from the vendor tool's printed tables, where every row obeys it (they do not show whether the largest or the
+active op's own threshold rules a Split); where a tensor flows into several Concats the nearest decides (it is also the
+one with the largest threshold in every printed case). What a user fixes comes before what the model declares, and that
+before any threshold.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def keeps_scale(op: str) -> bool:
 @dataclass
 class _Draft:
     values: list[str]
-    readers: list[str] = field(default_factory=list)  # values that an active BPU unit (or the CPU) reads
+    readers: list[str] = field(default_factory=list)  # values that an active BPU unit reads
+    others: list[str] = field(default_factory=list)  # values that a Concat, the CPU or the model's caller reads
     targets: list[tuple[int, int]] = field(default_factory=list)  # (hops, draft id) of Concat outputs they flow into
     declared: list[Declared] = field(default_factory=list)  # by the model, on any of the values
 
@@ -61,7 +64,7 @@ def scale_groups(
     """
     quantized = [v for v, dtype in dtypes.items() if dtype in ("int8", "int16")]
     drafts, draft_of, hops = _union(context, decisions, quantized)
-    concats = _collect(context, decisions, drafts, draft_of, hops)
+    concats = _collect(context, decisions, drafts, draft_of, hops, canonical)
     fixed = _fixed(context, drafts, draft_of, canonical)
     groups = _resolve(drafts, fixed, dtypes)
     if context.overrides.share_modules:
@@ -113,11 +116,18 @@ def _collect(
     drafts: list[_Draft],
     draft_of: Mapping[str, int],
     hops: Mapping[str, int],
+    canonical: Mapping[str, str],
 ) -> list[Unit]:
     """Note on each draft who reads it and which Concats it flows into; return the Concats on the BPU."""
     concats = []
+    for value in (canonical[v] for v in context.graph.outputs):
+        if value in draft_of:
+            drafts[draft_of[value]].others.append(value)
     for unit in context.units:
         if decisions[unit.name].on != "BPU" or not context.reads_codes(unit):
+            for value in unit.inputs:
+                if value in draft_of:
+                    drafts[draft_of[value]].others.append(value)
             continue
         joins = family(unit.op) == "concat"
         if joins:
@@ -128,6 +138,7 @@ def _collect(
             draft = drafts[draft_of[value]]
             if joins:
                 draft.targets.append((hops.get(value, 0), draft_of[unit.outputs[0]]))
+                draft.others.append(value)
             elif not keeps_scale(unit.op) and value not in draft.readers:
                 draft.readers.append(value)
     return concats
@@ -181,7 +192,8 @@ def _resolve(
             rules = ruling(draft.declared, draft.readers)
             groups[index] = ScaleGroup(tuple(draft.values), (), dtype, rules.stored.symmetric(dtype), rules.stub)
         elif draft.readers:
-            groups[index] = ScaleGroup(tuple(draft.values), tuple(draft.readers), dtype)
+            read = tuple(dict.fromkeys((*draft.readers, *draft.others)))
+            groups[index] = ScaleGroup(tuple(draft.values), read, dtype)
         elif draft.targets:
             _, nearest = min(draft.targets, key=lambda t: (t[0], -t[1]))
             target = groups[nearest]

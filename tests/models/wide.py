@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor, nn
+
 import qworkbench as q
+from qworkbench.graph.structure import leaves
 from qworkbench.march import get_march
+from tests.models.architectures import Architecture
 
 
 def ask_for_int16(wb: q.Workbench) -> None:
@@ -35,3 +40,41 @@ def move_int8_only(wb: q.Workbench) -> set[str]:
         wb.edit(*(q.SetPlacement(name, "cpu") for name in found))
         moved.update(found)
     return set(moved.values())
+
+
+def round_weights(model: nn.Module, *, squared_error: bool = False) -> None:
+    """Round the weights of convolutions and linear layers to int8 codes, one scale per output channel.
+
+    The largest weight of a channel gets the last code, or the scale is the one of least squared error. Normalisation
+    that is folded into a convolution scales its channels, which changes no code.
+    """
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            with torch.no_grad():
+                axes = tuple(range(1, module.weight.dim()))
+                top = module.weight.abs().amax(axes, keepdim=True) / 127
+                best = _rounded(module.weight, top)
+                for part in torch.linspace(0.5, 1, 51) if squared_error else ():
+                    tried = _rounded(module.weight, top * part)
+                    errors = [((made - module.weight) ** 2).sum(axes, keepdim=True) for made in (tried, best)]
+                    best = torch.where(errors[0] < errors[1], tried, best)
+                module.weight.copy_(best)
+
+
+def _rounded(weight: Tensor, scale: Tensor) -> Tensor:
+    return (weight / scale).round().clamp(-128, 127) * scale
+
+
+def weights_alone(architecture: Architecture, *, squared_error: bool = False) -> float:
+    """Return the smallest output cosine of the float model with rounded weights against the one without."""
+    model, sample = architecture.build(), architecture.batch(1)
+    with torch.no_grad():
+        want = _floats(model(sample))
+        round_weights(model, squared_error=squared_error)
+        made = _floats(model(sample))
+    return min(float(torch.cosine_similarity(a, b, dim=0)) for a, b in zip(want, made, strict=True))
+
+
+def _floats(result: object) -> list[Tensor]:
+    found = [leaf for _, leaf in leaves(result) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    return [tensor.flatten().double() for tensor in found]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import qworkbench as q
 from qworkbench.errors import EditError
 from qworkbench.march import get_march
 from qworkbench.placement.place import place
@@ -51,9 +52,9 @@ def test_both_halves_of_a_split_are_requantized_into_the_concat(captured):
     split = next(node for node in graph.nodes if node.op == "Split")
     concat = next(node for node in graph.nodes if node.op == "Concat").name
     assert set(placement.requantized) == {(value, concat) for value in split.outputs}
-    # the bottleneck's convolution reads the second half, so its threshold is the group's; its own output is written
-    # at the Concat's scale
-    assert thresholds(placement, "cv1", *split.outputs) == [(split.outputs[1],)] * 3
+    # the bottleneck's convolution reads the second half, the Concat both: the larger threshold is the group's; its own
+    # output is written at the Concat's scale
+    assert thresholds(placement, "cv1", *split.outputs) == [(split.outputs[1], split.outputs[0])] * 3
     assert thresholds(placement, "m") == [(concat,)]
     assert {b.value for b in placement.boundaries if b.kind == "requantize"} == set(split.outputs)
 
@@ -262,3 +263,37 @@ def test_argmax_leaves_the_bpu_as_indices_without_dequantize(captured):
     assert placement["_generated_argmax_0"].on == "BPU"
     assert placement["_generated_argmax_0"].dtype == "int64"
     assert [b.kind for b in placement.boundaries] == ["quantize"]
+
+
+class Uneven(nn.Module):
+    """Only the small half of a Split meets a convolution at once; the large one passes by."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.inner, self.last = (nn.Conv2d(a, b, 1) for a, b in ((3, 8), (4, 4), (8, 4)))
+        with torch.no_grad():
+            self.stem.weight[:4] *= 20
+
+    def forward(self, x):
+        large, small = self.stem(x).chunk(2, 1)
+        return self.last(torch.cat([large, self.inner(small)], 1))
+
+
+def test_a_split_cuts_no_part_off_because_an_active_op_reads_another():
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 8, 8)
+    wb = q.Workbench(Uneven().eval(), x[:1], calibration=x)
+    split = next(n for n in wb.graph.nodes if n.op == "Split")
+    group = wb.placement.group(split.outputs[0])
+    assert set(group.threshold_from) == set(split.outputs)
+    assert wb.run().table["cosine"].min() > 0.999
+
+
+def test_a_part_that_only_the_cpu_reads_counts_too():
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 8, 8)
+    wb = q.Workbench(Uneven().eval(), x[:1], calibration=x)
+    concat = next(n.name for n in wb.graph.nodes if n.op == "Concat")
+    wb.edit(q.SetPlacement(concat, "cpu"))
+    split = next(n for n in wb.graph.nodes if n.op == "Split")
+    assert set(wb.placement.group(split.outputs[1]).threshold_from) == set(split.outputs)
