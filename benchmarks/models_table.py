@@ -46,8 +46,8 @@ own classes with tiny random configurations.
   more than two axes is a MatMul there). Weights stay int8 in all three: no published table of these marches takes
   int16 weights.
 - **int8 weights**: the float model with nothing but its weights rounded to int8, one scale per output channel. Models
-  whose "int16 only" is below 0.999 are above it when their weights are int8 numbers to begin with (a test): what is left
-  there is the weights, and no wider activation wins it back. Nor does another scale: with that of least squared error
+  whose "int16 only" is below 0.999 are above it when their weights are int8 numbers to begin with (tested): what is
+  left there is the weights, and no wider activation wins it back. Nor does another scale: with that of least error
   instead of the largest weight, {searched}.
 
 The cosines are those of untrained nets: they show that the arithmetic holds together, not what a trained net loses.
