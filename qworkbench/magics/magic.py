@@ -15,12 +15,9 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from qworkbench.errors import QWorkbenchError, unknown_name
 from qworkbench.magics.options import QWorkbench
-from qworkbench.magics.registry import Command
+from qworkbench.magics.registry import GROUPS, Command
 from qworkbench.magics.results import Lines
 from qworkbench.magics.state import State
-
-GROUPS = {"load": "Load", "look": "Look", "edit": "Edit", "debug": "Accuracy", "history": "Undo", "files": "Files"}
-"""Headings of the guide, in its order."""
 
 _COMMENT = re.compile(r"(^|\s)#.*$")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from qworkbench.magics.magic import GROUPS, commands
+from qworkbench.magics.magic import commands
 from qworkbench.magics.options import QWorkbench
-from qworkbench.magics.registry import Argument, Command
+from qworkbench.magics.registry import GROUPS, Argument, Command
 
 HEAD = """# `%qwb`, command by command
 

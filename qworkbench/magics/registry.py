@@ -49,6 +49,10 @@ class Argument:
         return self.name.startswith("--")
 
 
+GROUPS = {"load": "Load", "look": "Look", "edit": "Edit", "debug": "Accuracy", "history": "Undo", "files": "Files"}
+"""Headings of the guide, in its order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A subcommand of ``%qwb``."""

@@ -10,6 +10,7 @@ from IPython.lib.pretty import pretty
 from torch import nn
 
 from qworkbench.magics.completion import candidates
+from qworkbench.magics.registry import GROUPS
 
 
 @pytest.fixture
@@ -106,3 +107,8 @@ def test_a_fused_add_is_not_said_to_run_inside_itself(qwb, shell):
     placement = qwb("use").placement
     for name, placed in ((name, placement[name]) for name in placement):
         assert f"{name!r} runs inside {name!r}" not in placed.reason.sentence
+
+
+def test_every_section_of_the_guide_comes_once(qwb):
+    text = repr(qwb(""))
+    assert [text.count(f"\n{heading}\n") for heading in GROUPS.values()] == [1] * len(GROUPS)

@@ -11,9 +11,10 @@ from qworkbench.magics.commands.images import IMAGES
 from qworkbench.magics.commands.loading import LOADING
 from qworkbench.magics.commands.looking import LOOKING
 from qworkbench.magics.commands.toolchain import TOOLCHAIN
-from qworkbench.magics.registry import Command
+from qworkbench.magics.registry import GROUPS, Command
+
+_ALL = (*LOADING, *LOOKING, *EDITING, *ASKING, *DEBUGGING, *HISTORY, *FILES, *TOOLCHAIN, *IMAGES)
 
 COMMANDS: dict[str, Command] = {
-    command.name: command
-    for command in (*LOADING, *LOOKING, *EDITING, *ASKING, *DEBUGGING, *HISTORY, *FILES, *TOOLCHAIN, *IMAGES)
+    command.name: command for command in sorted(_ALL, key=lambda command: list(GROUPS).index(command.group))
 }
