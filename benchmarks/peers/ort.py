@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnx import TensorProto, helper, numpy_helper, version_converter
+from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from qworkbench.numerics import ConvGeometry
 
-OPSET = 17
+FIRST_PER_CHANNEL = 13  # opset; files of an older one get one scale per weight
 ZERO = 128  # uint8 with this zero point is the layout that onnxruntime has its fastest kernels for
 
 
@@ -98,7 +98,7 @@ def qlinear_conv(
 
 
 def quantized_file(source: Path, target: Path, feeds: dict[str, np.ndarray]) -> Path:
-    """Write `source` as QDQ, uint8 activations and int8 weights per channel, calibrated on `feeds`."""
+    """Write `source` as QDQ, uint8 by int8 (per channel where its opset can), calibrated on `feeds`."""
 
     class Once(CalibrationDataReader):
         def __init__(self) -> None:
@@ -108,13 +108,10 @@ def quantized_file(source: Path, target: Path, feeds: dict[str, np.ndarray]) -> 
             return self.left.pop() if self.left else None
 
     ready = target.with_suffix(".ready.onnx")
-    model = onnx.load(str(source))
-    if model.opset_import[0].version < OPSET:  # scales per channel came later than that
-        source = target.with_suffix(".newer.onnx")
-        onnx.save(version_converter.convert_version(model, OPSET), str(source))
     quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
     quantize_static(
-        str(ready), str(target), Once(), quant_format=QuantFormat.QDQ, per_channel=True,
+        str(ready), str(target), Once(), quant_format=QuantFormat.QDQ,
+        per_channel=onnx.load(str(source)).opset_import[0].version >= FIRST_PER_CHANNEL,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
     )  # fmt: skip
     return target

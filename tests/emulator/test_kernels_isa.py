@@ -174,6 +174,19 @@ def test_packed_weights_are_kept_beside_the_weight_and_follow_the_scales(path):
     assert len(forms.get("panels", ())) == (path != isa.PORTABLE)
 
 
+def test_int16_sums_that_leave_int32_are_exact_and_counted(path):
+    rng = np.random.default_rng(8)
+    geometry = ConvGeometry((3, 3), pads=(1, 1, 1, 1))
+    w = random_codes(rng, (40, 200, 3, 3), "int8")
+    w[0] = 127
+    rq = Requantize(rng.uniform(1e-6, 1e-5, 40), "int16", -32768, 32767, "half_even", "float64")
+    forms: dict = {}
+    for x in (np.ones((1, 200, 6, 6), np.int16), random_codes(rng, (1, 200, 6, 6), "int16", "low")):
+        found = kernels.conv2d(x, w, None, geometry, rq, forms=forms)
+        assert_equal(found, reference.conv2d(x, w, None, geometry, rq))
+    assert found[1] > 0
+
+
 def test_a_path_that_the_processor_lacks_is_refused_by_name(monkeypatch):
     monkeypatch.setenv(isa.VARIABLE, "avx513")
     with pytest.raises(EmulationError, match="does not exist"):

@@ -93,7 +93,7 @@ def conv2d(
         return alone
     found = convolve(x, w, bias, geometry, rq, residual, forms)
     if found is not None:
-        return found, 0
+        return found
     checks.convolution("conv2d", x, w, geometry)
     outputs, group = w.shape[0], geometry.group
     start = checks.bias("conv2d", bias, outputs)

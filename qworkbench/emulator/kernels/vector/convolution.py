@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from qworkbench.emulator.kernels.accumulator import Accumulator, finish
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import Surface, new_surface, pitch_of, surface_of, surfaced
@@ -14,6 +15,7 @@ from qworkbench.emulator.kernels.vector.product import (
     Forms,
     Product,
     packed_weights,
+    parts_that_fit,
     prepared,
     remembered,
 )
@@ -34,7 +36,7 @@ def convolve(
     rq: Requantize | None,
     residual: Residual | None,
     forms: Forms | None,
-) -> np.ndarray | None:
+) -> tuple[np.ndarray, int] | None:
     """Return what :func:`qworkbench.numerics.reference.conv2d` does; None where no vector kernel is exact here."""
     path = path_for(x.dtype, w.dtype, len(w))
     if path is None or x.ndim != 4 or w.ndim != 4:
@@ -51,7 +53,7 @@ def convolve(
         (w, bias, rq, ratio),
     )
     if made is None:
-        return None
+        return _by_parts(x, w, bias, geometry, rq, residual, forms)
     product, shape = made
     integer = product.mode == tiles.INT32
     dtype = np.int32 if integer or rq is None else NUMPY[rq.dtype]
@@ -66,8 +68,41 @@ def convolve(
         entering = held.origin, held.itemsize
     product.run(surface.origin, to.origin, entering)
     if integer and rq is not None:
-        return requantize(out, rq, 1)
-    return out
+        return requantize(out, rq, 1), 0
+    return out, 0
+
+
+def _largest(x: np.ndarray) -> int:
+    """Return the largest magnitude of any code; what is prepared must hold for every tensor of the dtype."""
+    return 128 if x.dtype == np.int8 else 32768
+
+
+def _by_parts(
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None,
+    geometry: ConvGeometry,
+    rq: Requantize | None,
+    residual: Residual | None,
+    forms: Forms | None,
+) -> tuple[np.ndarray, int] | None:
+    """Return the convolution as an int64 sum over ranges of input channels that fit int32 each."""
+    if geometry.group != 1:
+        return None
+    largest = _largest(x)
+    parts = remembered(forms, "parts", (id(w), largest), lambda: parts_that_fit(w, largest), (w,))
+    total: np.ndarray | None = None
+    for part in parts:
+        found = convolve(x[:, part.first : part.last], part.weights, None, geometry, None, None, part.forms)
+        if found is None:
+            return None
+        total = found[0].astype(np.int64) if total is None else total + found[0]
+    if total is None:
+        return None
+    start = checks.bias("conv2d", bias, len(w))
+    reach = INT32_LIMIT * len(parts) + int(np.abs(start).max(initial=0))
+    sums = np.ascontiguousarray(total) + start[:, None, None]
+    return finish("conv2d", Accumulator(sums, reach), 1, rq, residual)
 
 
 def _alike(codes: np.ndarray, to: Surface) -> Surface:
@@ -101,7 +136,7 @@ def _prepare(
         checks.requantize("conv2d", rq, outputs)
     sums, magnitude = remembered(forms, "sums", id(w), lambda: row_sums(w.reshape(outputs, -1)), (w,))
     ratio = None
-    reach = int(np.abs(start).max(initial=0)) + (128 if x.dtype == np.int8 else 32768) * magnitude
+    reach = int(np.abs(start).max(initial=0)) + _largest(x) * magnitude
     if residual is not None:
         ratio = checks.residual("conv2d", residual, shape, outputs)
         reach += int(32768.0 * min(float(ratio.max()), 2.0**40)) + 1

@@ -72,6 +72,35 @@ def packed_weights(path: Path, dense: np.ndarray) -> np.ndarray:
     return out
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A range of input channels whose sums fit int32, its weights and what is kept of them."""
+
+    first: int
+    last: int
+    weights: np.ndarray
+    forms: Forms = field(default_factory=dict, repr=False)
+
+
+def parts_that_fit(w: np.ndarray, largest: int) -> tuple[Part, ...]:
+    """Return ranges of axis 1 of `w`, each with ``largest * sum|w| < 2**31`` for every output; none where not even one.
+
+    int16 codes against a long kernel can leave int32; the parts' sums are then added in int64.
+    """
+    magnitude = np.abs(w.astype(np.int64)).reshape(len(w), w.shape[1], -1).sum(axis=2)
+    limit = (INT32_LIMIT - 1) // largest
+    found, first, running = [], 0, np.zeros(len(w), np.int64)
+    for channel in range(w.shape[1]):
+        if int(magnitude[:, channel].max(initial=0)) > limit:
+            return ()
+        running = running + magnitude[:, channel]
+        if int(running.max(initial=0)) > limit:
+            found.append((first, channel))
+            first, running = channel, magnitude[:, channel].copy()
+    found.append((first, w.shape[1]))
+    return tuple(Part(a, b, np.ascontiguousarray(w[:, a:b])) for a, b in found)
+
+
 def leaving_mode(rq: Requantize | None, reach: int, residual: bool) -> int:
     """Return how results leave the tile; INT32 also where another kernel has to requantize them."""
     if rq is None or rq.rounding != "half_even":
