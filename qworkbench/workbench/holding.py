@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from qworkbench.analysis.sensitivity_memo import SensitivityMemo
 from qworkbench.calibration.method import Statistics
 from qworkbench.emulator.cache import ResultCache
+from qworkbench.emulator.kernels.warm import warm_in_background
 from qworkbench.graph.ir import Graph
 from qworkbench.march import get_march
 from qworkbench.placement.types import Placement
@@ -48,6 +49,7 @@ class Holding:
         input_shape: InputShape | None,
     ) -> None:
         known = None if march is None else get_march(march).name
+        warm_in_background()
         self._lock = RLock()
         self._model, self._example = model, example
         trained = None if isinstance(model, (str, Path)) else open_trained(model, example, name=name)

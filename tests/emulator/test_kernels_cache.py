@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from qworkbench.emulator.kernels import isa, warm
+from qworkbench.errors import EmulationError
+
 SCRIPT = """
 import numpy as np, sys
 import qworkbench.emulator.kernels as k
@@ -47,3 +50,24 @@ def test_a_second_process_compiles_nothing(in_a_new_process):
     hits, misses = in_a_new_process()
     assert hits > 5
     assert misses == 0
+
+
+def test_kernels_warm_up_beside_the_capture_of_a_model(monkeypatch):
+    called = []
+    monkeypatch.setattr(warm, "warm_up", lambda: called.append(True))
+    warm.warm_in_background.cache_clear()
+    thread = warm.warm_in_background()
+    thread.join(60)
+    assert called == [True]
+    assert warm.warm_in_background() is thread
+    warm.warm_in_background.cache_clear()
+
+
+def test_a_wrong_path_is_left_for_the_run_to_tell(monkeypatch, capsys):
+    monkeypatch.setenv(isa.VARIABLE, "nonsense")
+    warm.warm_in_background.cache_clear()
+    warm.warm_in_background().join(60)
+    warm.warm_in_background.cache_clear()
+    assert not capsys.readouterr().err
+    with pytest.raises(EmulationError, match="nonsense"):
+        warm.warm_up()

@@ -130,7 +130,7 @@ def column_kernel(stride: int) -> Any:
 _down1, _down2 = column_kernel(1), column_kernel(2)
 
 
-@numba.njit("void(int64[::1], int64)", nogil=True, cache=True, error_model="numpy")
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def columns_avx512(p: np.ndarray, sign: int) -> None:
     """Compute 3 x 3 windows, stride 1 or 2 in both directions: chunks of rows until none is left."""
     pitch, low, high = p[CHANNELS], p[LOW], p[HIGH]
@@ -168,7 +168,7 @@ def columns_avx512(p: np.ndarray, sign: int) -> None:
                     )  # fmt: skip
 
 
-@numba.njit("void(int64[::1])", nogil=True, cache=True, error_model="numpy")
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def taps_any(p: np.ndarray) -> None:
     """Compute windows of any kind, int8 or int16, one tap after the other over the channels of a pixel."""
     channels = p[CHANNELS]

@@ -193,7 +193,7 @@ _wide, _narrow, _pairs = tile_kernel(_WIDE), tile_kernel(_NARROW), tile_kernel(_
 _row64, _row32 = row_kernel(_WIDE), row_kernel(_NARROW)
 
 
-@numba.njit("void(int64[::1])", nogil=True, cache=True, error_model="numpy")
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def sweep_avx512(p: np.ndarray) -> None:
     """Compute chunks of tiles, one after the other, until none is left; several threads may share `p`."""
     kind, mode, low, high, sign = p[KIND], p[MODE], p[LOW], p[HIGH], p[SIGN]
@@ -240,6 +240,7 @@ def sweep_avx512(p: np.ndarray) -> None:
                         _row64(sums, scale, p[OUT] + place, low, high, mask, codes, width, ratio)
 
 
+# compiled when first used: a machine that has 512-bit dots never does
 # 256-bit vectors: 12 sums in registers, of 6 pixels x 16 channels
 _YMM_BYTES, _YMM_PAIRS = Tile("busd", 8, 6, 2), Tile("madd", 8, 6, 2)
 _ymm_bytes, _ymm_pairs, _row16 = tile_kernel(_YMM_BYTES), tile_kernel(_YMM_PAIRS), row_kernel(_YMM_PAIRS)
@@ -259,7 +260,7 @@ def _leave16(
             _leave(p, room + 64 * m, panel, 16, count, place, scale)
 
 
-@numba.njit("void(int64[::1])", nogil=True, cache=True, error_model="numpy")
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def sweep_avx2(p: np.ndarray) -> None:
     """Compute chunks of 256-bit tiles of pairs of int16, exact on every AVX2 machine; see :func:`sweep_avx512`."""
     mode, low, high, sign = p[MODE], p[LOW], p[HIGH], p[SIGN]
@@ -287,7 +288,7 @@ def sweep_avx2(p: np.ndarray) -> None:
                     _leave16(p, room, panel, count, to, scale, low, high)
 
 
-@numba.njit("void(int64[::1])", nogil=True, cache=True, error_model="numpy")
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def sweep_avxvnni(p: np.ndarray) -> None:
     """Compute chunks of 256-bit tiles of four int8; int16 runs as in :func:`sweep_avx2`."""
     mode, low, high, sign = p[MODE], p[LOW], p[HIGH], p[SIGN]
