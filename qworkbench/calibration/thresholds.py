@@ -5,11 +5,14 @@ No data is touched and no other state is read, so a change of method answers at 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from qworkbench.calibration.sketch import Bins
 
 LEVELS = 128  # magnitudes 0 ... 127 of int8
+BULK = 0.99995
 MSE_CANDIDATES = 160
 MSE_FIRST = 0.02
 
@@ -50,8 +53,9 @@ def least_divergence(bins: Bins, num_bin: int = 1024, max_num_bin: int = 16384) 
     bins : Bins
         Zeros are left out: they are exact under every threshold, and after a ReLU they would outvote the rest.
     num_bin, max_num_bin : int
-        Linear bins between 0 and the maximum. The vendor's logs print ``num_bin=1024,max_num_bin=16384`` and not what
-        lies between; here they are doubled while the best threshold is the smallest one that the bins can express.
+        Linear bins. The vendor's logs print ``num_bin=1024,max_num_bin=16384`` and not what lies between; here
+        `num_bin` bins cover 0.99995 of the elements, and as many more as reach the maximum follow, up to `max_num_bin`,
+        so that a few outliers do not make the bins of all others coarse.
 
     Returns
     -------
@@ -66,12 +70,9 @@ def least_divergence(bins: Bins, num_bin: int = 1024, max_num_bin: int = 16384) 
     bins = Bins(bins.low[real], bins.high[real], bins.counts[real], bins.top)
     if not bins.counts.size:
         return bins.top
-    while True:
-        width = bins.top / num_bin
-        best = best_bin(linear(bins, num_bin), LEVELS, max(1, num_bin // 1024))
-        if best > LEVELS or num_bin * 2 > max_num_bin:
-            return float(min(best * width, bins.top))
-        num_bin *= 2
+    number = min(max_num_bin, max(num_bin, math.ceil(num_bin * bins.top / percentile(bins, BULK))))
+    best = best_bin(linear(bins, number), LEVELS, max(1, number // 1024))
+    return float(min(best * bins.top / number, bins.top))
 
 
 def linear(bins: Bins, number: int) -> np.ndarray:

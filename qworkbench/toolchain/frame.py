@@ -19,8 +19,26 @@ COLUMNS = ("node", "on", "subgraph", "type", "cosine", "threshold", "dtype")
 NAN = float("nan")
 
 
+def vendor_rows(
+    graph: Graph,
+    placement: Placement,
+    march: March,
+    plan: Plan | None = None,
+    image_inputs: tuple[str, ...] | None = None,
+) -> list[Row]:
+    """Return the rows with the thresholds of `plan`; see :class:`TableOptions` for `image_inputs`."""
+    thresholds = {} if plan is None else plan_thresholds(placement, plan)
+    options = TableOptions(image_inputs, thresholds=thresholds)
+    return vendor_table(graph, placement, march, options=options)
+
+
 def vendor_frame(
-    graph: Graph, placement: Placement, march: March, plan: Plan | None = None, layers: pd.DataFrame | None = None
+    graph: Graph,
+    placement: Placement,
+    march: March,
+    plan: Plan | None = None,
+    layers: pd.DataFrame | None = None,
+    image_inputs: tuple[str, ...] | None = None,
 ) -> pd.DataFrame:
     """Return the table with the columns that the vendor prints, one row per quantized node.
 
@@ -33,9 +51,11 @@ def vendor_frame(
         For thresholds; without it the column is NaN.
     layers : DataFrame, optional
         A run's layer table, indexed by node, for cosines; without it the column is NaN.
+    image_inputs : tuple of str, optional
+        Inputs that get a preprocess node; None means every one that looks like an image.
     """
     thresholds = {} if plan is None else plan_thresholds(placement, plan)
-    rows = vendor_table(graph, placement, march, options=TableOptions(thresholds=thresholds))
+    rows = vendor_rows(graph, placement, march, plan, image_inputs)
     cosines = {} if layers is None else layers["cosine"].to_dict()
     cells = [
         (r.node, r.on, r.subgraph, r.type, cosines.get(r.source, NAN), _threshold(r, thresholds), r.dtype) for r in rows

@@ -18,7 +18,12 @@ from qworkbench.workbench.states import State, differing_nodes
 if TYPE_CHECKING:
     import pandas as pd
 
+    from qworkbench.emulator.plan import Plan
+    from qworkbench.graph.ir import Graph
+    from qworkbench.march import March
+    from qworkbench.placement.types import Placement
     from qworkbench.toolchain.quant_config import QuantConfig
+    from qworkbench.toolchain.result_tables import ResultTable
 
 
 class Exchanging(Costing):
@@ -88,9 +93,43 @@ class Exchanging(Costing):
         """
         from qworkbench.toolchain.frame import vendor_frame
 
-        plan = self._stages.plan(self.config) if self._stages.statistics is not None else None
         layers = None if self._last is None else self._last.layers
-        return vendor_frame(self.graph, self.placement, self.config.machine, plan, layers)
+        return vendor_frame(*self._vendor_view(), layers, self._image_inputs())
+
+    def _vendor_view(self) -> tuple[Graph, Placement, March, Plan | None]:
+        plan = self._stages.plan(self.config) if self._stages.statistics is not None else None
+        return self.graph, self.placement, self.config.machine, plan
+
+    def _image_inputs(self) -> tuple[str, ...] | None:
+        """Return the inputs that are declared as images; None where nothing is declared."""
+        declared = self.config.inputs
+        return tuple(name for name, one in declared.items() if one.is_image) if declared else None
+
+    def result_table(self, form: str = "makertbin-dtype") -> ResultTable:
+        """Return a table in a format of the vendor's tools, which prints, and writes text, CSV and HTML.
+
+        Parameters
+        ----------
+        form : str
+            "checker", "checker-dtypes", "makertbin", "makertbin-dtypes", "makertbin-dtype" or "outputs"; the newest
+            run gives cosines and outputs.
+
+        Raises
+        ------
+        UnknownNameError
+        QWorkbenchError
+            "outputs" before any run.
+        """
+        from qworkbench.toolchain.frame import vendor_rows
+        from qworkbench.toolchain.result_tables import check_form, no_run, node_table, output_table
+
+        check_form(form)
+        if form == "outputs":
+            if self._last is None:
+                raise no_run()
+            return output_table(self._last.table, self._last.outputs)
+        sources = [row.source for row in vendor_rows(*self._vendor_view(), self._image_inputs())]
+        return node_table(form, self.vendor_table(), sources, self.placement)
 
     def output_rows(self) -> list[dict[str, Any]]:
         """Return the newest run's outputs as plain rows; empty before any run."""

@@ -29,6 +29,9 @@ def run(state: State, given: Namespace) -> Any:
         return state.workbench.run(inputs, progress=report)
 
 
+TABLES = ("checker", "checker-dtypes", "makertbin", "makertbin-dtypes", "makertbin-dtype")
+
+
 def layers(state: State, given: Namespace) -> Any:
     """Return the table of nodes of the newest run, running first where edits are newer."""
     workbench = state.workbench
@@ -39,9 +42,12 @@ def layers(state: State, given: Namespace) -> Any:
     return frame.sort_values(given.sort, kind="stable") if given.sort else frame
 
 
-def table(state: State, _: Namespace) -> Any:
-    """Return the table that the vendor's converter prints for the model as it is edited now."""
-    return state.workbench.vendor_table()
+def table(state: State, given: Namespace) -> Any:
+    """Return the table that the vendor's converter prints for the model as it is edited now, or write it."""
+    if given.form is None and given.file is None:
+        return state.workbench.vendor_table()
+    made = state.workbench.result_table(given.form or TABLES[-1])
+    return made if given.file is None else Lines([f"wrote {made.write(given.file)}"])
 
 
 def widget(state: State, _: Namespace) -> Any:
@@ -104,7 +110,10 @@ LOOKING = (
         "table",
         "the table that the vendor's converter prints for the model as edited",
         table,
-        (),
+        (
+            Argument("--form", "a format of the vendor's tools", "choice", (*TABLES, "outputs")),
+            Argument("--file", "write it as .txt, .csv or .html", "file"),
+        ),
         "t = %qwb table",
         "look",
     ),
