@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from qworkbench import march as tables
 from qworkbench.errors import unknown_name
 from qworkbench.qat.errors import QATError
 
@@ -25,21 +26,6 @@ class March(StrEnum):
     NASH_P = "nash-p"
 
 
-_INTEGER = frozenset({"qint8", "qint16"})
-_ACTIVATIONS = {
-    March.BERNOULLI2: frozenset({"qint8"}),
-    March.BAYES: _INTEGER,
-    March.BAYES_E: _INTEGER,
-    March.NASH_B: _INTEGER | {"float16"},
-    March.NASH_E: _INTEGER | {"float16"},
-    March.NASH_M: _INTEGER | {"float16"},
-    March.NASH_H: _INTEGER | {"float16", "float32"},
-    March.NASH_P: _INTEGER | {"float16", "float32"},
-}
-_WEIGHTS = {march: frozenset({"qint8"}) for march in March} | {
-    March.NASH_H: _INTEGER,
-    March.NASH_P: _INTEGER,
-}
 _set: list[March] = []
 
 
@@ -83,9 +69,18 @@ def require_march() -> March:
     return _set[0]
 
 
+def legal_dtypes(march: March, what: str = "output") -> frozenset[str]:
+    """Return the dtypes that `march` has for the "input", "weight" or "output" of an op; from its table."""
+    facts = tables.get_march(march.value)
+    if what == "weight":
+        return frozenset(f"q{dtype}" for dtype in facts.row("Conv").weight_dtypes)
+    names = {dtype if dtype.startswith("float") else f"q{dtype}" for dtype in facts.dtypes}
+    return frozenset(names | ({"float32"} if facts.parameter("float_output") else set()))
+
+
 def check_dtype(march: March, dtype: str, owner: str, *, what: str = "output") -> None:
     """Raise QATError if `dtype` is no dtype of `march` for the "input", "weight" or "output" of `owner`."""
-    legal = (_WEIGHTS if what == "weight" else _ACTIVATIONS)[march]
+    legal = legal_dtypes(march, what)
     if dtype not in legal:
         raise QATError(
             f"the {what} of {owner!r} asks for {dtype}, which {march.value} does not have; it has "
@@ -93,6 +88,15 @@ def check_dtype(march: March, dtype: str, owner: str, *, what: str = "output") -
         )
 
 
+def check_dual(march: March, owner: str) -> None:
+    """Raise QATError unless `march` multiplies int16 inputs by int16 weights."""
+    if not tables.get_march(march.value).parameter("dual_int16"):
+        raise QATError(
+            f"{owner!r} reads qint16 and has a weight of qint16, which {march.value} cannot do together; make one of "
+            "them qint8, by weight decay or normalisation where that costs accuracy"
+        )
+
+
 def has_dtype(dtype: str) -> bool:
     """Tell whether activations of the march that was set may be `dtype`."""
-    return dtype in _ACTIVATIONS[require_march()]
+    return dtype in legal_dtypes(require_march())

@@ -258,7 +258,11 @@ def test_clear_errors():
     with pytest.raises(QATError, match="a qconfig setter is"):
         attempt(("default",))
     double = QconfigSetter(get_qconfig(), [ConvDtypeTemplate("qint16", "qint16")])
-    with pytest.raises(QATError, match=r"the weight of '.*' asks for qint16, which nash-e does not have"):
+    with pytest.raises(QATError, match="reads qint16 and has a weight of qint16, which nash-e cannot do together"):
         attempt(double)
+    attempt(double, "nash-p")
+    attempt(QconfigSetter(get_qconfig(), [ConvDtypeTemplate("qint8", "qint16")]))
+    with pytest.raises(QATError, match=r"the weight of '.*' asks for qint16, which bayes does not have"):
+        attempt(double, "bayes")
     with pytest.raises(QATError, match=r"the input of .* asks for float16, which bayes does not have"):
         attempt(QconfigSetter(get_qconfig(in_dtype=torch.float16)), "bayes")

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
+from qworkbench.qat.march import check_dual, require_march
 from qworkbench.qat.nn import qat
 from qworkbench.qat.quantization.fake_cast import FakeCast
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize
@@ -20,8 +21,7 @@ from qworkbench.qat.quantization.region import scale_source
 
 def dtype_written(module: nn.Module | None) -> str | None:
     """Return the dtype of a prepared module's output; None where it is float32 or unknown."""
-    post = getattr(module, "activation_post_process", None)
-    return post.dtype if isinstance(post, (FakeQuantize, FakeCast)) else None
+    return dtype_of(getattr(module, "activation_post_process", None))
 
 
 def quantize_inputs(made: fx.GraphModule) -> None:
@@ -43,6 +43,29 @@ def quantize_inputs(made: fx.GraphModule) -> None:
         if any(not isinstance(step, nn.Identity) for step in steps):
             weight = getattr(module, "weight", None)
             module.input_post_process = nn.ModuleList(steps).to(None if weight is None else weight.device)
+
+
+def check_gemms(made: fx.GraphModule) -> None:
+    """Raise for an operator with int16 input and int16 weight where the march has no such product.
+
+    Raises
+    ------
+    QATError
+    """
+    modules = dict(made.named_modules())
+    for node in made.graph.nodes:
+        module: Any = modules.get(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(module, qat.QuantizedOperator) or dtype_of(module.weight_fake_quant) != "qint16":
+            continue
+        steps = module.input_post_process
+        own = None if steps is None else dtype_of(steps[0])
+        if (own or dtype_written(scale_source(node.args[0], made))) == "qint16":
+            check_dual(require_march(), str(node.target))
+
+
+def dtype_of(post: nn.Module | None) -> str | None:
+    """Return the dtype that a fake quantization or cast writes, or None."""
+    return post.dtype if isinstance(post, (FakeQuantize, FakeCast)) else None
 
 
 def _tensors(values: Any) -> list[Any]:

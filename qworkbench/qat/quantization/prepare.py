@@ -17,7 +17,7 @@ from qworkbench.qat.nn.intrinsic import Fused
 from qworkbench.qat.nn.variants import CONVS, Variant
 from qworkbench.qat.quantization.fuse import fuse_traced
 from qworkbench.qat.quantization.fuse_patterns import owner_of
-from qworkbench.qat.quantization.inputs import quantize_inputs
+from qworkbench.qat.quantization.inputs import check_gemms, quantize_inputs
 from qworkbench.qat.quantization.qconfig_dict import QConfigResolver, Resolver, with_hybrid
 from qworkbench.qat.quantization.region import (
     FUNCTIONS,
@@ -105,6 +105,7 @@ def prepare_traced(
     resolve.look_at(made)
     _replace(made, resolve, everything=everything)
     quantize_inputs(made)
+    check_gemms(made)
     made.train(training)
     observe_first(made)
     made.graph.lint()
