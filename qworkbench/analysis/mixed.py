@@ -7,7 +7,7 @@ What a choice of ops means for a model is the caller's: this module only ranks, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -46,6 +46,8 @@ class MixedPrecision:
         The cheapest choice that meets the target, or the best within the budget; None where there is none.
     budget : float or None
         Largest relative cost.
+    outcomes : dict of int to Outcome
+        Every trial of the search by its top_k.
     """
 
     trials: pd.DataFrame
@@ -53,6 +55,7 @@ class MixedPrecision:
     target: float | None
     chosen: Outcome | None
     budget: float | None = None
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
 
     @property
     def edits(self) -> tuple[Any, ...]:
@@ -210,7 +213,8 @@ def search(
 
     chosen = _largest_within if target is None else _smallest_that_meets
     found = chosen(longest, outcome_of, good, ahead)
-    return MixedPrecision(pd.DataFrame(rows), metric, target, None if found is None else outcomes[found], budget)
+    tried = {row["top_k"]: outcomes[row["top_k"]] for row in rows}
+    return MixedPrecision(pd.DataFrame(rows), metric, target, None if found is None else outcomes[found], budget, tried)
 
 
 Ask = Callable[..., Outcome]

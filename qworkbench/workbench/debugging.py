@@ -154,7 +154,7 @@ def check_of(stages: Stages, config: Config, ranges: Ranges | None) -> ModelChec
     )
 
 
-ANALYSES = ("sensitivity", "bad_cases", "compare_layers", "mixed_precision", "bisect")
+ANALYSES = ("sensitivity", "bad_cases", "compare_layers", "mixed_precision", "bisect", "recipe")
 STREAMING = ("sensitivity",)
 
 

@@ -23,6 +23,7 @@ from qworkbench.workbench.debugging import (
 from qworkbench.workbench.edits import Edit, FixScale
 from qworkbench.workbench.jobs import Job
 from qworkbench.workbench.mixing import mixed_of
+from qworkbench.workbench.recipes import Recipe, run_recipe
 from qworkbench.workbench.running import Running
 
 if TYPE_CHECKING:
@@ -117,6 +118,22 @@ class Diagnosing(Running):
             watch = {name: options[name] for name in ("progress", "cancelled") if name in options}
             tables = self.sensitivity(feeds, **watch)
         return mixed_of(self._stages, self.config, feeds, tables, target, **options)
+
+    def recipe(self, name: str, target: float, inputs: Any = None, **options: Any) -> Recipe:
+        """Run a pipeline of the guide: "j6e", "j6m" or "j6p"; ``wb.edit(*result.edits)`` applies what it found.
+
+        Parameters
+        ----------
+        name : str
+        target : float
+            Of ``metric`` (default COSINE, worst output), or of the accuracy that ``evaluate`` returns.
+        inputs : as the model takes them, optional
+        **options
+            ``metric``, ``evaluate``, ``executor``, ``progress``, ``cancelled``: see
+            :func:`qworkbench.workbench.recipes.run_recipe`.
+        """
+        feeds = self._feeds(inputs)
+        return run_recipe(self._stages, self.config, feeds, name, target, self._effects, **options)
 
     def check(self, ranges: Mapping[str, tuple[float, float]] | None = None) -> ModelCheck:
         """Return the model check: fusion, call counts, dtypes, unusual settings; ``.save()`` writes the guide's file.

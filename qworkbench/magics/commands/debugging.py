@@ -61,6 +61,20 @@ def mixed(state: State, given: Namespace) -> Any:
     return found
 
 
+def recipe(state: State, given: Namespace) -> Any:
+    """Run a pipeline of the guide, and apply what it found where asked."""
+    workbench = state.workbench
+    inputs = None if given.inputs is None else state.variable(given.inputs)
+    evaluate = None if given.evaluate is None else state.variable(given.evaluate)
+    with reporter("recipe") as report:
+        found = workbench.recipe(
+            given.recipe, given.target, inputs, metric=given.metric, evaluate=evaluate, progress=report
+        )
+    if given.apply and found.edits:
+        workbench.edit(*found.edits)
+    return found
+
+
 def check(state: State, given: Namespace) -> Any:
     """Check the model and write the guide's file."""
     found = state.workbench.check()
@@ -209,6 +223,21 @@ DEBUGGING = (
             Argument("--repair", "apply int16, or float32 on the cpu, to the region", "choice", ("int16", "cpu")),
         ),
         "%qwb bisect --inputs images --repair int16",
+        "debug",
+    ),
+    Command(
+        "recipe",
+        "a tuning pipeline of the guide: all int16, all int8, mixed, float16",
+        recipe,
+        (
+            Argument("recipe", "which recipe: j6e, j6m or j6p", "choice", ("j6e", "j6m", "j6p")),
+            Argument("target", "value of the metric to reach", "number"),
+            INPUTS,
+            Argument("--metric", "distance of the worst output (default COSINE)", "choice", METRICS, "COSINE"),
+            Argument("--evaluate", "variable with a function (run) -> accuracy", "variable"),
+            Argument("--apply", "make the edits, as one step", "flag"),
+        ),
+        "%qwb recipe j6m 0.999 --inputs images --apply",
         "debug",
     ),
     Command(
