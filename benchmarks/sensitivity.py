@@ -101,8 +101,8 @@ def measure(name: str, model: torch.nn.Module, samples: torch.Tensor, rounds: in
     quantizers = quantizers_of(wb.graph, wb.placement, wb._stages.plan(wb.config), "half_even")
     naive = Naive(wb, torch.float32)
     wb.sensitivity(samples[:1])
-    middle = quantizers[len(quantizers) // 2].name
-    last = [k.name for k in quantizers if k.kind == "activation" and k.unit is not None][-1]
+    outputs = [k.name for k in quantizers if k.kind == "activation" and k.unit is not None]
+    middle, last = outputs[len(outputs) // 2], outputs[-1]
     found: dict[str, list[float]] = {}
 
     def note(item: str, work: Callable[[], Any], unit: float) -> Any:
@@ -110,7 +110,8 @@ def measure(name: str, model: torch.nn.Module, samples: torch.Tensor, rounds: in
         found.setdefault(item, []).append(took / unit)
         return result
 
-    table = pd.DataFrame()
+    table = estimate = pd.DataFrame()
+    kept = 0
     for _ in range(rounds):
         with torch.no_grad():
             unit, _ = seconds(lambda: [model(samples[i : i + 1]) for i in range(len(samples))])
@@ -120,6 +121,14 @@ def measure(name: str, model: torch.nn.Module, samples: torch.Tensor, rounds: in
         first = arrivals.seconds
         found.setdefault("first ranking", []).append(first[0] / unit)
         note("same table again", lambda: wb.sensitivity(samples), unit)
+        for place, node in (("middle", middle), ("end", last)):
+            group = wb.placement.group(wb.placement.unit_of(node).outputs[0])
+            scale = wb._stages.plan(wb.config).quantities[f"{group.values[0]}@{group.dtype}"].single
+            wb.edit(q.FixScale(node, float(scale) * 1.01))
+            note(f"one toggle refreshed, {place}", partial(wb.sensitivity, samples), unit)
+            wb.undo()
+        estimate = note("gradient preview", partial(wb.sensitivity_preview, samples), unit)
+        kept = wb._effects.references.nbytes
         for place, node in (("middle", middle), ("last", last)):
             wb.forget()
             note(f"one op alone, {place}", partial(wb.sensitivity, samples, nodes=[node]), unit)
@@ -132,6 +141,9 @@ def measure(name: str, model: torch.nn.Module, samples: torch.Tensor, rounds: in
         ours = table.set_index(["op_name", "sensitive_type"]).L1
         mine = [ours[k.name, k.kind] for k in quantizers]
         result["spearman"] = float(pd.Series(mine).corr(pd.Series(exact), method="spearman"))
+    both = table.merge(estimate, on=["op_name", "sensitive_type", "output"], suffixes=("", "_estimate"))
+    result["spearman of the preview"] = float(both.L1.corr(both.L1_estimate, method="spearman"))
+    result["float values kept MB"] = kept / 2**20
     result["peak rss MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return result
 

@@ -21,7 +21,7 @@ from qworkbench.analysis.emulated import emulate, real
 from qworkbench.analysis.inputs import audit_inputs
 from qworkbench.analysis.local import run_alone
 from qworkbench.analysis.metrics import Metrics, compare
-from qworkbench.analysis.plots import metric_figure
+from qworkbench.analysis.plots import accumulated_figure, metric_figure, range_figure
 from qworkbench.analysis.quantization_error import (
     HEALTHY_RMSE,
     QuantizationError,
@@ -94,7 +94,11 @@ class LayerComparison:
         return f"<p>{first}</p>{self.frame.to_html()}"
 
     def figure(self, metric: str = "Cosine") -> Figure:
-        """Return `metric` per layer with the first bad layer marked."""
+        """Return `metric` per layer with the first bad layer marked; "ranges" and "accumulated" are figures, too."""
+        if metric == "ranges":
+            return range_figure(self.frame)
+        if metric == "accumulated":
+            return accumulated_figure(self.frame)
         return metric_figure(self.frame, metric, self.first_bad)
 
     def save(self, path: str | Path) -> Path:

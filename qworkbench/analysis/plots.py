@@ -1,4 +1,7 @@
-"""Figures of the analyses: a metric per layer, a histogram with its thresholds. No pyplot, so no global state."""
+"""Figures of the analyses: metrics, ranges and errors per layer, values of one tensor, accuracy over cost.
+
+Made without pyplot, so there is no global state. Knows tables and arrays only.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from qworkbench.errors import unknown_name
+from qworkbench.analysis.quantization_error import HEALTHY_RMSE
+from qworkbench.errors import AnalysisError, unknown_name
+from qworkbench.numerics.dtypes import QMAX
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,6 +46,77 @@ def metric_figure(frame: pd.DataFrame, metric: str = "Cosine", first_bad: str | 
     axes.set_xticks(place, names, rotation=90, fontsize=6)
     axes.set_ylabel(metric)
     axes.legend(fontsize=8)
+    return made
+
+
+def range_figure(frame: pd.DataFrame, side: str = "base") -> Figure:
+    """Return min, mean and max per layer of the float ("base") or the emulated ("analy") side, and where codes end.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    from matplotlib.figure import Figure
+
+    if side not in ("base", "analy"):
+        raise unknown_name("side", side, ("base", "analy"))
+    rows = frame[frame[f"{side}_model_max"].notna()]
+    place = np.arange(len(rows))
+    made = Figure(figsize=(max(6.0, 0.22 * len(rows)), 4.0), layout="constrained")
+    axes = made.subplots()
+    axes.fill_between(place, rows[f"{side}_model_min"], rows[f"{side}_model_max"], color=BLUE, alpha=0.25, step="mid")
+    for part, colour in (("min", BLUE), ("mean", GREY), ("max", BLUE)):
+        axes.plot(place, rows[f"{side}_model_{part}"], "o-", color=colour, markersize=2, label=part)
+    limit = rows["qscale"] * rows["quant_dtype"].map({name: float(QMAX[name]) for name in ("int8", "int16")})
+    for sign in (-1, 1):
+        axes.plot(place, sign * limit, "_", color=RED, label="codes reach" if sign > 0 else None)
+    axes.set_yscale("symlog", linthresh=1.0)
+    axes.set_xticks(place, [str(name) for name in rows["mod_name"]], rotation=90, fontsize=6)
+    axes.set_ylabel("value")
+    axes.legend(fontsize=8)
+    return made
+
+
+def accumulated_figure(frame: pd.DataFrame) -> Figure:
+    """Return the rmse in steps of each layer's scale, through the network and alone, against the healthy 0.29."""
+    from matplotlib.figure import Figure
+
+    rows = frame[frame["rmse_qscale"].notna()]
+    place = np.arange(len(rows))
+    made = Figure(figsize=(max(6.0, 0.22 * len(rows)), 4.0), layout="constrained")
+    axes = made.subplots()
+    axes.plot(place, rows["rmse_qscale"], "o-", color=BLUE, markersize=3, label="accumulated")
+    axes.plot(place, rows["local_rmse_qscale"], "o-", color=GREY, markersize=3, label="this op alone")
+    axes.axhline(HEALTHY_RMSE, color=GREEN, linestyle="--", label=f"healthy rounding, {HEALTHY_RMSE:.2f}")
+    axes.set_yscale("log")
+    axes.set_xticks(place, [str(name) for name in rows["mod_name"]], rotation=90, fontsize=6)
+    axes.set_ylabel("rmse / scale")
+    axes.legend(fontsize=8)
+    return made
+
+
+def channel_figure(values: np.ndarray, threshold: float, name: str = "", axis: int = 1) -> Figure:
+    """Return a box per channel of `values` (whiskers at the extremes), with ``-threshold`` and ``threshold``.
+
+    Raises
+    ------
+    AnalysisError
+        When `values` has no such axis.
+    """
+    from matplotlib.figure import Figure
+
+    if values.ndim <= axis:
+        raise AnalysisError(f"{name or 'the tensor'} has rank {values.ndim}, so there is no channel axis {axis}")
+    rows = np.moveaxis(np.asarray(values, np.float64), axis, 0).reshape(values.shape[axis], -1)
+    made = Figure(figsize=(max(6.0, 0.12 * len(rows)), 3.5), layout="constrained")
+    axes = made.subplots()
+    axes.boxplot(list(rows), whis=(0, 100), showfliers=False, widths=0.7)
+    for sign in (-1, 1):
+        axes.axhline(sign * threshold, color=RED, linestyle="--")
+    step = max(1, len(rows) // 20)
+    axes.set_xticks(range(1, len(rows) + 1, step), [str(k) for k in range(0, len(rows), step)], fontsize=7)
+    axes.set_xlabel("channel")
+    axes.set_title(f"{name}  codes reach {threshold:.4g}".strip())
     return made
 
 

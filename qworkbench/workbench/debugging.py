@@ -13,6 +13,7 @@ from qworkbench.analysis.check import ModelCheck, check_model
 from qworkbench.analysis.inputs import Moments, moments_of, moments_of_sketch
 from qworkbench.analysis.layers import LayerComparison, compare_layers
 from qworkbench.analysis.partial import FakeQuantized
+from qworkbench.analysis.plots import channel_figure, histogram_figure
 from qworkbench.analysis.preview import preview
 from qworkbench.analysis.ranges import FixedScale, propose_fixed_scales
 from qworkbench.analysis.sensitivity import sensitivity
@@ -21,12 +22,14 @@ from qworkbench.calibration.observe import batches_of
 from qworkbench.errors import AnalysisError, unknown_name
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of
+from qworkbench.numerics.dtypes import QMAX
 from qworkbench.workbench.edits import Edit, SetPlacement
 from qworkbench.workbench.mixing import edits_for
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+    from matplotlib.figure import Figure
 
     from qworkbench.analysis.distances import Function
     from qworkbench.analysis.sensitivity_memo import SensitivityMemo
@@ -88,6 +91,27 @@ def layers_of(stages: Stages, config: Config, feeds: dict[str, torch.Tensor], **
     if stages.statistics is not None:
         options.setdefault("sketches", stages.statistics.sketches)
     return compare_layers(stages.graph(config), stages.placement(config), plan, feeds, **options)
+
+
+def values_figure(stages: Stages, config: Config, feeds: dict[str, torch.Tensor], name: str, kind: str) -> Figure:
+    """Return the histogram or the channel boxes of what node (or input) `name` puts out in float, with its limits."""
+    graph, placement, plan = stages.graph(config), stages.placement(config), stages.plan(config)
+    known = (*graph.inputs, *graph.nodes.names())
+    if name not in known:
+        raise unknown_name("node", name, known)
+    if kind not in ("histogram", "channels"):
+        raise unknown_name("figure", kind, ("histogram", "channels"))
+    value = name if name in graph.inputs else graph.nodes[name].output
+    if name in graph.nodes and placement[name].on != "NONE":
+        value = placement.unit_of(name).outputs[0]
+    value = placement.canonical.get(value, value)
+    group = placement.group(value)
+    quantity = None if group is None else plan.quantities.get(f"{value}@{group.dtype}")
+    if group is None or quantity is None:
+        raise AnalysisError(f"{name!r} is not quantized, so no codes limit it; choose a node that runs on the BPU")
+    limit = float(quantity.scale.max()) * QMAX[group.dtype]
+    values = (feeds[value] if value in feeds else run_float(graph, feeds, keep={value})[value]).detach().numpy()
+    return histogram_figure(values, limit, name) if kind == "histogram" else channel_figure(values, limit, name)
 
 
 def proposals_of(stages: Stages, config: Config, ranges: Ranges | None) -> list[FixedScale]:

@@ -19,6 +19,7 @@ from qworkbench.workbench.debugging import (
     sensitivity_of,
     shared_of,
     start_analysis,
+    values_figure,
 )
 from qworkbench.workbench.edits import Edit, FixScale
 from qworkbench.workbench.jobs import Job
@@ -29,6 +30,7 @@ from qworkbench.workbench.running import Running
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+    from matplotlib.figure import Figure
 
     from qworkbench.analysis.badcase import BadCases
     from qworkbench.analysis.check import ModelCheck
@@ -94,6 +96,10 @@ class Diagnosing(Running):
             ``progress``, ``cancelled``: see :func:`qworkbench.analysis.layers.compare_layers`.
         """
         return layers_of(self._stages, self.config, self._feeds(inputs), **options)
+
+    def values_figure(self, node: str, inputs: Any = None, kind: str = "histogram") -> Figure:
+        """Return what a node or input puts out in float, with the ends of its codes: "histogram" or "channels"."""
+        return values_figure(self._stages, self.config, self._feeds(inputs), node, kind)
 
     def mixed_precision(
         self, target: float | None = None, inputs: Any = None, *, tables: Any = None, **options: Any

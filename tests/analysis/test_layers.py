@@ -157,3 +157,25 @@ def test_figures_show_the_metric_per_layer_and_where_codes_end(wb, samples):
         found.figure("Cosin")
     marks = histogram_figure(samples.numpy(), 2.5).axes[0].lines
     assert sorted(line.get_xdata()[0] for line in marks) == [-2.5, 2.5]
+
+
+def test_figures_of_ranges_of_the_accumulated_error_and_of_one_tensor(wb, samples):
+    found = wb.compare_layers(samples)
+    ranges, errors = found.figure("ranges").axes[0], found.figure("accumulated").axes[0]
+    assert {"min", "mean", "max", "codes reach"} == {text.get_text() for text in ranges.get_legend().get_texts()}
+    assert any("healthy rounding, 0.29" in text.get_text() for text in errors.get_legend().get_texts())
+    histogram = wb.values_figure("mix", samples)
+    limit = float(row_of(found, "mix").qscale) * 127
+    assert sorted(line.get_xdata()[0] for line in histogram.axes[0].lines) == pytest.approx([-limit, limit])
+    boxes = wb.values_figure("mix", samples, "channels").axes[0]
+    assert boxes.get_title() == f"mix  codes reach {limit:.4g}"
+    for wrong in (("mixx", "histogram"), ("mix", "boxes"), ("softmax", "channels")):
+        with pytest.raises(q.QWorkbenchError):
+            wb.values_figure(wrong[0], samples, wrong[1])
+
+
+def test_both_yardsticks_stand_beside_what_they_measure(wb, samples):
+    frame = wb.compare_layers(samples).frame
+    coded = frame[frame.healthy_SQNR.notna()]
+    assert coded.healthy_rmse_qscale.to_numpy() == pytest.approx(12**-0.5)
+    assert list(frame.columns).index("healthy_rmse_qscale") == list(frame.columns).index("local_rmse_qscale") + 1

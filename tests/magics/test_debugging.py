@@ -82,3 +82,23 @@ def test_regions_and_sharing(loaded):
 
 def test_a_preview_is_marked_as_an_estimate(loaded):
     assert loaded("sensitivity --inputs images --preview --top 3").estimate.all()
+
+
+def test_figures_are_shown(loaded):
+    from matplotlib.figure import Figure
+
+    for line in (
+        "plot stem",
+        "plot stem --channels --inputs images",
+        "plot --metric accumulated",
+        "plot --metric SQNR",
+    ):
+        assert isinstance(loaded(line), Figure)
+
+
+def test_a_recipe_is_run_and_applied(loaded):
+    found = loaded("recipe j6m 0.9 --inputs images --apply")
+    assert found.reached
+    assert "nash-m" in str(loaded("diff"))
+    with pytest.raises(UsageError, match="j6m"):
+        loaded("recipe j7 0.9")

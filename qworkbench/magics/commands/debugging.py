@@ -75,6 +75,15 @@ def recipe(state: State, given: Namespace) -> Any:
     return found
 
 
+def plot(state: State, given: Namespace) -> Any:
+    """Return a figure: of a node's values, or of a column of the layer table."""
+    inputs = None if given.inputs is None else state.variable(given.inputs)
+    if given.node is not None:
+        return state.workbench.values_figure(given.node, inputs, "channels" if given.channels else "histogram")
+    with reporter("comparing") as report:
+        return state.workbench.compare_layers(inputs, progress=report).figure(given.metric)
+
+
 def check(state: State, given: Namespace) -> Any:
     """Check the model and write the guide's file."""
     found = state.workbench.check()
@@ -164,6 +173,19 @@ DEBUGGING = (
         compare,
         (INPUTS, Argument("--save", "write the table to this .csv, .html or .txt file", "file")),
         "layers = %qwb compare --inputs images",
+        "debug",
+    ),
+    Command(
+        "plot",
+        "a node's values with the ends of its codes, or a figure over all layers",
+        plot,
+        (
+            Argument("node", "node or input; without one, all layers", "value", optional=True),
+            INPUTS,
+            Argument("--channels", "a box per channel instead of a histogram", "flag"),
+            Argument("--metric", "over all layers: Cosine, SQNR, L1 ..., ranges or accumulated", default="Cosine"),
+        ),
+        "%qwb plot conv1 --channels",
         "debug",
     ),
     Command(
