@@ -49,7 +49,7 @@ class Trained:
     march: str | None
 
 
-def open_trained(model: torch.nn.Module, example: Any, *, name: str | None = None) -> Trained | None:
+def open_trained(model: object, example: Any, *, name: str | None = None) -> Trained | None:
     """Return what `model` is made of, or None for a model that was not prepared.
 
     Raises
@@ -59,7 +59,11 @@ def open_trained(model: torch.nn.Module, example: Any, *, name: str | None = Non
     CaptureError
         If the model cannot be captured.
     """
-    if not any(type(module).__module__.startswith("qworkbench.qat.nn.") for module in model.modules()):
+    import torch
+
+    # what is no module at all is refused where models are captured
+    modules = model.modules() if isinstance(model, torch.nn.Module) else ()
+    if not any(type(module).__module__.startswith("qworkbench.qat.nn.") for module in modules):
         return None
     from qworkbench.graph.torch_frontend import capture
     from qworkbench.qat.march import get_march as qat_march
