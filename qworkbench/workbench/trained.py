@@ -61,9 +61,9 @@ def open_trained(model: object, example: Any, *, name: str | None = None) -> Tra
     """
     import torch
 
-    # what is no module at all is refused where models are captured
-    modules = model.modules() if isinstance(model, torch.nn.Module) else ()
-    if not any(type(module).__module__.startswith("qworkbench.qat.nn.") for module in modules):
+    if not isinstance(model, torch.nn.Module):
+        return None  # refused where models are captured
+    if not any(type(module).__module__.startswith("qworkbench.qat.nn.") for module in model.modules()):
         return None
     from qworkbench.graph.torch_frontend import capture
     from qworkbench.qat.march import get_march as qat_march
