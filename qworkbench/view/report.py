@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from qworkbench.view.plots import cost_plot, distance_plot
 from qworkbench.view.report_style import PAGE_CSS
 from qworkbench.view.svg import clean, to_svg
 from qworkbench.view.tables import table_markup
@@ -43,6 +44,10 @@ class ReportData:
         One row per model output: ``cosine``, ``l1`` ..., with ``*_before`` and ``delta_*``.
     journal : sequence of str
         Edits in the order in which they were made.
+    code : str
+        The same edits as Python.
+    costs : pandas.DataFrame or None
+        What the boundaries move.
     layers : pandas.DataFrame or None
         One row per node; its ``reason`` column is left to `reasons`.
     reasons : sequence of NodeReason
@@ -59,6 +64,8 @@ class ReportData:
     view: Mapping[str, Any] | None = None
     outputs: pd.DataFrame | None = None
     journal: Sequence[str] = ()
+    code: str = ""
+    costs: pd.DataFrame | None = None
     layers: pd.DataFrame | None = None
     reasons: Sequence[NodeReason] = ()
     estimate: tuple[str, pd.DataFrame] | None = None
@@ -95,7 +102,9 @@ def _parts(data: ReportData) -> list[tuple[str, str, str]]:
     return [
         ("outputs", "Outputs, before and after", _outputs(data.outputs)),
         ("journal", "Journal", _journal(data.journal)),
+        ("code", "The same as code", f"<pre>{escape(data.code)}</pre>" if data.code else ""),
         ("graph", "Graph", _picture(data.view)),
+        ("costs", "What the boundaries cost", "" if data.costs is None else cost_plot(data.costs)),
         ("reasons", "Why each node runs where it runs", _reasons(data.reasons)),
         ("layers", "Layer by layer", _layers(data.layers)),
         ("estimate", "Estimated latency and DDR traffic", _estimate(data.estimate)),
@@ -158,7 +167,10 @@ def _layers(frame: pd.DataFrame | None) -> str:
     if frame is None or frame.empty:
         return ""
     frame = frame.drop(columns="reason", errors="ignore").dropna(axis="columns", how="all")
-    return _scroll(table_markup(frame, caption="Distance of every node from the float model, in execution order"))
+    plot = distance_plot(frame) if {"cosine", "on"} <= set(frame.columns) else ""
+    return plot + _scroll(
+        table_markup(frame, caption="Distance of every node from the float model, in execution order")
+    )
 
 
 def _estimate(found: tuple[str, pd.DataFrame] | None) -> str:

@@ -11,6 +11,7 @@ def _variables(theme: Theme) -> str:
     return (
         f"--paper:{theme.background};--card:{theme.surface};--ink:{theme.text};--muted:{theme.muted};"
         f"--line:{theme.frame};--link:{theme.placement['BPU'].stroke};--cpu:{cpu.stroke};"
+        f"--none:{theme.placement['NONE'].stroke};"
     )
 
 
@@ -38,6 +39,13 @@ article p,article li{font-size:15px}
 figure{margin:0}
 figure .scroll{border:1px solid var(--line);border-radius:10px;max-height:86vh;text-align:center}
 figure svg{display:block;margin:0 auto}
+.plot{margin:0 0 18px}
+.plot svg{width:100%;height:auto}
+.plot figcaption{font-size:13px;color:var(--muted);margin-top:4px}
+.p-bpu{fill:var(--link)}.p-cpu{fill:var(--cpu)}.p-none{fill:var(--none)}
+.p-grid{fill:none;stroke:var(--line)}
+.p-text{font-size:12px;fill:var(--muted)}
+pre{margin:0;padding:14px 18px;border-radius:8px;background:var(--card);font-size:13px;overflow:auto}
 .scroll{overflow:auto}
 .scroll:focus-visible{outline:2px solid var(--link);outline-offset:3px}
 #reasons td:last-child,#assumptions td:last-child{white-space:normal;min-width:22em}

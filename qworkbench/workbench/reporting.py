@@ -45,12 +45,21 @@ def report_data(workbench: Workbench) -> ReportData:
         view=view,
         outputs=None if run is None else run.table,
         journal=workbench.journal,
+        code=_code(workbench) if workbench.journal else "",
+        costs=workbench.cost(),
         layers=None if run is None else run.layers,
         reasons=reasons,
         estimate=(estimated.sentence, estimated.nodes),
         assumptions=(*placement.assumptions, *estimated.figures, *assumed),
         environment=environment(),
     )
+
+
+def _code(workbench: Workbench) -> str:
+    """Return the edits as Python, below the line that makes the workbench; the model itself is the reader's."""
+    head, *steps = workbench.as_code().splitlines()
+    march = workbench.history.initial.march
+    return "\n".join([head, f"# wb = q.Workbench(model, example, calibration=samples, march={march!r})", *steps])
 
 
 def environment() -> dict[str, str]:

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pandas as pd
 
 from qworkbench.view.model import build_view
+from qworkbench.view.plots import distance_plot
 from qworkbench.view.report import NodeReason, ReportData, report_html
 from tests.view.fakes import small_cnn
 
@@ -59,6 +60,10 @@ def full(name: str = "softmax") -> ReportData:
         view=view,
         outputs=outputs,
         journal=[f"{name}: run_on_bpu", "unit conv after mix._generated_cat_0"],
+        code="import qworkbench as q\nwb.edit(q.SetPlacement('softmax', 'bpu'))",
+        costs=pd.DataFrame(
+            {"kind": ["quantize", "cpu_op"], "source": [name, "a"], "target": ["b", "a"], "bytes": [3840, 99]}
+        ),
         layers=wb.last_run.layers.assign(reason="long text"),
         reasons=[
             NodeReason(name, "Softmax", "CPU", "manual op", ("Softmax is manual",), ("set run_on_bpu",)),
@@ -75,7 +80,9 @@ def test_every_part_is_there_and_linked() -> None:
     assert page.headings == [
         "Outputs, before and after",
         "Journal",
+        "The same as code",
         "Graph",
+        "What the boundaries cost",
         "Why each node runs where it runs",
         "Layer by layer",
         "Assumptions",
@@ -108,7 +115,16 @@ def test_light_dark_and_print_are_served() -> None:
     html = report_html(full())
     assert "prefers-color-scheme:dark" in html
     assert "@media print" in html
-    assert html.count("<svg") == 2
+    assert html.count("<svg") == 3, "the graph in both themes, and a plot that follows the page"
+
+
+def test_plots_draw_a_bar_per_figure_and_say_it_in_words() -> None:
+    frame = pd.DataFrame({"on": ["BPU", "CPU", "BPU"], "cosine": [0.9999, 0.99, float("nan")]}, index=["a", "b", "c"])
+    plot = distance_plot(frame)
+    assert plot.count("<rect") == 2
+    assert "1 - cosine of 2 nodes in execution order; the worst is b with 0.01" in plot
+    assert distance_plot(frame.assign(cosine=float("nan"))) == ""
+    assert "3.84 kB" in report_html(full())
 
 
 def test_names_are_escaped() -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 import qworkbench as q
 from qworkbench.march import MARCHES
+from qworkbench.workbench.reporting import report_data
 
 
 def test_import_loads_neither_torch_nor_numba():
@@ -243,6 +244,10 @@ def test_a_report_is_one_file_without_network(wb, tmp_path):
     text = path.read_text(encoding="utf-8")
     assert "softmax" in text
     assert "rounding" in text
+    assert "1 - cosine of" in text, "the plot over the layers"
+    fresh = q.Workbench(wb.model, wb.example)
+    exec(report_data(wb).code, {"wb": fresh})
+    assert fresh.config == wb.config
     links = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", text)
     assert all(link.startswith(("#", "data:")) for link in links)
     assert list(tmp_path.iterdir()) == [path]
