@@ -33,6 +33,8 @@ CARRIED = {
 """Operators outside of the vocabulary, repeated by torch as called."""
 
 INT8_ONLY = {
+    "ResNet-18": {"GlobalAveragePool"},
+    "MobileNetV2": {"GlobalAveragePool"},
     "ResNet-50": {"GlobalAveragePool"},
     "MobileNetV1": {"AveragePool"},
     "MobileNetV3": {"GlobalAveragePool"},
@@ -59,10 +61,10 @@ INT8_ONLY = {
 }
 """Operators on the BPU of bayes-e that have no int16 there (a Linear over more than two axes is a MatMul)."""
 
-BELOW = {"ResNet-50": 0.995, "DETR (transformers)": 0.995}
-"""Output cosine with int16 everywhere where it is not above 0.999: lost to the int8 weights, as two tests show."""
+BELOW = {"ResNet-18": 0.998, "ResNet-50": 0.995, "YOLO": 0.998, "DETR (transformers)": 0.995}
+"""Output cosine with int16 everywhere where it is not safely above 0.999: lost to the int8 weights, as two tests show."""
 
-INT8_COSINE = {"ResNet-50": 0.97, "EfficientNet-B0": 0.9, "YOLO": 0.97}
+INT8_COSINE = {"ResNet-18": 0.98, "ResNet-50": 0.97, "EfficientNet-B0": 0.9, "YOLO": 0.97}
 """Smallest output cosine in int8 with random weights, 0.99 unless named."""
 
 
@@ -171,7 +173,7 @@ def test_int16_everywhere_is_the_float_model(subject):
             wb.undo()
 
 
-@pytest.mark.parametrize("name", ["ResNet-50", "DETR (transformers)"])
+@pytest.mark.parametrize("name", list(BELOW))
 def test_what_int16_leaves_is_the_error_of_int8_weights(name):
     architecture = ARCHITECTURES[name]
     if architecture.missing:

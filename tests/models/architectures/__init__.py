@@ -72,8 +72,10 @@ class Architecture:
 
 LARGER = (3, 64, 64)
 ARCHITECTURES: dict[str, Architecture] = {
+    "ResNet-18": Architecture(convolutional.ResNet18, LARGER),
     "ResNet-50": Architecture(convolutional.ResNet50, LARGER),
     "MobileNetV1": Architecture(convolutional.MobileNetV1, LARGER),
+    "MobileNetV2": Architecture(convolutional.MobileNetV2, LARGER),
     "MobileNetV3": Architecture(convolutional.MobileNetV3, LARGER),
     "EfficientNet-B0": Architecture(convolutional.EfficientNetB0, LARGER),
     "ShuffleNetV2": Architecture(convolutional.ShuffleNetV2, LARGER),

@@ -78,6 +78,48 @@ class ResNet50(nn.Module):
         return self.fc(torch.flatten(self.avgpool(x), 1))
 
 
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions; one ReLU module for both places."""
+
+    def __init__(self, inplanes: int, planes: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inplanes, planes, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.downsample = None
+        if stride != 1 or inplanes != planes:
+            self.downsample = nn.Sequential(nn.Conv2d(inplanes, planes, 1, stride, bias=False), nn.BatchNorm2d(planes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        out += x if self.downsample is None else self.downsample(x)
+        return self.relu(out)
+
+
+class ResNet18(nn.Module):
+    """All eight basic blocks of ResNet-18, four times narrower."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        widths = (16, 16, 32, 64, 128)
+        for i in range(1, 5):
+            blocks = (BasicBlock(widths[i - 1], widths[i], 2 if i > 1 else 1), BasicBlock(widths[i], widths[i]))
+            self.add_module(f"layer{i}", nn.Sequential(*blocks))
+        self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
+        self.fc = nn.Linear(128, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(torch.flatten(self.avgpool(x), 1))
+
+
 class RegNetBlock(nn.Module):
     """The X block with squeeze and excitation (Y), grouped 3x3."""
 
@@ -131,6 +173,45 @@ class MobileNetV1(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.model(x)
         return self.fc(x.view(-1, 96))
+
+
+class LinearBottleneck(nn.Module):
+    """Expand, depthwise, project without activation; added to what came in where sizes allow."""
+
+    def __init__(self, cin: int, cout: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = cin * expansion
+        layers: list[nn.Module] = [ConvNormAct(cin, hidden, 1, act=nn.ReLU6)] if expansion > 1 else []
+        layers += [
+            ConvNormAct(hidden, hidden, 3, stride, hidden, nn.ReLU6),
+            nn.Conv2d(hidden, cout, 1, bias=False),
+            nn.BatchNorm2d(cout),
+        ]
+        self.conv = nn.Sequential(*layers)
+        self.use_res_connect = stride == 1 and cin == cout
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x) if self.use_res_connect else self.conv(x)
+
+
+class MobileNetV2(nn.Module):
+    """Six of the published stages, two blocks each at most, a quarter of the width."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [ConvNormAct(3, 8, 3, 2, act=nn.ReLU6)]
+        cin = 8
+        for expansion, cout, blocks, stride in ((1, 8, 1, 1), (6, 8, 2, 2), (6, 8, 2, 2), (6, 16, 2, 2), (6, 24, 1, 1)):
+            for i in range(blocks):
+                layers.append(LinearBottleneck(cin, cout, stride if i == 0 else 1, expansion))
+                cin = cout
+        layers.append(ConvNormAct(cin, 96, 1, act=nn.ReLU6))
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(96, 10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.adaptive_avg_pool2d(self.features(x), (1, 1))
+        return self.classifier(torch.flatten(x, 1))
 
 
 class SqueezeExcitation(nn.Module):
