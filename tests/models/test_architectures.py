@@ -62,7 +62,7 @@ INT8_ONLY = {
 """Operators on the BPU of bayes-e that have no int16 there (a Linear over more than two axes is a MatMul)."""
 
 BELOW = {"ResNet-18": 0.998, "ResNet-50": 0.995, "YOLO": 0.998, "DETR (transformers)": 0.995}
-"""Output cosine with int16 everywhere where it is not safely above 0.999: lost to the int8 weights, as two tests show."""
+"""Output cosine with int16 everywhere where it is not safely above 0.999: int8 weights cost it, as two tests show."""
 
 INT8_COSINE = {"ResNet-18": 0.98, "ResNet-50": 0.97, "EfficientNet-B0": 0.9, "YOLO": 0.97}
 """Smallest output cosine in int8 with random weights, 0.99 unless named."""
