@@ -48,6 +48,8 @@ class MixedPrecision:
         Largest relative cost.
     outcomes : dict of int to Outcome
         Every trial of the search by its top_k.
+    unit : str
+        Of the cost.
     """
 
     trials: pd.DataFrame
@@ -56,6 +58,7 @@ class MixedPrecision:
     chosen: Outcome | None
     budget: float | None = None
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    unit: str = "1: all int8"
 
     @property
     def edits(self) -> tuple[Any, ...]:
@@ -86,7 +89,7 @@ class MixedPrecision:
         from qworkbench.analysis.plots import cost_figure
 
         chosen = None if self.chosen is None else (self.chosen.cost, self.chosen.value)
-        return cost_figure(self.trials, self.metric, self.target, chosen)
+        return cost_figure(self.trials, self.metric, self.target, chosen, self.unit)
 
     def __repr__(self) -> str:
         if self.chosen is None:
@@ -144,6 +147,7 @@ def search(
     larger_is_worse: bool,
     dtype: str = "int16",
     budget: float | None = None,
+    unit: str = "1: all int8",
     ahead: int = 1,
     progress: Callable[[str, int, int], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -165,7 +169,9 @@ def search(
     dtype : str
         What ops are raised to; a column of the trials.
     budget : float, optional
-        Largest relative cost.
+        Largest cost.
+    unit : str
+        Of the cost, for the figure.
     ahead : int
         Steps of the bisection that are measured together, for `measure` that works on several at once; trials that
         turn out not to be needed are dropped, so the result is the same.
@@ -214,7 +220,9 @@ def search(
     chosen = _largest_within if target is None else _smallest_that_meets
     found = chosen(longest, outcome_of, good, ahead)
     tried = {row["top_k"]: outcomes[row["top_k"]] for row in rows}
-    return MixedPrecision(pd.DataFrame(rows), metric, target, None if found is None else outcomes[found], budget, tried)
+    return MixedPrecision(
+        pd.DataFrame(rows), metric, target, None if found is None else outcomes[found], budget, tried, unit
+    )
 
 
 Ask = Callable[..., Outcome]

@@ -135,9 +135,13 @@ def histogram_figure(values: np.ndarray, threshold: float, name: str = "") -> Fi
 
 
 def cost_figure(
-    trials: pd.DataFrame, metric: str, target: float | None, chosen: tuple[float, float] | None = None
+    trials: pd.DataFrame,
+    metric: str,
+    target: float | None,
+    chosen: tuple[float, float] | None = None,
+    unit: str = "1: all int8",
 ) -> Figure:
-    """Return accuracy over relative cost of `trials` (columns cost and `metric`), with target and choice marked."""
+    """Return accuracy over the cost of `trials` (columns cost and `metric`), with target and choice marked."""
     from matplotlib.figure import Figure
 
     made = Figure(figsize=(6, 3.5), layout="constrained")
@@ -148,7 +152,7 @@ def cost_figure(
         axes.axhline(target, color=RED, linestyle="--", label=f"target {target:g}")
     if chosen is not None:
         axes.plot([chosen[0]], [chosen[1]], "o", color=GREEN, markersize=10, label="chosen")
-    axes.set_xlabel("relative cost (1: all int8)")
+    axes.set_xlabel(f"cost ({unit})")
     axes.set_ylabel(metric)
     if target is not None or chosen is not None:
         axes.legend()

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.analysis.mixed import MixedPrecision, Op, Outcome, ranked_ops, search
-from qworkbench.errors import AnalysisError
+from qworkbench.errors import AnalysisError, unknown_name
 from qworkbench.graph.vocabulary import family
 from qworkbench.march import get_march
 from qworkbench.workbench.edits import Edit, SetDtype
-from qworkbench.workbench.trials import Trials, cost_of, tensors_in
+from qworkbench.workbench.trials import COSTS, Trials, tensors_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +78,7 @@ def mixed_of(
     kinds: Sequence[str] = ("activation",),
     dtype: str = "int16",
     budget: float | None = None,
+    cost: str = "arithmetic",
     progress: Any = None,
     cancelled: Any = None,
     **options: Any,
@@ -93,10 +94,14 @@ def mixed_of(
         "activation", "weight", or both.
     dtype : "int16" | "float16"
     budget : float, optional
-        Largest relative cost; see :func:`qworkbench.workbench.trials.cost_of`.
+        Largest cost.
+    cost : "arithmetic" | "latency"
+        Relative to all int8 (:func:`qworkbench.workbench.trials.cost_of`), or estimated microseconds of one inference.
     **options
         ``metric``, ``evaluate``, ``executor``: see :class:`qworkbench.workbench.trials.Trials`.
     """
+    if cost not in COSTS:
+        raise unknown_name("cost", cost, COSTS)
     trials = Trials(stages, config, feeds, **options)
     graph = stages.graph(config)
     ranked = legal_ops(stages, config, ranked_ops(tables, kinds), dtype)
@@ -105,7 +110,7 @@ def mixed_of(
         edits = [edits_for(graph, ops, dtype) for ops in choices]
         configs = [applied(config, some) for some in edits]
         return [
-            Outcome(value, cost_of(stages, trial), some, tensors_in(stages, trial, dtype))
+            Outcome(value, COSTS[cost](stages, trial), some, tensors_in(stages, trial, dtype))
             for value, trial, some in zip(trials.values(configs), configs, edits, strict=True)
         ]
 
@@ -117,6 +122,7 @@ def mixed_of(
         larger_is_worse=trials.larger_is_worse,
         dtype=dtype,
         budget=budget,
+        unit="us, estimated" if cost == "latency" else "1: all int8",
         ahead=1 if trials.executor is None else 2,
         progress=progress,
         cancelled=cancelled or (lambda: False),

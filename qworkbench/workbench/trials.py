@@ -20,7 +20,6 @@ from qworkbench.emulator.cache import ResultCache
 from qworkbench.errors import EmulationError
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.vocabulary import family
-from qworkbench.march import get_march
 from qworkbench.workbench.run import emulate_config
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ def cost_of(stages: Stages, config: Config) -> float:
     both, ``float16_rate`` in float16 (parameters of the march). Ops on the CPU are left out of both sides.
     """
     graph, placement = stages.graph(config), stages.placement(config)
-    figures = get_march(config.march).figures
+    figures = config.machine.figures
     int16, dual, half = (float(figures[f"{name}_rate"].value) for name in ("int16", "dual_int16", "float16"))
     whole = spent = 0.0
     for unit in placement.units:
@@ -154,6 +153,17 @@ def cost_of(stages: Stages, config: Config) -> float:
         whole += flops
         spent += flops / rate
     return spent / whole if whole else 1.0
+
+
+def latency_of(stages: Stages, config: Config) -> float:
+    """Return the estimated microseconds of one inference; see :func:`qworkbench.estimate.estimate.estimate`."""
+    from qworkbench.estimate.estimate import estimate
+
+    graph, placement = stages.graph(config), stages.placement(config)
+    return estimate(graph, placement, config.machine, level="O1", batch=config.batching.compiled).microseconds
+
+
+COSTS: Mapping[str, Callable[[Stages, Config], float]] = {"arithmetic": cost_of, "latency": latency_of}
 
 
 def tensors_in(stages: Stages, config: Config, dtype: str) -> int:

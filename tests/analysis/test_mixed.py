@@ -89,3 +89,39 @@ def test_it_runs_in_the_background_and_is_cancelled(wb, samples):
     assert len(job.wait(30).trials) >= 1
     with pytest.raises(q.QWorkbenchError, match="cancelled"):
         wb.mixed_precision(0.99999, samples[:2], cancelled=lambda: True)
+
+
+def test_a_budget_takes_the_most_that_it_can_pay(wb, samples):
+    x = samples[:4]
+    tables = wb.sensitivity(x)
+    whole = wb.mixed_precision(2.0, x, tables=tables).trials
+    low, high = whole.cost.min(), whole.cost.max()
+    found = wb.mixed_precision(None, x, tables=tables, budget=(low + high) / 2)
+    assert found.chosen is not None
+    assert low <= found.chosen.cost <= (low + high) / 2
+    more = found.trials[found.trials.top_k > found.trials[found.trials.meets].top_k.max()]
+    assert not more.meets.any()
+    with pytest.raises(q.QWorkbenchError, match="target for the metric, or a budget"):
+        wb.mixed_precision(None, x, tables=tables)
+    assert wb.mixed_precision(2.0, x, tables=tables, budget=low).chosen is None
+
+
+def test_a_budget_in_estimated_latency_is_that_of_the_estimate(wb, samples):
+    x = samples[:2]
+    now = wb.estimate("O1").microseconds
+    found = wb.mixed_precision(None, x, budget=now * 1.2, cost="latency")
+    if found.edits:
+        wb.edit(*found.edits)
+    assert wb.estimate("O1").microseconds == pytest.approx(found.chosen.cost)
+    assert found.chosen.cost <= now * 1.2
+    assert "us, estimated" in found.figure().axes[0].get_xlabel()
+    with pytest.raises(q.QWorkbenchError, match="did you mean 'latency'"):
+        wb.mixed_precision(None, x, budget=1, cost="latencies")
+
+
+def test_float16_is_raised_where_the_march_has_it(wb, samples):
+    with pytest.raises(q.QWorkbenchError, match="bayes-e has no float16"):
+        wb.mixed_precision(0.99, samples, dtype="float16")
+    wb.edit(q.SetMarch("nash-m"))
+    found = wb.mixed_precision(2.0, samples[:2], dtype="float16")
+    assert found.trials.float16.iloc[-1] > found.trials.float16.iloc[0] == 0

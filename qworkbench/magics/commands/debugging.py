@@ -54,7 +54,15 @@ def mixed(state: State, given: Namespace) -> Any:
     evaluate = None if given.evaluate is None else state.variable(given.evaluate)
     with reporter("mixed precision") as report:
         found = workbench.mixed_precision(
-            given.target, inputs, tables=tables, metric=given.metric, evaluate=evaluate, progress=report
+            given.target,
+            inputs,
+            tables=tables,
+            metric=given.metric,
+            evaluate=evaluate,
+            dtype=given.dtype,
+            budget=given.budget,
+            cost="latency" if given.latency else "arithmetic",
+            progress=report,
         )
     if given.apply and found.edits:
         workbench.edit(*found.edits)
@@ -193,9 +201,12 @@ DEBUGGING = (
         "the smallest share of int16 that reaches a target",
         mixed,
         (
-            Argument("target", "value of the metric to reach", "number"),
+            Argument("target", "value of the metric to reach (default: what --budget allows)", "number", optional=True),
             INPUTS,
             Argument("--metric", "distance of the worst output (default COSINE)", "choice", METRICS, "COSINE"),
+            Argument("--dtype", "what ops are raised to (default int16)", "choice", ("int16", "float16"), "int16"),
+            Argument("--budget", "largest cost, 1 being all int8", "number"),
+            Argument("--latency", "cost is the estimated latency in microseconds", "flag"),
             Argument("--tables", "variables with sensitivity tables (default: one is made)", "variable", many=True),
             Argument("--evaluate", "variable with a function (run) -> accuracy", "variable"),
             Argument("--apply", "make the edits, as one step", "flag"),
