@@ -16,27 +16,38 @@ from digits import Digits, DigitsNet, accuracy, load_digits, train
 
 import qworkbench as q
 from qworkbench.magics.results import Picture
+from qworkbench.march import MARCHES
 from qworkbench.placement.compare import placement_changes
 from qworkbench.view.tables import text_table
 from qworkbench.workbench.edits import Edit
 
 
-def best_node_for_int16(wb: q.Workbench, images: torch.Tensor, *, count: int = 8) -> tuple[str, pd.DataFrame]:
-    """Give each of the worst int8 nodes int16 in turn, emulate, and take it back; return the best and all figures."""
+def best_node_for_int16(wb: q.Workbench, images: torch.Tensor, *, count: int = 8) -> tuple[Edit, pd.DataFrame]:
+    """Give each of the worst int8 nodes int16 in turn, emulate, and take it back; return the best and all figures.
+
+    Where ops write float16, it is their int8 input that is tried.
+    """
     run = wb.run(images)
-    layers = run.layers[(run.layers["on"] == "BPU") & (run.layers["dtype"] == "int8")]
+    on_bpu = run.layers[run.layers["on"] == "BPU"]
+    part = "dtype" if (on_bpu["dtype"] == "int8").any() else "input_dtype"
+    layers = on_bpu[on_bpu[part] == "int8"]
     rows = []
     for name in layers.dropna(subset=["cosine"]).sort_values("cosine").index[:count]:
-        placed = wb.edit(q.SetDtype(name, "int16"))
+        placed = wb.edit(int16(name, part))
         tried = wb.run(images)
         wb.undo()
         change = ((tried.table["l1"] - run.table["l1"]) / run.table["l1"]).min()
-        effect = "takes effect" if placed[name].dtype == "int16" else placed[name].notes[0]
+        effect = "takes effect" if getattr(placed[name], part) == "int16" else placed[name].notes[0]
         rows.append({"node": name, "cosine": layers.loc[name, "cosine"], "best change of L1": change, "int16": effect})
     wb.run(images)
     frame = pd.DataFrame(rows).set_index("node").sort_values("best change of L1")
     frame["best change of L1"] = [f"{change:+.1%}" for change in frame["best change of L1"]]
-    return str(frame.index[0]), frame
+    return int16(str(frame.index[0]), part), frame
+
+
+def int16(name: str, part: str) -> q.SetDtype:
+    """Return the edit that gives the output or the input of a node int16."""
+    return q.SetDtype(name, "int16") if part == "dtype" else q.SetDtype(name, input="int16")
 
 
 class Log:
@@ -86,7 +97,9 @@ def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo"))
-    out: Path = parser.parse_args().out
+    parser.add_argument("--march", choices=MARCHES, default="bayes-e")
+    given = parser.parse_args()
+    out: Path = given.out
     out.mkdir(parents=True, exist_ok=True)
 
     print("Training a small CNN on scikit-learn's digits ...")
@@ -96,7 +109,7 @@ def main() -> None:
         right = accuracy(net(digits.test_images)["probability"], digits.test_labels)
     print(f"float accuracy on {len(digits.test_labels)} held-out images: {right:.2%}\n")
 
-    wb = q.Workbench(net, digits.test_images[:1], calibration=digits.train_images[:256], march="bayes-e")
+    wb = q.Workbench(net, digits.test_images[:1], calibration=digits.train_images[:256], march=given.march)
     print(wb.view()["sentence"])
     for node in wb.placement.values():
         if node.on == "CPU":
@@ -108,7 +121,7 @@ def main() -> None:
     best, tried = best_node_for_int16(wb, digits.test_images)
     print("\nThe worst nodes, each tried in int16 (the emulator runs them, nothing is guessed):\n")
     print(text_table(tried))
-    log.edit(q.SetDtype(best, "int16"))
+    log.edit(best)
     log.edit(q.FixScale("quant", 1 / 128))
 
     print("\nBefore and after each edit, on the held-out images:\n")
@@ -117,6 +130,8 @@ def main() -> None:
     print("\nWorst nodes now:\n")
     worst_rows = wb.last_run.layers.dropna(subset=["cosine"]).sort_values("cosine")
     print(text_table(worst_rows[["op", "on", "dtype", "scale", "cosine", "l1"]].head(5)))
+
+    print(f"\n{wb.estimate().sentence}")
 
     picture = Picture(wb.view())
     (out / "graph.svg").write_text(picture.svg, encoding="utf-8")

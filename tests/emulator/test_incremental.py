@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import qworkbench as q
+from qworkbench.march import MARCHES
 from qworkbench.workbench.run import Measured, run_config
 from qworkbench.workbench.stages import Stages
 
@@ -55,7 +56,9 @@ def random_edit(rng, wb):
             lambda: q.SetCalibration(
                 rng.choice(["max", "max-percentile"]), rng.choice([0.9, 0.99]), rng.random() < 0.4
             ),
-            lambda: q.SetMarch(rng.choice(["bernoulli2", "bayes", "bayes-e"])),
+            lambda: q.SetDtype(node, rng.choice(["float16", "int16"]), weight=rng.choice(["int8", "int16"])),
+            lambda: q.SetMarch(rng.choice(MARCHES)),
+            lambda: q.SetAssumption("dual_int16", rng.choice(["on", "off", "auto"])),
             lambda: q.SetArithmetic(
                 rounding=rng.choice(["half_even", "half_away", "half_up"]),
                 multiplier_int8=rng.choice(["float32", "fixed", "pow2"]),
