@@ -7,10 +7,10 @@ whether a graph follows its batch; nothing of marches or data files.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qworkbench.errors import QWorkbenchError
-from qworkbench.graph.ir import Graph, Sym
+from qworkbench.graph.ir import Graph, Sym, Value
 
 LARGEST = 128
 
@@ -105,11 +105,58 @@ def check_batching(graph: Graph, batching: Batching) -> None:
             f"input_batch needs an input_shape that begins with 1, and it begins with {begins}: such a model is "
             "multi-batch already; leave input_batch at 1, or make the first dimension 1"
         )
-    if not dynamic:
+    if free_batch(graph) is None:
         raise FixedBatchError(
             f"input_batch is {count}, but the model does not compute several samples at once: a shape inside it does "
-            "not follow the batch; replace fixed sizes in reshape or view by -1 or x.shape[0]"
+            "not follow the batch; replace fixed sizes in reshape or view by x.shape[0], or export an ONNX file with a "
+            "dynamic first dimension"
         )
+
+
+def free_batch(graph: Graph) -> Graph | None:
+    """Return `graph` with a batch that is free, or None where it computes its own batch only.
+
+    A model of fixed batch 1 may compute several samples all the same. It is run on one sample, on another, and on both
+    at once: every shape must follow, and the outputs must be those of each alone. A Reshape of an ONNX file whose first
+    dimension is fixed counts as fixed, too, also where the file writes -1.
+    """
+    if is_dynamic(graph):
+        return graph
+    import torch
+
+    from qworkbench.graph.execute import run_float
+
+    if any(not graph.shape(name) or graph.shape(name)[0] != 1 for name in graph.inputs):
+        return None
+    generator = torch.Generator().manual_seed(0)
+    singles = []
+    for _ in range(2):
+        dtypes = {name: getattr(torch, graph.values[name].dtype) for name in graph.inputs}
+        singles.append(
+            {
+                name: torch.randn(graph.shape(name), generator=generator)
+                if dtype.is_floating_point
+                else torch.zeros(graph.shape(name), dtype=dtype)
+                for name, dtype in dtypes.items()
+            }
+        )
+    both = {name: torch.cat([single[name] for single in singles]) for name in graph.inputs}
+    try:
+        first, second, joined = (run_float(graph, feeds) for feeds in (*singles, both))
+    except (RuntimeError, ValueError, IndexError, TypeError, QWorkbenchError):
+        return None
+    values: dict[str, Value] = {}
+    for name, tensor in first.items():
+        pairs = list(zip(tensor.shape, joined[name].shape, strict=False))
+        if tensor.ndim != joined[name].ndim or any(b not in (a, 2 * a) for a, b in pairs):
+            return None
+        values[name] = replace(graph.values[name], shape=tuple(a if a == b else Sym(a) for a, b in pairs))
+    for name in graph.outputs:
+        if name in joined and not torch.allclose(
+            joined[name], torch.cat([first[name], second[name]]), rtol=1e-3, atol=1e-4, equal_nan=True
+        ):
+            return None
+    return replace(graph, values={**graph.values, **values}, batch=1)
 
 
 def check_calibration_shapes(

@@ -61,10 +61,13 @@ class Costing(Diagnosing):
         parameters of the march; ``SetAssumption`` changes them.
         """
         from qworkbench.estimate.estimate import estimate
+        from qworkbench.graph.batching import free_batch
 
-        config = self.config
+        config, graph = self.config, self.graph
+        if config.batching.compiled > 1:
+            graph = free_batch(graph) or graph
         return estimate(
-            self.graph,
+            graph,
             self.placement,
             config.machine,
             level=level,

@@ -167,6 +167,40 @@ def test_how_to_compile_a_multi_batch_model_of_several_inputs(three):
         three[0].edit(q.SetBatch(2))
 
 
+def test_how_to_compile_a_multi_batch_model_that_is_not_dynamic(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    def workbench(last, *shape):
+        weight = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
+        nodes = [
+            helper.make_node("Conv", ["image", "weight"], ["y"], name="conv"),
+            helper.make_node(last, ["y", "to"] if shape else ["y"], ["z"], name="last"),
+        ]
+        constants = [
+            numpy_helper.from_array(weight, "weight"),
+            numpy_helper.from_array(np.asarray(shape, np.int64), "to"),
+        ]
+        graph = helper.make_graph(
+            nodes,
+            "fixed",
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])],
+            [onnx.ValueInfoProto(name="z")],
+            constants if shape else constants[:1],
+        )
+        path = tmp_path / f"{last}.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6), path)
+        return q.Workbench(path)
+
+    wb = workbench("Flatten")
+    one = wb.estimate("O0").nodes["macs"].sum()
+    wb.edit(q.SetBatch(4))
+    assert wb.input_shapes == {"image": (1, 3, 8, 8)}
+    assert wb.estimate("O0").nodes["macs"].sum() == 4 * one
+    with pytest.raises(FixedBatchError, match="does not compute several samples at once"):
+        workbench("Reshape", 1, 144).edit(q.SetBatch(4))
+
+
 @pytest.mark.parametrize("batch", [0, -1, 129])
 def test_input_batch_lies_between_1_and_128(wb, batch):
     with pytest.raises(BatchRangeError, match=f"from 1 to 128, got {batch}"):
