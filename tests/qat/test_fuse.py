@@ -108,6 +108,23 @@ def test_a_shared_convolution_and_a_value_with_two_readers_stay_apart():
     assert type(fused._generated_add_1) is FloatFunctional
 
 
+def test_an_operator_whose_input_is_changed_in_place_meanwhile_is_not_moved():
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.relu = nn.Conv2d(3, 3, 1), nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            x = x * 2
+            y = self.conv(x)
+            return y + self.relu(x)
+
+    model, x = InPlace(), torch.randn(1, 3, 4, 4)
+    fused = fuse_fx(model)
+    assert torch.equal(fused(x), model(x))
+    assert type(fused.conv) is nn.Conv2d
+
+
 def test_users_add_patterns():
     class Twice(nn.Module):
         def __init__(self):

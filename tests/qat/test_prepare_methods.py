@@ -341,6 +341,33 @@ def test_an_exception_in_the_users_code_leaves_nothing_behind():
     assert torch.equal(torch.relu(torch.tensor([-1.0])), torch.tensor([0.0]))
 
 
+def test_an_input_changed_in_place_meanwhile_keeps_its_values():
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.quant, self.conv, self.dequant = QuantStub(), nn.Conv2d(3, 3, 1), DeQuantStub()
+            self.relu, self.act = nn.ReLU(inplace=True), nn.Sigmoid()
+
+        def forward(self, x):
+            x = self.act(self.quant(x)) - 0.5
+            y = self.conv(x)
+            return self.dequant(self.act(y + self.relu(x)))
+
+    model, x = InPlace().eval(), torch.randn(1, 3, 4, 4)
+    for method in (PrepareMethod.JIT_STRIP, PrepareMethod.SYMBOLIC):
+        found = prepared(copy.deepcopy(model), x, method)
+        set_fake_quantize(found, FakeQuantState._FLOAT)
+        assert torch.allclose(found(x), model(x), atol=1e-6)
+
+
+def test_autocast_trains_a_model_whose_code_runs():
+    found = prepared(ResNetLike().train(), torch.randn(2, 3, 16, 16))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = found(torch.randn(2, 3, 16, 16)).float().square().mean()
+    loss.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in found.parameters())
+
+
 def test_two_threads_run_one_model():
     from concurrent.futures import ThreadPoolExecutor
 

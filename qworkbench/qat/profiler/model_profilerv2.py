@@ -7,7 +7,6 @@ analysis. Every step also writes its text file.
 from __future__ import annotations
 
 import copy
-import pickle
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,12 @@ from torch import fx, nn
 from torch.utils import _pytree as pytree
 
 from qworkbench.analysis.badcase import DEFAULT_METRICS, BadCases
-from qworkbench.analysis.distances import Distance, metrics_given
+from qworkbench.analysis.distances import metrics_given
 from qworkbench.analysis.text import text_table
 from qworkbench.errors import unknown_name
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn import qat
+from qworkbench.qat.profiler.cases import CASE_FILE, find_cases, load_cases, save_cases
 from qworkbench.qat.profiler.layers import compare_calls, statistics
 from qworkbench.qat.profiler.sensitivity import Progress, sensitivity_of
 from qworkbench.qat.profiler.watch import Call, Flow, arguments, kept_states, outputs_of, watching
@@ -34,7 +34,6 @@ from qworkbench.qat.quantization.tracing import trace
 
 TYPES = ("fake_quant", "convert")
 _ELSEWHERE = ("pre_export", "export")
-CASE_FILE = "all_badcase_info.pt"
 
 
 class QuantAnalysis:
@@ -125,41 +124,13 @@ class QuantAnalysis:
             If there is no item or no float output.
         """
         wanted = metrics_given(custom_metric or metric or DEFAULT_METRICS)
-        found: BadCases | None = None
-        self.samples = {}
-        for index, item in enumerate(data_generator):
-            if (num_steps is not None and index >= num_steps) or cancelled():
-                break
-            data = self._moved(item, device)
-            ours, theirs = self._outputs(self.baseline_model, data), self._outputs(self.analysis_model, data)
-            if found is None:
-                found = BadCases(tuple(ours), wanted)
-            for name in found.outputs:
-                if ours[name].shape != theirs[name].shape:
-                    raise QATError(
-                        f"output {name!r} has shape {tuple(ours[name].shape)} in float and {tuple(theirs[name].shape)} "
-                        "quantized; remove post-processing such as non-maximum suppression"
-                    )
-                distance = Distance()
-                distance.add(ours[name].cpu().numpy(), theirs[name].cpu().numpy(), wanted)
-                found.take(index, name, distance, {})
-            found.seen = index + 1
-            if any(index == held for held, _ in found.found.values()):
-                self.samples[index] = data
-            kept = {held for held, _ in found.found.values()}
-            self.samples = {held: sample for held, sample in self.samples.items() if held in kept}
-            found.forget_others()
-            if progress is not None:
-                progress("bad cases", index + 1, num_steps or 0)
-        if found is None or not found.seen:
-            raise QATError("there is no item to compare; give a data loader or a list of inputs")
-        if not found.outputs:
-            raise QATError("the model has no float output to compare; return the scores before the post-processing")
-        found.finished = not cancelled()
-        self.cases = found
-        self._write("badcase.txt", str(found))
+        items = (self._moved(item, device) for item in data_generator)
+        self.cases, self.samples = find_cases(
+            items, self._both, wanted, limit=num_steps, progress=progress, cancelled=cancelled
+        )
+        self._write("badcase.txt", str(self.cases))
         self.save_bad_case()
-        return found
+        return self.cases
 
     def set_bad_case(self, data: Any) -> None:
         """Take `data` as the sample that the next steps use."""
@@ -167,19 +138,7 @@ class QuantAnalysis:
 
     def save_bad_case(self, path: str | Path | None = None) -> Path:
         """Write the bad cases and their samples; into `out_dir` unless a path is given."""
-        target = self.out_dir / CASE_FILE if path is None else Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        held = self.cases
-        info: dict[str, Any] = {"samples": self.samples}
-        if held is not None:
-            info |= {
-                "outputs": list(held.outputs),
-                "metrics": [metric.name for metric in held.metrics if metric.function is None],
-                "found": [[o, m, i, v] for (o, m), (i, v) in held.found.items()],
-                "seen": held.seen,
-            }
-        torch.save(info, target)
-        return target
+        return save_cases(self.out_dir / CASE_FILE if path is None else Path(path), self.cases, self.samples)
 
     def load_bad_case(self, path: str | Path | None = None) -> None:
         """Read what :meth:`save_bad_case` wrote.
@@ -189,17 +148,7 @@ class QuantAnalysis:
         QATError
             If the file is missing or is none of ours.
         """
-        source = self.out_dir / CASE_FILE if path is None else Path(path)
-        try:
-            info = torch.load(source, weights_only=True)
-            self.samples = dict(info["samples"])
-            if "found" in info:
-                metrics = metrics_given(info["metrics"])
-                known = {metric.name for metric in metrics}
-                found = {(o, m): (int(i), float(v)) for o, m, i, v in info["found"] if m in known}
-                self.cases = BadCases(tuple(info["outputs"]), metrics, found, int(info["seen"]), finished=True)
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
-            raise QATError(f"cannot read bad cases from {str(source)!r}: {error}; run auto_find_bad_case") from None
+        self.cases, self.samples = load_cases(self.out_dir / CASE_FILE if path is None else Path(path))
 
     def run(
         self,
@@ -319,12 +268,12 @@ class QuantAnalysis:
         torch.save(table.values.tolist(), self.out_dir / f"{stem}.pt")
         return table
 
-    def _outputs(self, model: nn.Module, data: Any) -> dict[str, torch.Tensor]:
-        if model is self.analysis_model:
-            with self._quantizing():
-                return outputs_of(model, data, self.post_process)
-        with kept_states(model):
-            return outputs_of(model, data, self.post_process)
+    def _both(self, data: Any) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """Return the outputs of both models on one item."""
+        with kept_states(self.baseline_model):
+            ours = outputs_of(self.baseline_model, data, self.post_process)
+        with self._quantizing():
+            return ours, outputs_of(self.analysis_model, data, self.post_process)
 
     def _quantizing(self) -> Any:
         return _validating(self.analysis_model)

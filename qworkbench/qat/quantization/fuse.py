@@ -48,7 +48,8 @@ def fuse_traced(made: fx.GraphModule) -> None:
             match = FusionMatch(made)
             if not matches(match, node, pattern):
                 continue
-            if all(uses[_module_path(n)] == 1 for n in match.nodes if _module_path(n) is not None):
+            single = all(uses[_module_path(n)] == 1 for n in match.nodes if _module_path(n) is not None)
+            if single and not _overwritten(match):
                 PATTERNS[pattern](match)
                 break
     made.graph.lint()
@@ -65,6 +66,23 @@ def _candidates(made: fx.GraphModule, node: fx.Node, by_root: dict[Any, list[Any
             p for root, patterns in by_root.items() if getattr(root, "__name__", "") == node.target for p in patterns
         ]
     return []
+
+
+def _overwritten(match: FusionMatch) -> bool:
+    """Tell whether something changes in place what the first operator reads, before the last one runs.
+
+    A fused operator runs where the last one stood, so it would read the changed values.
+    """
+    order = {node: number for number, node in enumerate(match.model.graph.nodes)}
+    last, first = match.nodes[0], min(match.nodes, key=order.__getitem__)
+    for source in first.all_input_nodes:
+        for user in source.users:
+            module = match.module(user) if user.op == "call_module" else None
+            changes = bool(getattr(module, "inplace", False)) or user.kwargs.get("inplace") is True
+            changes |= user.op == "call_method" and str(user.target).endswith("_")
+            if changes and order[first] < order[user] < order[last] and user not in match.nodes:
+                return True
+    return False
 
 
 def _module_path(node: fx.Node) -> Any:

@@ -75,6 +75,8 @@ class Recorder(ScopedMode):
             self._write((path, key), value, args, kwargs, "call_module", child)
         else:
             kind, target = described(name, args)
+            if key[1].endswith("_") and not key[1].endswith("__"):
+                kwargs = {**kwargs, "inplace": True}
             node = self._write((path, key), value, args, kwargs, kind, target)
             node.meta["call"] = (path, key)
         return value
