@@ -67,11 +67,12 @@ def count_channels(bits: np.ndarray, counts: np.ndarray) -> None:
         (channels, 512), added to. Magnitudes outside [2**-20, 2**12) count in the first and last bin.
     """
     here = np.zeros(_SPREAD + _CHANNEL_BINS, np.uint32)
+    top = np.int32(_CHANNEL_BINS - 1)
     for c in range(bits.shape[1]):
         for n in range(bits.shape[0]):
             row = bits[n, c]
             for i in range(row.size):
-                here[_place(row[i] & _MAGNITUDE, i)] += np.uint32(1)
+                here[_place(row[i] & _MAGNITUDE, top, i)] += np.uint32(1)
         _move(here, counts[c])
 
 
@@ -79,21 +80,21 @@ def count_channels(bits: np.ndarray, counts: np.ndarray) -> None:
 def count_rectified(bits: np.ndarray, counts: np.ndarray, ceiling: int) -> None:
     """Do the same for ``min(max(x, 0), ceiling)``, with the bound as a bit pattern."""
     here = np.zeros(_SPREAD + _CHANNEL_BINS, np.uint32)
-    limit = np.int32(ceiling)
+    # bins rise with the values, so the bound may be put to them; the pattern of any value below 0 is below 0
+    top = min((np.int32(ceiling) >> np.int32(19)) - _CHANNEL_FIRST, np.int32(_CHANNEL_BINS - 1))
     for c in range(bits.shape[1]):
         for n in range(bits.shape[0]):
             row = bits[n, c]
             for i in range(row.size):
-                # as an integer, the pattern of any value below 0 is below 0
-                here[_place(min(max(row[i], np.int32(0)), limit), i)] += np.uint32(1)
+                here[_place(row[i], top, i)] += np.uint32(1)
         _move(here, counts[c])
 
 
 @numba.njit(cache=True, nogil=True)
-def _place(magnitude: np.int32, i: int) -> np.uint32:
+def _place(pattern: np.int32, top: np.int32, i: int) -> np.uint32:
     """Return where to count; the first bin has 16 places, used by turns: zeros come in runs, and a count would wait."""
-    index = min((magnitude >> np.int32(19)) - _CHANNEL_FIRST, np.int32(_CHANNEL_BINS - 1))
-    return np.uint32(max(index + np.int32(_SPREAD), np.int32(i) & np.int32(_SPREAD - 1)))
+    place = min((pattern >> np.int32(19)) - _CHANNEL_FIRST, top) + np.int32(_SPREAD)
+    return np.uint32(max(place, np.int32(i) & np.int32(_SPREAD - 1)))
 
 
 @numba.njit(cache=True, nogil=True)
