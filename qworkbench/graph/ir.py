@@ -135,7 +135,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Training:
-    """What a model that was trained with quantization brings along.
+    """What a model that was trained with quantization brings along, or a stage of a larger one.
 
     Attributes
     ----------
@@ -145,11 +145,14 @@ class Training:
         Scales per output channel, float32, of the weight of a node.
     integer : frozenset of str
         Nodes that compute on integers, whatever the converter's table of ops says.
+    by : str
+        Who decided so: "training", or "the whole model" for a stage of one.
     """
 
     kept: frozenset[str] = frozenset()
     weight_scales: Mapping[str, torch.Tensor] = field(default_factory=dict)
     integer: frozenset[str] = frozenset()
+    by: str = "training"
 
 
 class NodeTable:

@@ -22,7 +22,7 @@ RULES = {
     "active": "Active ops are quantized wherever the constraints allow it.",
     "tail": "Only a convolution (a Gemm becomes one) leaves the BPU in high precision, and then it fuses nothing.",
     "user": "The user decides.",
-    "trained": "What training quantized is converted to integers; the converter's table of ops is not asked.",
+    "trained": "What training (or the whole of a stage) computes on integers stays so; the table of ops is not asked.",
     "request": "run_on_bpu works for manual ops and for passive ops that can be given a threshold.",
     "declared": "A quantized file's scales are fixed scales, made symmetric. Where several meet in one scale group, "
     "the largest of those that active ops read rules; what the user fixes comes before them.",
@@ -114,7 +114,7 @@ def _active(context: Context, unit: Unit, _: Decision) -> Reason:
 
 
 def _trained(context: Context, unit: Unit, _: Decision) -> Reason:
-    text = f"{unit.op} {unit.anchor!r} was quantized in training, so it runs on the BPU."
+    text = f"{unit.op} {unit.anchor!r} was quantized in {context.graph.training.by}, so it runs on the BPU."
     refused = tuple(
         Fact(f"the op table of {context.march.name} asks for {result.rule}, here {result.text}", name)
         for name in unit.members

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from qworkbench.nn import DeQuantStub, FloatFunctional, QuantStub
+from qworkbench.placement.decided import Decided
 from qworkbench.qat.dtype import INTEGER_NAMES
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn import qat
@@ -25,30 +26,6 @@ from qworkbench.qat.quantization.fake_cast import FakeCast
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize
 from qworkbench.qat.quantization.tracing import ModuleCalls, QuantTracer
 from qworkbench.qat.utils.fx_helper import skeleton
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What a trained model says of one op.
-
-    Attributes
-    ----------
-    dtype : str
-        ``"int8"``, ``"int16"``; ``"int32"`` for a high-precision output; ``"float16"``, ``"float32"``.
-    scale : float or None
-        Of the output; None where it has none.
-    integer : bool
-        Whether the op itself computes on integers once it is converted.
-    weight_scale : Tensor or None
-        float32, (output channels,).
-    weight_dtype : str or None
-    """
-
-    dtype: str
-    scale: float | None = None
-    integer: bool = True
-    weight_scale: Tensor | None = None
-    weight_dtype: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from qworkbench.analysis.sensitivity_memo import SensitivityMemo
 from qworkbench.calibration.method import Statistics
@@ -38,6 +38,9 @@ DEFAULT_MARCH = "bayes-e"
 class Holding:
     """State and its locks; see :class:`qworkbench.workbench.session.Workbench` for the arguments."""
 
+    _trained: Trained | None
+    _remarks: tuple[str, ...]
+
     def __init__(
         self,
         model: torch.nn.Module | str | Path,
@@ -50,19 +53,25 @@ class Holding:
     ) -> None:
         known = None if march is None else get_march(march).name
         warm_in_background()
-        self._lock = RLock()
-        self._model, self._example = model, example
         trained = None if isinstance(model, (str, Path)) else open_trained(model, example, name=name)
-        self._remarks: tuple[str, ...] = ()
+        remarks: list[str] = []
         if trained is None:
-            self._stages = Stages(graph_of(model, example, name=name, input_shape=input_shape))
-            base = self._stages.base
+            base = graph_of(model, example, name=name, input_shape=input_shape)
             config = Config(march=known or DEFAULT_MARCH, scales=stub_scales(base), dtypes=stub_dtypes(base))
         else:
-            self._stages = Stages(trained.graph)
+            base = trained.graph
             config, remarks = trained_config(trained, known or trained.march or DEFAULT_MARCH)
-            self._remarks = tuple(remarks)
-        self._trained: Trained | None = trained
+        self._hold(Stages(base), config, model, example, cache_bytes)
+        self._trained = trained
+        self._remarks = tuple(remarks)
+
+    def _hold(self, stages: Stages, config: Config, model: Any, example: Any, cache_bytes: int | None = None) -> None:
+        self._lock = RLock()
+        self._model: torch.nn.Module | str | Path = model
+        self._example = example
+        self._stages = stages
+        self._trained = None
+        self._remarks = ()
         self._history = History(config)
         self._cache = ResultCache() if cache_bytes is None else ResultCache(cache_bytes)
         self._measured = Measured()
@@ -75,6 +84,13 @@ class Holding:
         self._listeners: list[Listener] = []
         self._held: list[tuple[str, Any]] | None = None
         self._stages.placement(config)
+
+    @classmethod
+    def _of_stages(cls, stages: Stages, config: Config, model: Any, example: Any) -> Self:
+        """Return a workbench of a graph that is captured and configured already."""
+        made = cls.__new__(cls)
+        made._hold(stages, config, model, example)
+        return made
 
     @property
     def config(self) -> Config:

@@ -16,6 +16,8 @@ from qworkbench.workbench.models import InputShape
 if TYPE_CHECKING:
     import torch
 
+    from qworkbench.workbench.splitting import Split
+
 
 class Workbench(Exchanging):
     """A model on a march, ready to be edited and rerun in place.
@@ -71,6 +73,35 @@ class Workbench(Exchanging):
             self.calibrate(calibration)
         elif self._trained is not None:
             self.calibrate(example)  # every trained scale is fixed; only what was left in float reads a threshold
+
+    def split(self, *nodes: str) -> Split:
+        """Cut the model behind `nodes` into two workbenches, for deployment in segments; this one stays as it is.
+
+        The second stage is what lies downstream of `nodes`. Every tensor that crosses keeps its dtype and scale on
+        both sides, so the stages, chained, give what the whole gives bit for bit.
+
+        Parameters
+        ----------
+        *nodes : str
+            One node, or several (the levels of a pyramid).
+
+        Returns
+        -------
+        Split
+            ``stage1``, ``stage2``, ``boundaries``; ``run(x)`` chains them, ``export(folder)`` writes ONNX and yaml.
+
+        Raises
+        ------
+        UnknownNameError
+            A name that is no node.
+        EditError
+            Nothing lies behind the cut, it goes through a fused unit, or a crossing tensor has a scale per channel.
+        CalibrationError
+            Before any calibration.
+        """
+        from qworkbench.workbench.splitting import split
+
+        return split(self, nodes)
 
     def save(self, path: str | Path) -> Path:
         """Write edits and thresholds to a ``.qwb.json`` file, checked against the model when it is opened again."""

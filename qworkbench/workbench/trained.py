@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from qworkbench.graph.ir import Graph, Node, NodeTable, Training
 from qworkbench.graph.vocabulary import family
-from qworkbench.march import MARCHES, get_march
+from qworkbench.march import MARCHES
 from qworkbench.numerics.arithmetic import Arithmetic
-from qworkbench.placement.place import place
+from qworkbench.placement.decided import FLOAT, Decided
 from qworkbench.placement.scale_groups import keeps_scale
-from qworkbench.placement.types import DtypeRequest, Overrides, Placement
 from qworkbench.placement.units import is_marker
 from qworkbench.workbench.config import Config
+from qworkbench.workbench.decided import decided_config
 
 if TYPE_CHECKING:
     import torch
 
-    from qworkbench.qat.twin import Decided, Twin
+    from qworkbench.qat.twin import Twin
 
 ANCHORS = ("Conv", "ConvTranspose", "Gemm")
 KEPT_IN_TRAINING = ("Relu", "Clip", "ReduceMax", "ReduceMin", "GlobalMaxPool")
@@ -187,112 +187,21 @@ def trained_config(trained: Trained, march: str) -> tuple[Config, list[str]]:
     march : str
         Of the workbench.
     """
-    graph = trained.graph
-    wanted = _propagated(graph, trained.decided)
-    overrides = Overrides()
-    for _ in range(ROUNDS):
-        placement = place(graph, get_march(march), overrides)
-        better = _corrected(graph, placement, wanted, overrides)
-        if better == overrides:
-            break
-        overrides = better
-    placement = place(graph, get_march(march), overrides)
-    config = Config(
-        march=march,
-        on=overrides.on,
-        scales=overrides.scales,
-        dtypes=overrides.dtypes,
-        arithmetic=Arithmetic(scale_denominator=128),
-    )
-    return config, _remarks(graph, placement, wanted)
+    wanted = _propagated(trained.graph, trained.decided)
+    return decided_config(trained.graph, wanted, Config(march=march, arithmetic=Arithmetic(scale_denominator=128)))
 
 
 def _propagated(graph: Graph, decided: Mapping[str, Decided]) -> dict[str, Decided]:
     """Map every value to what it carries: what its module decided, or what the op that keeps scales was given."""
-    from qworkbench.qat.twin import Decided
-
-    floating = Decided("float32", None, False)
-    found: dict[str, Decided] = dict.fromkeys(graph.inputs, floating)
+    found: dict[str, Decided] = dict.fromkeys(graph.inputs, FLOAT)
     for node in graph.nodes:
         own = decided.get(node.name)
-        first = next((found[v] for v in node.inputs if v is not None and graph.is_activation(v)), floating)
+        first = next((found[v] for v in node.inputs if v is not None and graph.is_activation(v)), FLOAT)
         if own is not None:
             made = first if own.scale is None and node.op == "QuantizeLinear" else own
         elif keeps_scale(node.op) or node.op in KEPT_IN_TRAINING or family(node.op) == "transparent":
-            made = first if first.scale is not None else floating
+            made = first if first.scale is not None else FLOAT
         else:
-            made = floating
+            made = FLOAT
         found.update(dict.fromkeys(node.outputs, made))
-    return found
-
-
-def _corrected(graph: Graph, placement: Placement, wanted: Mapping[str, Decided], old: Overrides) -> Overrides:
-    """Return `old` with what `placement` still does otherwise than training decided."""
-    on, dtypes, scales = dict(old.on), dict(old.dtypes), dict(old.scales)
-    for unit in placement.units:
-        made = wanted[graph.nodes[unit.tail].output]
-        runs = placement[unit.anchor].on
-        if unit.anchor not in graph.training.integer:
-            if runs == "BPU":
-                on[unit.anchor] = "cpu"
-        elif runs == "BPU":
-            weight = made.weight_dtype if made.weight_dtype == "int16" else None
-            _wish(dtypes, unit.anchor, weight=weight)
-            if made.scale is not None and placement[unit.anchor].dtype != made.dtype:
-                _wish(dtypes, unit.name, output=made.dtype)
-            for value in unit.inputs:
-                carried = _stub_of(graph, placement, value, wanted) or wanted.get(value)
-                group = placement.group(value)
-                is_input = graph.producer(value) is None or placement.canonical[value] in graph.inputs
-                if carried is not None and is_input and group is not None and group.dtype != carried.dtype:
-                    _wish(dtypes, unit.anchor, input=carried.dtype)
-    scales.update(_scales(graph, placement, wanted, scales))
-    return Overrides(on, dtypes, scales)
-
-
-def _wish(dtypes: dict[str, DtypeRequest], name: str, **parts: str | None) -> None:
-    given: dict[str, Any] = {part: dtype for part, dtype in parts.items() if dtype is not None}
-    if given:
-        dtypes[name] = DtypeRequest(**given).over(dtypes.get(name, DtypeRequest()))
-
-
-def _stub_of(graph: Graph, placement: Placement, value: str, wanted: Mapping[str, Decided]) -> Decided | None:
-    """Return what the QuantStub behind canonical `value` decided."""
-    for node in graph.nodes:
-        if node.op == "QuantizeLinear" and placement.canonical[node.output] == value and wanted[node.output].scale:
-            return wanted[node.output]
-    return None
-
-
-def _scales(
-    graph: Graph, placement: Placement, wanted: Mapping[str, Decided], fixed: Mapping[str, float]
-) -> dict[str, float]:
-    """Return one fixed scale per scale group that has none yet."""
-    named = {placement.canonical[node.output]: node.name for node in graph.nodes if is_marker(node.op)}
-    found: dict[str, float] = {}
-    for group in placement.groups:
-        if group.fixed_scale is not None:
-            continue
-        for value in group.values:
-            carried = _stub_of(graph, placement, value, wanted) or wanted.get(value)
-            producer = graph.producer(value)
-            name = named.get(value) if producer is None else producer.name
-            if carried is not None and carried.scale is not None and name is not None and name not in fixed:
-                found[name] = carried.scale
-                break
-    return found
-
-
-def _remarks(graph: Graph, placement: Placement, wanted: Mapping[str, Decided]) -> list[str]:
-    """Tell where the emulator does not follow the converted model."""
-    found = []
-    for unit in placement.units:
-        made = wanted[graph.nodes[unit.tail].output]
-        placed = placement[unit.anchor]
-        if made.dtype == "float16":
-            found.append(f"{unit.name}: float16 in training, float32 on the CPU here")
-        elif made.integer and made.scale is not None and placed.on == "CPU":
-            found.append(f"{unit.name}: {made.dtype} in training, on the CPU here: {placed.reason.sentence}")
-        elif made.integer and made.scale is not None and placed.dtype != made.dtype:
-            found.append(f"{unit.name}: {made.dtype} in training, {placed.dtype} here")
     return found

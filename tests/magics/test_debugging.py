@@ -77,7 +77,7 @@ def test_regions_and_sharing(loaded):
     assert list(loaded("shared").kind) == ["A", "A"]
     loaded("sharing module")
     with pytest.raises(UsageError, match="no shared module 'stem'"):
-        loaded("split stem")
+        loaded("unshare stem")
 
 
 def test_a_preview_is_marked_as_an_estimate(loaded):

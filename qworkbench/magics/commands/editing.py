@@ -97,7 +97,7 @@ def sharing(state: State, given: Namespace) -> Any:
     return apply(state, SetSharing(given.by))
 
 
-def split(state: State, given: Namespace) -> Any:
+def unshare(state: State, given: Namespace) -> Any:
     """Give each call of shared modules its own copy."""
     from qworkbench.workbench.edits import SplitModule
 
@@ -183,11 +183,11 @@ EDITING = (
         "edit",
     ),
     Command(
-        "split",
+        "unshare",
         "a copy of a shared module for each call, so that each has its own scale",
-        split,
+        unshare,
         (Argument("modules", "module paths", "node", many=True),),
-        "%qwb split conv",
+        "%qwb unshare conv",
         "edit",
     ),
     Command(
