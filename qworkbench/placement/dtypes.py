@@ -185,7 +185,7 @@ def _obstacle(context: Context, on_bpu: list[Unit], values: list[str], dtypes: M
 def _high_precision(context: Context, unit: Unit) -> bool:
     return (
         emits_accumulator(context, unit.op)
-        and not unit.fused
+        and (not unit.fused or {unit.add, unit.activation} - {None} <= context.graph.training.integer)
         and unit.outputs[0] not in context.graph.training.kept
         and context.reads_codes(unit)
         and context.request(unit).output is None

@@ -66,22 +66,25 @@ class QTensor(Tensor):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Move codes, run the integer form of `func`, or hand the dequantized numbers to it."""
+        """Move codes, run the integer form of `func`, or hand the dequantized numbers to it.
+
+        What it calls is hidden from function modes: they have seen the call of the user's code already.
+        """
         name = getattr(func, "__name__", "")
         kwargs = kwargs or {}
         if name == "__get__" or name in code_ops.ABOUT:
-            with torch._C.DisableTorchFunctionSubclass():
+            with torch._C.DisableTorchFunction():
                 return func(*args, **kwargs)
         source = next((a for a in args if isinstance(a, QTensor)), None)
         if source is not None and source._scale.numel() == 1 and args[0] is source:
             if name in code_ops.MOVES:
-                with torch._C.DisableTorchFunctionSubclass():
+                with torch._C.DisableTorchFunction():
                     return _again(func(*_plain(args), **_plain(kwargs)), source)
             if name in code_ops.KEEP_SCALE:
                 found = code_ops.KEEP_SCALE[name](source.int_repr(), float(source._scale), *args[1:], **kwargs)
                 if found is not None:
                     return _again(found, source)
-        with torch._C.DisableTorchFunctionSubclass():
+        with torch._C.DisableTorchFunction():
             return func(*_real(args), **_real(kwargs))
 
 

@@ -24,6 +24,7 @@ from qworkbench.qat.nn.quantized.common import Quantized
 from qworkbench.qat.nn.variants import Variant, bare
 from qworkbench.qat.quantization.fake_cast import FakeCast
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize
+from qworkbench.qat.quantization.routing import EnterScope, LeaveScope, is_routed
 from qworkbench.qat.quantization.tracing import ModuleCalls, QuantTracer
 from qworkbench.qat.utils.fx_helper import skeleton
 
@@ -44,25 +45,32 @@ def is_trained(model: object) -> bool:
     )
 
 
-def float_twin(model: nn.Module) -> Twin:
+def float_twin(model: nn.Module, *, check: bool = True) -> Twin:
     """Return the float twin of a prepared, calibrated, trained or converted `model`, in eval mode.
 
     Raises
     ------
     QATError
-        If a tensor was never observed.
+        If a tensor was never observed; not with ``check=False``.
     """
     memo: dict[int, nn.Module] = {}
     decided: dict[str, Decided] = {}
     made = _shell(model, memo)
     done: dict[int, nn.Module] = {}
     for path, module in list(model.named_modules(remove_duplicate=False)):
-        found = decision(path, module)
+        found = decision(path, module, check=check)
         if found is None:
             continue
         decided[path] = found
         new = done.get(id(module)) or _float_form(module)
         done[id(module)] = new
+        if isinstance(new, Fused):
+            new.swapped = getattr(module, "swapped", False)
+        if is_routed(module) and not is_routed(new):
+            new.register_forward_pre_hook(
+                next(h for h in module._forward_pre_hooks.values() if isinstance(h, EnterScope))
+            )
+            new.register_forward_hook(LeaveScope(), always_call=True)
         made.set_submodule(path, new)
     made.eval()
     return Twin(made, decided)

@@ -13,7 +13,7 @@ from qworkbench.graph.ir import Graph
 from qworkbench.march import get_march
 from qworkbench.placement.decided import Decided
 from qworkbench.placement.place import place
-from qworkbench.placement.types import DtypeRequest, Overrides, Placement
+from qworkbench.placement.types import DtypeRequest, Overrides, Placement, Unit
 from qworkbench.placement.units import is_marker
 from qworkbench.workbench.config import Config
 
@@ -57,14 +57,25 @@ def _corrected(graph: Graph, placement: Placement, wanted: Mapping[str, Decided]
             _wish(dtypes, unit.anchor, weight=weight)
             if made.scale is not None and placement[unit.anchor].dtype != made.dtype:
                 _wish(dtypes, unit.name, output=made.dtype)
-            for value in unit.inputs:
-                carried = _stub_of(graph, placement, value, wanted) or wanted.get(value)
-                group = placement.group(value)
-                is_input = graph.producer(value) is None or placement.canonical[value] in graph.inputs
-                if carried is not None and is_input and group is not None and group.dtype != carried.dtype:
-                    _wish(dtypes, unit.anchor, input=carried.dtype)
+            _wish_inputs(dtypes, graph, placement, unit, wanted)
     scales.update(_scales(graph, placement, wanted, scales))
     return replace(old, on=on, dtypes=dtypes, scales=scales)
+
+
+def _wish_inputs(
+    dtypes: dict[str, DtypeRequest], graph: Graph, placement: Placement, unit: Unit, wanted: Mapping[str, Decided]
+) -> None:
+    """Ask for the dtypes of what enters the graph, slot by slot: nothing else makes it."""
+    node = graph.nodes[unit.anchor]
+    for slot, value in enumerate(node.inputs):
+        source = None if value is None else placement.canonical.get(value)
+        if source is None or graph.producer(source) is not None or not graph.is_activation(source):
+            continue
+        carried = _stub_of(graph, placement, source, wanted) or wanted.get(source)
+        group = placement.group(source)
+        if carried is not None and group is not None and group.dtype != carried.dtype:
+            asked = DtypeRequest(slots=((slot, carried.dtype),))
+            dtypes[unit.anchor] = asked.over(dtypes.get(unit.anchor, DtypeRequest()))
 
 
 def _wish(dtypes: dict[str, DtypeRequest], name: str, **parts: str | None) -> None:

@@ -16,6 +16,7 @@ from qworkbench.workbench.models import InputShape
 if TYPE_CHECKING:
     import torch
 
+    from qworkbench.qat.quantization.qconfig_setter import QconfigSetter
     from qworkbench.workbench.splitting import Split
 
 
@@ -102,6 +103,31 @@ class Workbench(Exchanging):
         from qworkbench.workbench.splitting import split
 
         return split(self, nodes)
+
+    def qconfig_setter(self, method: str = "jit-strip") -> QconfigSetter:
+        """Return dtypes and scales as a ``QconfigSetter`` for ``prepare``: a prepared model that opens with them.
+
+        Parameters
+        ----------
+        method : "jit-strip" | "jit" | "eager" | "symbolic"
+            How the model will be prepared: the names of additions and the like depend on it.
+
+        Raises
+        ------
+        CalibrationError
+            Before any calibration.
+        EditError
+            A model from a file, or one whose prepared form differs from the graph.
+        """
+        from qworkbench.workbench.qconfigs import qconfig_setter
+
+        return qconfig_setter(self, method)
+
+    def qconfig_code(self, method: str = "jit-strip") -> str:
+        """Return the Python text that makes :meth:`qconfig_setter`, the march included."""
+        from qworkbench.workbench.qconfigs import qconfig_code
+
+        return qconfig_code(self, method)
 
     def save(self, path: str | Path) -> Path:
         """Write edits and thresholds to a ``.qwb.json`` file, checked against the model when it is opened again."""

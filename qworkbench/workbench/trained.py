@@ -42,11 +42,17 @@ class Trained:
         For nodes whose output is the output of a trained module.
     march : str or None
         The march that was set, where the workbench knows it.
+    modules : Mapping of str to str
+        Node -> path of the trained module that it belongs to.
+    chains : tuple of str
+        Paths of modules that run as several operators (Softmax, LayerNorm).
     """
 
     graph: Graph
     decided: Mapping[str, Decided]
     march: str | None
+    modules: Mapping[str, str]
+    chains: tuple[str, ...] = ()
 
 
 def open_trained(model: object, example: Any, *, name: str | None = None) -> Trained | None:
@@ -63,25 +69,58 @@ def open_trained(model: object, example: Any, *, name: str | None = None) -> Tra
 
     if not isinstance(model, torch.nn.Module):
         return None  # refused where models are captured
-    if not any(type(module).__module__.startswith("qworkbench.qat.nn.") for module in model.modules()):
+    if not holds_training(model):
         return None
+    from qworkbench.qat.twin import float_twin
+
+    return _opened(model, example, name, float_twin(model))
+
+
+def holds_training(model: object) -> bool:
+    """Tell whether `model` was prepared or converted; a float model answers without loading the training side."""
+    modules: Any = getattr(model, "modules", tuple)
+    if not any(type(module).__module__.startswith("qworkbench.qat.nn.") for module in modules()):
+        return False
+    from qworkbench.qat.twin import is_trained
+
+    return is_trained(model)
+
+
+def open_prepared(model: torch.nn.Module, example: Any) -> Trained:
+    """Return what a freshly prepared `model` is made of; its scales mean nothing yet."""
+    from qworkbench.qat.twin import float_twin
+
+    return _opened(model, example, None, float_twin(model, check=False))
+
+
+def _opened(model: torch.nn.Module, example: Any, name: str | None, twin: Twin) -> Trained:
     from qworkbench.graph.torch_frontend import capture
     from qworkbench.qat.march import get_march as qat_march
-    from qworkbench.qat.twin import float_twin, is_trained
+    from qworkbench.qat.nn.composed import Composed
 
-    if not is_trained(model):
-        return None
-    twin = float_twin(model)
-    graph, decided = _named(capture(twin.module, example, name=name or _title(model)), twin)
+    graph, decided, modules = _named(capture(twin.module, example, name=name or _title(model)), twin)
     march = qat_march()
-    return Trained(graph, decided, march.value if march is not None and march.value in MARCHES else None)
+    known = march.value if march is not None and march.value in MARCHES else None
+    chains = tuple(path for path, module in model.named_modules() if isinstance(module, Composed))
+    return Trained(graph, decided, known, modules, chains)
+
+
+def module_of_nodes(trained: Trained) -> dict[str, str]:
+    """Map nodes to the trained modules that write their outputs; the pieces of a chain belong to the chain."""
+    found = {}
+    for node in trained.graph.nodes:
+        above = [chain for chain in trained.chains if node.name == chain or node.name.startswith(f"{chain}.")]
+        path = above[0] if above else trained.modules.get(node.name)
+        if path is not None:
+            found[node.name] = path
+    return found
 
 
 def _title(model: torch.nn.Module) -> str:
     return type(model).__name__.replace("GraphModuleImpl", "model")
 
 
-def _named(graph: Graph, twin: Twin) -> tuple[Graph, dict[str, Decided]]:
+def _named(graph: Graph, twin: Twin) -> tuple[Graph, dict[str, Decided], dict[str, str]]:
     """Give the nodes of each trained module its path, and say which one makes its output."""
     under: dict[str, list[Node]] = {}
     for node in graph.nodes:
@@ -109,7 +148,9 @@ def _named(graph: Graph, twin: Twin) -> tuple[Graph, dict[str, Decided]]:
     renamed = _renamed(graph, {old: new for old, new in names.items() if new not in taken})
     carried = _propagated(renamed, decided)
     kept = frozenset(v for n in decided for v in renamed.nodes[n].outputs if decided[n].scale is not None)
-    return replace(renamed, training=Training(kept, weights, _integer(renamed, under, names, carried, twin))), decided
+    integer = _integer(renamed, under, names, carried, twin)
+    modules = {names.get(n.name, n.name): path for path, nodes in under.items() for n in nodes}
+    return replace(renamed, training=Training(kept, weights, integer)), decided, modules
 
 
 def _integer(
@@ -124,7 +165,10 @@ def _integer(
     for path, nodes in under.items():
         what = twin.decided[path]
         if what.integer and nodes[0].op in ANCHORS:
-            members = [n.name for n in nodes if what.scale is not None or n.op in (*ANCHORS, "BatchNormalization")]
+            # what a high-precision output still computes on integers
+            add = () if any(n.op in ("Relu", "Clip") for n in nodes) else ("Add",)
+            high = (*ANCHORS, "BatchNormalization", *add)
+            members = [n.name for n in nodes if what.scale is not None or n.op in high]
             found.update(names.get(name, name) for name in members)
     return frozenset(name for name in found if not is_marker(graph.nodes[name].op))
 

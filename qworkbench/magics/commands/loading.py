@@ -16,6 +16,7 @@ from qworkbench.magics.state import State
 def load(state: State, given: Namespace) -> Any:
     """Capture a model, place it, calibrate it if data is given."""
     from qworkbench.workbench.session import Workbench
+    from qworkbench.workbench.trained import holds_training
 
     _check_method(given)
     model = state.model(given.model)
@@ -23,7 +24,9 @@ def load(state: State, given: Namespace) -> Any:
     wanted = given.example is not None or not is_file
     example = state.variable(given.example or "x") if wanted else None
     shape = None if given.input_shape is None else input_shapes(given.input_shape)
-    workbench = Workbench(model, example, march=given.march or state.options.march, name=given.name, input_shape=shape)
+    # a trained model brings its march along
+    march = given.march or (None if not is_file and holds_training(model) else state.options.march)
+    workbench = Workbench(model, example, march=march, name=given.name, input_shape=shape)
     if given.calibration is not None:
         _calibrate(workbench, calibration_data(state, given.calibration), given)
     name = given.name or (model.stem if is_file else given.model)
@@ -38,6 +41,7 @@ def load(state: State, given: Namespace) -> Any:
         for n in placed.values()
         if n.on == "CPU"
     ]
+    changes = [*(f"not followed: {remark}" for remark in workbench.remarks), *changes]
     hint = "%qwb run compares with float" if workbench.statistics else "%qwb calibrate DATA comes next"
     return Step(text, changes[:8] + ([f"... and {len(changes) - 8} more"] if len(changes) > 8 else []), hint)
 
@@ -124,7 +128,9 @@ LOADING = (
             Argument("--example", "variable with one sample (default: x; none for a file)", "variable"),
             Argument("--input-shape", "sizes that an .onnx file leaves open, e.g. 1x3x224x224", "text"),
             Argument("--calibration", "variable with calibration samples", "variable"),
-            Argument("--march", "BPU architecture (default: %config QWorkbench.march)", "march"),
+            Argument(
+                "--march", "BPU architecture (default: a trained model's own, else %config QWorkbench.march)", "march"
+            ),
             Argument("--name", "name of the workbench (default: the variable's or the file's)", "text"),
             *METHOD,
         ),

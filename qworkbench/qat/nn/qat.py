@@ -150,14 +150,24 @@ class QuantStub(OwnModule, nn.Module):
         super().__init__()
         self.qconfig = qconfig
         self.follows = follows
+        self.shared = False
         made = output_fake_quant(qconfig)
         if made is not None and scale is not None and isinstance(made, FakeQuantize):
             made = type(made)(observer=FixedScaleObserver, dtype=made.dtype, scale=scale)
         self.activation_post_process = made
 
+    def follow(self, source: nn.Module | None) -> None:
+        """Share the scale of `source`, which quantizes what this stub reads (a stub at a cut between segments)."""
+        self.shared = isinstance(source, FakeQuantize)
+        if self.shared:
+            self.activation_post_process = source
+
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` on the grid of codes."""
-        return x if self.activation_post_process is None else self.activation_post_process(x)
+        if self.shared or self.activation_post_process is None:
+            return x
+        y: Tensor = self.activation_post_process(x)
+        return y
 
 
 class DeQuantStub(OwnModule, nn.Module):

@@ -10,7 +10,6 @@ from torch import fx, nn
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn import qat
 from qworkbench.qat.nn.quantized import functions, operators
-from qworkbench.qat.quantization.region import scale_source
 from qworkbench.qat.quantization.tracing import ModuleCalls, QuantTracer
 
 _TRAINED = (qat.QuantizedOperator, qat.QuantStub, qat.DeQuantStub, qat.FloatFunctional, qat.Operation)
@@ -35,17 +34,10 @@ def convert_fx(model: fx.GraphModule) -> fx.GraphModule:
     if not any(isinstance(m, _TRAINED) for m in model.modules()):
         raise QATError(f"{type(model).__name__} was not prepared; call prepare_qat_fx first")
     made = _copied(model)
-    posts = {}
-    for node in made.graph.nodes:
-        if node.op == "call_module":
-            stub = made.get_submodule(str(node.target))
-            if isinstance(stub, qat.QuantStub) and stub.follows:
-                source = scale_source(node.args[0], made)
-                posts[id(stub)] = getattr(source, "activation_post_process", None)
     done: dict[int, nn.Module] = {}
     for path, module in list(made.named_modules(remove_duplicate=False)):
         if isinstance(module, _TRAINED):
-            new = done.get(id(module)) or _integer(path, module, posts)
+            new = done.get(id(module)) or _integer(path, module)
             done[id(module)] = new
             made.set_submodule(path, new)
     for node in made.graph.nodes:
@@ -74,24 +66,24 @@ def _copied(model: fx.GraphModule) -> fx.GraphModule:
 
 def convert_module(path: str, module: nn.Module) -> nn.Module:
     """Return the integer form of the prepared operator at `path`."""
-    return _integer(path, module, {})
+    return _integer(path, module)
 
 
-def _integer(path: str, module: Any, posts: dict[int, Any]) -> nn.Module:
-    made: Any = _operator(path, module, posts)
+def _integer(path: str, module: Any) -> nn.Module:
+    made: Any = _operator(path, module)
     steps = getattr(module, "input_post_process", None)
     if steps is not None:
         made.inputs = nn.ModuleList(functions.brings(step, path) for step in steps)
     return made  # type: ignore[no-any-return]
 
 
-def _operator(path: str, module: Any, posts: dict[int, Any]) -> nn.Module:
+def _operator(path: str, module: Any) -> nn.Module:
     if isinstance(module, qat.QuantizedOperator):
         return operators.OPERATORS[module.variant](module, path)
     if isinstance(module, qat.DeQuantStub):
         return functions.DeQuantStub()
     if isinstance(module, qat.QuantStub):
-        return functions.QuantStub(posts.get(id(module), module.activation_post_process), path)
+        return functions.QuantStub(module.activation_post_process, path)
     if isinstance(module, qat.Operation):
         return functions.operation(module, path)
     found = functions.FloatFunctional(module.activation_post_process, path)

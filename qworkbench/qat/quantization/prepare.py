@@ -27,6 +27,7 @@ from qworkbench.qat.quantization.region import (
     is_quant_stub,
     keeps_scale,
     region,
+    scale_source,
 )
 from qworkbench.qat.quantization.tracing import is_float_functional, trace
 from qworkbench.qat.utils.fx_helper import WrappedMethod
@@ -162,6 +163,9 @@ def _replace(made: fx.GraphModule, resolve: Resolver, *, everything: bool = Fals
             new.training = module.training
             done[id(module)] = done[id(new)] = new
             made.set_submodule(path, new)
+        if follows and isinstance(new, qat.QuantStub):
+            source = getattr(scale_source(node.args[0], made), "activation_post_process", None)
+            new.follow(source)
     wrapped = [module for module in made.modules() if isinstance(module, WrappedMethod)]
     for holder in wrapped:
         stubs += _replace_inside(made, holder, resolve, done)
