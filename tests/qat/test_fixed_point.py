@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from qworkbench.qat.errors import QATError
-from qworkbench.qat.fixed_point import COLUMNS, fixed_point_error
 from qworkbench.qat.quantization import convert_fx, prepare_qat_fx
+from qworkbench.qat.quantization.fixed_point import COLUMNS, fixed_point_error
 from qworkbench.qat.quantization.qconfig import (
     default_qat_8bit_fake_quant_qconfig,
     default_qat_8bit_weight_16bit_act_fake_quant_qconfig,

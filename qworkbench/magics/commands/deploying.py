@@ -52,7 +52,7 @@ def _join(state: State) -> Step:
 
 def lsb(state: State, given: Namespace) -> Any:
     """Return how far the integers are from training, op by op."""
-    from qworkbench.qat.fixed_point import fixed_point_error
+    from qworkbench.qat.quantization.fixed_point import fixed_point_error
 
     model = state.variable(given.model)
     example = state.variable(given.example or "x")

@@ -14,6 +14,7 @@ from qworkbench.qat.quantization.fake_quantize import (
     FakeQuantState,
     set_fake_quantize,
 )
+from qworkbench.qat.quantization.fixed_point import fixed_point_error
 from qworkbench.qat.quantization.fuse import fuse_fx
 from qworkbench.qat.quantization.fuse_patterns import (
     ConvBNAddedReLUFusion,
@@ -97,6 +98,7 @@ __all__ = [
     "default_calibration_qconfig_setter",
     "default_qat_qconfig_setter",
     "dynamic_block",
+    "fixed_point_error",
     "fuse_fx",
     "fuse_known_modules",
     "fuse_modules",
