@@ -1,25 +1,33 @@
-"""How long an edit takes, as a ratio to one plain float forward of the same model in the same interleaved run.
+"""How long an edit takes, as a ratio to one float forward and to a full emulation in the same interleaved run.
 
-    python benchmarks/edits.py [--short] [--json FILE]
+    python benchmarks/edits.py [--short] [--rounds N] [--json FILE]
 
 Every round times, one after the other: torch's fp32 forward (the peer), a full emulation with the distances of every
-node from an empty cache, and the answer to an edit late, in the middle and early in the network (placement, plan, the
-steps that it reaches, their distances). Medians over the rounds; one thread each.
+node (nothing cached but the float reference), and the answer to edits of several kinds late, in the middle and early
+in the network: placement, plan, the steps that they reach, their distances, the tables. An edit that sends a
+convolution to the CPU pays for that convolution in float. Medians over the rounds.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import torch
 from models.resnet18 import resnet18
+from peers.report import arguments, prepare, report
 
 import qworkbench as q
+from qworkbench.workbench.edits.base import Edit
+
+FORWARD, FULL = "torch fp32 forward", "full emulation + distances"
+KINDS: Mapping[str, Callable[[str], Edit]] = {
+    "to the CPU": lambda node: q.SetPlacement(node, "cpu"),
+    "unit conv after": lambda node: q.InsertUnitConv(node, "after"),
+    "fixed scale": lambda node: q.FixScale(node, 1 / 32),
+    "int16": lambda node: q.SetDtype(node, "int16"),
+}
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -29,59 +37,61 @@ def seconds(work: Callable[[], object]) -> float:
     return time.thread_time() - began
 
 
-def round_of(wb: q.Workbench, model: torch.nn.Module, sample: torch.Tensor, edits: dict[str, str]) -> dict[str, float]:
+def round_of(
+    wb: q.Workbench, model: torch.nn.Module, sample: torch.Tensor, edits: Mapping[str, Edit]
+) -> dict[str, float]:
     """Time every item once."""
     found = {}
     with torch.no_grad():
-        found["torch fp32 forward"] = seconds(lambda: model(sample))
+        found[FORWARD] = seconds(lambda: model(sample))
 
     def full() -> None:
-        wb.forget()
+        wb._cache.clear()
+        wb._measured.metrics.clear()
         wb.run(sample)
 
-    found["full emulation + distances"] = seconds(full)
-    for place, node in edits.items():
+    found[FULL] = seconds(full)
+    for name, edit in edits.items():
 
-        def answer(node: str = node) -> None:
-            wb.edit(q.SetPlacement(node, "cpu"))
+        def answer(edit: Edit = edit) -> None:
+            wb.edit(edit)
             wb.run(sample)
 
-        found[f"edit {place}: {node} to the CPU"] = seconds(answer)
+        found[name] = seconds(answer)
         wb.undo()
-        wb.run(sample)
-        wb.forget()
-        wb.run(sample)
+        full()
     return found
 
 
 def main() -> None:
     """Print one table, and JSON where asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="three rounds at 112 x 112")
-    parser.add_argument("--json", type=Path, help="write the figures here, too")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
+    given = arguments(__doc__).parse_args()
+    prepare(given.threads)
     size, rounds = (112, 3) if given.short else (224, 9)
+    rounds = given.rounds or rounds
 
     model = resnet18()
     sample = torch.rand(1, 3, size, size)
     wb = q.Workbench(model, sample, calibration=torch.rand(4, 3, size, size))
     units = [unit.anchor for unit in wb.placement.units if unit.op == "Conv"]
-    edits = {"late": units[-1], "middle": units[len(units) // 2], "early": units[1]}
+    places = {"late": units[-1], "middle": units[len(units) // 2], "early": units[1]}
+    edits = {
+        f"{place}: {kind}": make(node)
+        for place, node in places.items()
+        for kind, make in KINDS.items()
+        if not given.short or kind == "to the CPU"
+    }
     wb.run(sample)
     round_of(wb, model, sample, edits)  # compiles and warms up
     times = [round_of(wb, model, sample, edits) for _ in range(rounds)]
-
-    peer = statistics.median(t["torch fp32 forward"] for t in times)
-    print(f"ResNet-18, 1x3x{size}x{size}, {rounds} rounds, one thread, median CPU time\n")
     rows = []
     for name in times[0]:
         median = statistics.median(t[name] for t in times)
-        ratio = statistics.median(t[name] / t["torch fp32 forward"] for t in times)
-        rows.append({"item": name, "ms": median * 1e3, "ratio": ratio})
-        print(f"{name:<42} {median * 1e3:8.1f} ms   {ratio:6.2f} x the forward")
-    if given.json:
-        given.json.write_text(json.dumps({"peer_ms": peer * 1e3, "rows": rows}, indent=1))
+        row: dict[str, object] = {"item": name, "ms": round(median * 1e3, 1)}
+        for column, peer in (("/torch fp32", FORWARD), ("/full", FULL)):
+            row[column] = statistics.median(t[name] / t[peer] for t in times)
+        rows.append(row)
+    report(f"edits, ResNet-18 1x3x{size}x{size}, {given.threads} thread, {rounds} rounds", rows, given.json)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+"""``python -m benchmarks.peers FOLDER`` writes docs/performance.md from the JSON files of the benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+HEAD = """# How fast the emulator is
+
+Written by `python -m benchmarks.peers FOLDER` from what the scripts in `benchmarks/` measured
+(`--json FOLDER/NAME.json`); no figure is typed by hand. Every ratio is time of qworkbench over time of the peer, the median over rounds that ran in
+turn in one process: below 1 is faster than the peer. One thread is read as CPU time, more as wall clock. Figures of
+another machine differ; `make bench` makes a short form of these tables on yours.
+
+* `/ort int8` is onnxruntime's QLinearConv in its fastest layout (uint8, zero point 128), or its QDQ network.
+* `peak` is the share of what the dot instruction of the path reaches on registers alone, best call: the roofline.
+* Instruction paths: `avx512vnni`, `avxvnni`, `avx2`, `portable`; `QWORKBENCH_ISA` forces one and
+  `QWORKBENCH_NUM_THREADS` sets the threads. All of them give the same codes, bit for bit. There is no AMX path.
+"""
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return rows as a Markdown table."""
+    columns = list(rows[0])
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parts = [HEAD]
+    for file in sorted(parser.parse_args().folder.glob("*.json")):
+        found = json.loads(file.read_text())
+        skipped = ", ".join(found["skipped"]) or "none"
+        parts.append(
+            f"## {found['title']}\n\nInstruction path `{found['path']}`; machine: {found['machine']}; "
+            f"not on this machine, skipped: {skipped}.\n\n{table(found['rows'])}\n"
+        )
+    PAGE.write_text("\n".join(parts))
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    main()
