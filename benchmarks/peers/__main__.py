@@ -11,9 +11,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 HEAD = """# How fast the emulator is
 
 Written by `python -m benchmarks.peers FOLDER` from what the scripts in `benchmarks/` measured
-(`--json FOLDER/NAME.json`); no figure is typed by hand. Every ratio is time of qworkbench over time of the peer, the median over rounds that ran in
-turn in one process: below 1 is faster than the peer. One thread is read as CPU time, more as wall clock. Figures of
-another machine differ; `make bench` makes a short form of these tables on yours.
+(`--json FOLDER/NAME.json`); no figure is typed by hand. Every ratio is time of qworkbench over time of the peer, the
+median over rounds that ran in turn in one process: below 1 is faster than the peer. One thread is read as CPU time,
+more as wall clock. Figures of another machine differ; `make bench` makes a short form of these tables on yours.
 
 * `/ort int8` is onnxruntime's QLinearConv in its fastest layout (uint8, zero point 128), or its QDQ network.
 * `peak` is the share of what the dot instruction of the path reaches on registers alone, best call: the roofline.

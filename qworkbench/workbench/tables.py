@@ -48,32 +48,31 @@ def layer_table(graph: Graph, placement: Placement, plan: Plan, metrics: Mapping
     reason
         Why it runs where it runs.
     """
-    rows = []
-    for node in graph.nodes:
-        placed = placement[node.name]
-        found = metrics.get(node.name)
-        quantity = plan.quantities.get(plan.results.get(node.name, ""))
-        threshold, scale = threshold_and_scale(quantity)
-        rows.append(
-            {
-                "node": node.name,
-                "op": node.op,
-                "on": placed.on,
-                "subgraph": placed.subgraph,
-                "quant_class": placed.quant_class,
-                "unit": placed.unit,
-                "shape": "x".join(str(d) for d in graph.shape(node.output)),
-                "input_dtype": placed.input_dtype,
-                "weight_dtype": placed.weight_dtype,
-                "dtype": placed.dtype,
-                "threshold": threshold,
-                "scale": scale,
-                **{c: float("nan") if found is None else getattr(found, c) for c in OUTPUT_COLUMNS},
-                "max_qscale_diff": float("nan") if found is None else found.max_qscale_diff,
-                "reason": placed.reason.sentence,
-            }
-        )
-    frame = pd.DataFrame(rows).set_index("node")
+    nodes = list(graph.nodes)
+    placed = [placement[node.name] for node in nodes]
+    found = [metrics.get(node.name) for node in nodes]
+    steps = [threshold_and_scale(plan.quantities.get(plan.results.get(node.name, ""))) for node in nodes]
+    nothing = float("nan")
+    # by column: a frame of many rows of many kinds is what an edit would wait for
+    frame = pd.DataFrame(
+        {
+            "op": [node.op for node in nodes],
+            "on": [p.on for p in placed],
+            "subgraph": [p.subgraph for p in placed],
+            "quant_class": [p.quant_class for p in placed],
+            "unit": [p.unit for p in placed],
+            "shape": ["x".join(str(d) for d in graph.shape(node.output)) for node in nodes],
+            "input_dtype": [p.input_dtype for p in placed],
+            "weight_dtype": [p.weight_dtype for p in placed],
+            "dtype": [p.dtype for p in placed],
+            "threshold": [threshold for threshold, _ in steps],
+            "scale": [scale for _, scale in steps],
+            **{c: [nothing if m is None else getattr(m, c) for m in found] for c in OUTPUT_COLUMNS},
+            "max_qscale_diff": [nothing if m is None else m.max_qscale_diff for m in found],
+            "reason": [p.reason.sentence for p in placed],
+        },
+        index=pd.Index([node.name for node in nodes], name="node"),
+    )
     frame["subgraph"] = frame["subgraph"].astype("Int64")
     frame["max_qscale_diff"] = frame["max_qscale_diff"].astype(float)
     return frame
@@ -92,20 +91,24 @@ def change_table(now: pd.DataFrame, before: pd.DataFrame | None, *, most: int = 
     columns = ["op", "on", "cosine_before", "cosine", "delta_cosine", "l1_before", "l1", "delta_l1"]
     if before is None:
         return pd.DataFrame(columns=columns).rename_axis("node")
-    old = before.reindex(now.index)
-    frame = pd.DataFrame(
+    old = before if before.index.equals(now.index) else before.reindex(now.index)
+    cosine, l1, old_cosine, old_l1 = (f[c].to_numpy(float) for f in (now, old) for c in ("cosine", "l1"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        moved = np.flatnonzero((np.abs(cosine - old_cosine) > 0) | (np.abs(l1 - old_l1) > 0))
+        size = np.fmax(l1, old_l1)
+        by = np.where(size == 0.0, np.nan, np.abs(l1 - old_l1) / size)[moved]
+    chosen = moved[np.argsort(-by, kind="stable")][:most]  # NaN comes last
+    return pd.DataFrame(
         {
-            "op": now["op"],
-            "on": now["on"],
-            "cosine_before": old["cosine"],
-            "cosine": now["cosine"],
-            "delta_cosine": now["cosine"] - old["cosine"],
-            "l1_before": old["l1"],
-            "l1": now["l1"],
-            "delta_l1": now["l1"] - old["l1"],
-        }
+            "op": now["op"].to_numpy()[chosen],
+            "on": now["on"].to_numpy()[chosen],
+            "cosine_before": old_cosine[chosen],
+            "cosine": cosine[chosen],
+            "delta_cosine": (cosine - old_cosine)[chosen],
+            "l1_before": old_l1[chosen],
+            "l1": l1[chosen],
+            "delta_l1": (l1 - old_l1)[chosen],
+        },
+        index=now.index[chosen],
+        columns=columns,
     )
-    frame = frame[(frame["delta_cosine"].abs() > 0) | (frame["delta_l1"].abs() > 0)]
-    size = frame[["l1", "l1_before"]].max(axis=1).replace(0.0, np.nan)
-    order = (frame["delta_l1"].abs() / size).sort_values(ascending=False, kind="stable").index
-    return pd.DataFrame(frame.loc[order[:most], columns])
