@@ -31,8 +31,10 @@ def _registers(tile: Tile) -> Any:
                 cgutils.alloca_once_value(b, v.splat(b, v.constant(v.i32, n), tile.lanes)) for n in range(tile.pixels)
             ]
             with cgutils.for_range(b, count, intp=v.i64):
-                for room in sums:
-                    b.store(_dot(b, tile, b.load(room), left, right), room)
+                for n, room in enumerate(sums):
+                    # a product of loop invariants would be taken out of the loop
+                    pixel = b.load(sums[(n + tile.pixels // 2) % tile.pixels]) if tile.dot == "madd" else left
+                    b.store(_dot(b, tile, b.load(room), pixel, right), room)
             for n, room in enumerate(sums):
                 v.store(b, b.load(room), b.add(out, v.word(4 * tile.lanes * n)))
             return context.get_dummy_value()

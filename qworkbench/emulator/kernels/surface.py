@@ -49,12 +49,10 @@ def new_surface(shape: tuple[int, ...], dtype: Any, margin: int, pitch: int | No
     image, row, pixel, one = surface.strides
     surface.margin, surface.inside, surface.seen = margin, tuple(shape), (image, one, row, pixel)
     surface.origin = address + margin * (row + pixel)
-    plain = surface.view(np.ndarray)
     if margin:
-        plain[:, :margin] = 0
-        plain[:, -margin:] = 0
-        plain[:, :, :margin] = 0
-        plain[:, :, -margin:] = 0
+        from qworkbench.emulator.kernels.vector.transpose import clear_margin
+
+        clear_margin(address, batch, whole[1], row, pixel * margin, margin)
     return inside_of(surface)
 
 

@@ -93,6 +93,10 @@ def packed(b: Any, vectors: Sequence[Any]) -> Any:
         halves = [call(b, "x86.avx512.packssdw.512", vector(i16, 32), [vectors[i], vectors[i + 1]]) for i in (0, 2)]
         mixed = b.bitcast(call(b, "x86.avx512.packsswb.512", vector(i8, 64), halves), vector(i32, 16))
         return b.bitcast(shuffled(b, mixed, mixed, [i % 4 * 4 + i // 4 for i in range(16)]), vector(i8, 64))
+    if lanes == 16 and count == 2:
+        half = call(b, "x86.avx512.packssdw.512", vector(i16, 32), vectors)
+        mixed = b.bitcast(call(b, "x86.avx512.packsswb.512", vector(i8, 64), [half, half]), vector(i32, 16))
+        return b.bitcast(shuffled(b, mixed, mixed, [i % 4 * 4 + i // 4 for i in range(8)]), vector(i8, 32))
     whole = vectors[0]
     for other in vectors[1:]:
         whole = shuffled(b, whole, other, range(whole.type.count + other.type.count))

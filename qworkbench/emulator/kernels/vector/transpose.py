@@ -113,3 +113,15 @@ def to_pixels(source: int, target: int, shape: np.ndarray, strides: np.ndarray) 
         for h in range(height):
             here = target + n * strides[0] + h * strides[1]
             _bytes(source + n * channels * size + h * width, size, here, strides[2], channels, width)
+
+
+@numba.njit("void(int64, int64, int64, int64, int64, int64)", nogil=True, cache=True)
+def clear_margin(surface: int, batch: int, lines: int, line: int, side: int, margin: int) -> None:
+    """Zero `margin` lines of `line` bytes above and below each image of `lines` lines, and `side` bytes beside each."""
+    for n in range(batch):
+        here = surface + n * lines * line
+        carray(v.int8_at(here), margin * line)[:] = np.int8(0)
+        carray(v.int8_at(here + (lines - margin) * line), margin * line)[:] = np.int8(0)
+        for h in range(margin, lines - margin):
+            carray(v.int8_at(here + h * line), side)[:] = np.int8(0)
+            carray(v.int8_at(here + (h + 1) * line - side), side)[:] = np.int8(0)
