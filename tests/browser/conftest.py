@@ -183,12 +183,15 @@ class Notebook:
 
 @pytest.fixture
 def open_notebook(page):
-    """Return a function that opens an address and waits for its kernel."""
+    """Return a function that opens an address and waits for its kernel, or only for its cells."""
 
-    def open_(address: str) -> Notebook:
+    def open_(address: str, *, kernel: bool = True) -> Notebook:
         page.goto(address)
         page.wait_for_function("() => !!window.jupyterapp", timeout=60_000)
         page.locator(".jp-Notebook").first.wait_for(timeout=60_000)
+        page.wait_for_function("() => (window.jupyterapp.shell.currentWidget?.content?.widgets?.length ?? 0) > 0")
+        if not kernel:
+            return Notebook(page)
         page.wait_for_function(
             "() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
             timeout=60_000,

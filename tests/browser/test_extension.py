@@ -44,13 +44,13 @@ def test_a_reopened_notebook_shows_the_stored_graph(lab, open_notebook, page, tr
         book["cells"][0]["source"] += "\n# changed outside of Jupyter"
         path.write_text(json.dumps(book))
     page.goto("about:blank")
-    reopened = open_notebook(lab.address(name))
+    reopened = open_notebook(lab.address(name), kernel=False)
     reopened.show("wb")
     stored = page.locator(".qwb-stored").last
-    expect(stored.locator("[data-node='softmax']")).to_be_visible(timeout=60_000)
+    expect(stored.locator("[data-node='conv']")).to_be_visible(timeout=60_000)
     assert "model not found" not in page.locator(".jp-Notebook").inner_text()
-    stored.locator("[data-node='softmax']").click()
-    expect(stored.get_by_role("status")).to_contain_text("softmax, Softmax")
+    stored.locator("[data-node='conv']").click()
+    expect(stored.get_by_role("status")).to_contain_text("conv, Conv")
     shot(f"reopened_{'trusted' if trusted else 'untrusted'}")
 
 

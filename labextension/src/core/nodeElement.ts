@@ -12,7 +12,7 @@ import type { QuantClass, ViewNode } from './types';
 
 const PADDING = 12;
 /** Average width of a letter of the second line. */
-const LETTER = 5.4;
+const LETTER = 5;
 
 const isTerminal = (node: ViewNode) => node.kind === 'input' || node.kind === 'output';
 
@@ -83,7 +83,7 @@ function texts(node: ViewNode, shading: Shading): Child[] {
   const [top, low] = node.kind === 'module' ? [-14, 3] : [-9, 10];
   const score = shading.scoreOf(node);
   const detail = detailText(node, shading);
-  const room = (w: string) => LETTER * (w.length + score.length) + 12 <= node.w - 2 * PADDING;
+  const room = (w: string) => LETTER * (w.length + score.length) + 8 <= node.w - 2 * PADDING;
   const shown = !score || room(detail) ? detail : room(node.op) ? node.op : '';
   return [
     s('text', { class: 'qwb-label', x: left, y: top, dy: '0.36em' }, node.label),
