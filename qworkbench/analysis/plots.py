@@ -5,6 +5,8 @@ Made without pyplot, so there is no global state. Knows tables and arrays only.
 
 from __future__ import annotations
 
+from functools import cache
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +22,24 @@ if TYPE_CHECKING:
 BLUE, RED, GREY, GREEN = "#4477aa", "#aa3377", "#777777", "#228833"
 
 
+def new_figure(figsize: tuple[float, float]) -> Figure:
+    """Return an empty figure that a notebook shows as a picture although pyplot was never imported."""
+    return _shown()(figsize=figsize, layout="constrained")
+
+
+@cache
+def _shown() -> type[Figure]:
+    from matplotlib.figure import Figure
+
+    class Shown(Figure):
+        def _repr_png_(self) -> bytes:
+            stream = BytesIO()
+            self.savefig(stream, format="png", dpi=96)
+            return stream.getvalue()
+
+    return Shown
+
+
 def metric_figure(frame: pd.DataFrame, metric: str = "Cosine", first_bad: str | None = None) -> Figure:
     """Return `metric` per layer, cumulative and (where there is one) local, the first bad layer marked.
 
@@ -28,14 +48,12 @@ def metric_figure(frame: pd.DataFrame, metric: str = "Cosine", first_bad: str | 
     UnknownNameError
         When the table has no such numeric column.
     """
-    from matplotlib.figure import Figure
-
     known = [str(name) for name in frame.select_dtypes("number").columns]
     if metric not in known:
         raise unknown_name("metric", metric, known)
     rows = frame[frame[metric].notna()]
     place = np.arange(len(rows))
-    made = Figure(figsize=(max(6.0, 0.22 * len(rows)), 4.0), layout="constrained")
+    made = new_figure(figsize=(max(6.0, 0.22 * len(rows)), 4.0))
     axes = made.subplots()
     axes.plot(place, rows[metric], "o-", color=BLUE, markersize=3, label="through the network")
     if f"local_{metric}" in known:
@@ -56,13 +74,11 @@ def range_figure(frame: pd.DataFrame, side: str = "base") -> Figure:
     ------
     UnknownNameError
     """
-    from matplotlib.figure import Figure
-
     if side not in ("base", "analy"):
         raise unknown_name("side", side, ("base", "analy"))
     rows = frame[frame[f"{side}_model_max"].notna()]
     place = np.arange(len(rows))
-    made = Figure(figsize=(max(6.0, 0.22 * len(rows)), 4.0), layout="constrained")
+    made = new_figure(figsize=(max(6.0, 0.22 * len(rows)), 4.0))
     axes = made.subplots()
     axes.fill_between(place, rows[f"{side}_model_min"], rows[f"{side}_model_max"], color=BLUE, alpha=0.25, step="mid")
     for part, colour in (("min", BLUE), ("mean", GREY), ("max", BLUE)):
@@ -79,11 +95,9 @@ def range_figure(frame: pd.DataFrame, side: str = "base") -> Figure:
 
 def accumulated_figure(frame: pd.DataFrame) -> Figure:
     """Return the rmse in steps of each layer's scale, through the network and alone, against the healthy 0.29."""
-    from matplotlib.figure import Figure
-
     rows = frame[frame["rmse_qscale"].notna()]
     place = np.arange(len(rows))
-    made = Figure(figsize=(max(6.0, 0.22 * len(rows)), 4.0), layout="constrained")
+    made = new_figure(figsize=(max(6.0, 0.22 * len(rows)), 4.0))
     axes = made.subplots()
     axes.plot(place, rows["rmse_qscale"], "o-", color=BLUE, markersize=3, label="accumulated")
     axes.plot(place, rows["local_rmse_qscale"], "o-", color=GREY, markersize=3, label="this op alone")
@@ -103,12 +117,10 @@ def channel_figure(values: np.ndarray, threshold: float, name: str = "", axis: i
     AnalysisError
         When `values` has no such axis.
     """
-    from matplotlib.figure import Figure
-
     if values.ndim <= axis:
         raise AnalysisError(f"{name or 'the tensor'} has rank {values.ndim}, so there is no channel axis {axis}")
     rows = np.moveaxis(np.asarray(values, np.float64), axis, 0).reshape(values.shape[axis], -1)
-    made = Figure(figsize=(max(6.0, 0.12 * len(rows)), 3.5), layout="constrained")
+    made = new_figure(figsize=(max(6.0, 0.12 * len(rows)), 3.5))
     axes = made.subplots()
     axes.boxplot(list(rows), whis=(0, 100), showfliers=False, widths=0.7)
     for sign in (-1, 1):
@@ -122,9 +134,7 @@ def channel_figure(values: np.ndarray, threshold: float, name: str = "", axis: i
 
 def histogram_figure(values: np.ndarray, threshold: float, name: str = "") -> Figure:
     """Return the histogram of `values` (any shape) on a logarithmic axis, with ``-threshold`` and ``threshold``."""
-    from matplotlib.figure import Figure
-
-    made = Figure(figsize=(6.0, 3.5), layout="constrained")
+    made = new_figure(figsize=(6.0, 3.5))
     axes = made.subplots()
     axes.hist(np.asarray(values, np.float64).reshape(-1), bins=128, color=BLUE, log=True)
     for sign in (-1, 1):
@@ -142,9 +152,7 @@ def cost_figure(
     unit: str = "1: all int8",
 ) -> Figure:
     """Return accuracy over the cost of `trials` (columns cost and `metric`), with target and choice marked."""
-    from matplotlib.figure import Figure
-
-    made = Figure(figsize=(6, 3.5), layout="constrained")
+    made = new_figure(figsize=(6, 3.5))
     axes = made.subplots()
     curve = trials.sort_values("cost")
     axes.plot(curve["cost"], curve[metric], "o-", color=BLUE)

@@ -167,6 +167,7 @@ def test_figures_of_ranges_of_the_accumulated_error_and_of_one_tensor(wb, sample
     histogram = wb.values_figure("mix", samples)
     limit = float(row_of(found, "mix").qscale) * 127
     assert sorted(line.get_xdata()[0] for line in histogram.axes[0].lines) == pytest.approx([-limit, limit])
+    assert histogram._repr_png_().startswith(b"\x89PNG")
     boxes = wb.values_figure("mix", samples, "channels").axes[0]
     assert boxes.get_title() == f"mix  codes reach {limit:.4g}"
     for wrong in (("mixx", "histogram"), ("mix", "boxes"), ("softmax", "channels")):
