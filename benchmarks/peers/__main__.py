@@ -19,6 +19,8 @@ more as wall clock. Figures of another machine differ; `make bench` makes a shor
 * `peak` is the share of what the dot instruction of the path reaches on registers alone, best call: the roofline.
 * Instruction paths: `avx512vnni`, `avxvnni`, `avx2`, `portable`; `QWORKBENCH_ISA` forces one and
   `QWORKBENCH_NUM_THREADS` sets the threads. All of them give the same codes, bit for bit. There is no AMX path.
+* A forced path limits qworkbench only; torch and onnxruntime keep the instructions that they choose themselves.
+* `differs` counts codes that differ from onnxruntime's QLinearConv, which rounds by the same rule.
 """
 
 

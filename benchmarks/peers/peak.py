@@ -30,11 +30,13 @@ def _registers(tile: Tile) -> Any:
             sums = [
                 cgutils.alloca_once_value(b, v.splat(b, v.constant(v.i32, n), tile.lanes)) for n in range(tile.pixels)
             ]
-            with cgutils.for_range(b, count, intp=v.i64):
+            rights = [b.add(right, v.splat(b, v.constant(v.i32, n), tile.lanes)) for n in range(tile.pixels)]
+            with cgutils.for_range(b, count, intp=v.i64) as loop:
+                # a product of loop invariants would be taken out of the loop, a common one computed once
+                pixel = v.splat(b, b.add(b.trunc(one, v.i32), b.trunc(loop.index, v.i32)), tile.lanes)
                 for n, room in enumerate(sums):
-                    # a product of loop invariants would be taken out of the loop
-                    pixel = b.load(sums[(n + tile.pixels // 2) % tile.pixels]) if tile.dot == "madd" else left
-                    b.store(_dot(b, tile, b.load(room), pixel, right), room)
+                    operands = (pixel, rights[n]) if tile.dot == "madd" else (left, right)
+                    b.store(_dot(b, tile, b.load(room), *operands), room)
             for n, room in enumerate(sums):
                 v.store(b, b.load(room), b.add(out, v.word(4 * tile.lanes * n)))
             return context.get_dummy_value()
