@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 Progress = Callable[[int, int | None], None]
+LARGEST_BATCH, BATCH_BYTES = 32, 2 << 20
 
 
 def collect(
@@ -144,12 +145,13 @@ def batches_of(
     data: Any,
     graph: Graph | None = None,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     inputs: Mapping[str, Preprocess] | None = None,
 ) -> Iterable[Any]:
     """Turn what users call calibration data into an iterable of batches.
 
-    One tensor or array of shape (samples, ...) is cut into batches of `batch_size`; a list, tuple, DataLoader or
+    One tensor or array of shape (samples, ...) is cut into batches of `batch_size`, by default of up to 32 samples and
+    2 MB, since the activations of large batches leave the processor's cache; a list, tuple, DataLoader or
     generator is taken item by item, and an item that is a (data, label) pair of a labelled data set must be unpacked
     by the caller. A str or Path is a folder, read sample by sample for the inputs of `graph`, through the preprocessing
     of `inputs` (:func:`qworkbench.calibration.data.folder`).
@@ -161,7 +163,7 @@ def batches_of(
     if isinstance(data, (np.ndarray, torch.Tensor)):
         if data.ndim == 0:
             raise CalibrationError("calibration data must have a batch axis, got a single number")
-        return _Chunks(data, batch_size)
+        return _Chunks(data, batch_size or _fitting(data))
     if graph is not None and isinstance(data, (str, Path)):
         from qworkbench.calibration.data import folder
 
@@ -174,6 +176,11 @@ def batches_of(
         return [data]
     found: Iterable[Any] = data
     return found
+
+
+def _fitting(data: Any) -> int:
+    sample = int(np.prod(data.shape[1:])) * int(data.itemsize)
+    return max(1, min(LARGEST_BATCH, BATCH_BYTES // max(sample, 1)))
 
 
 class _Chunks:

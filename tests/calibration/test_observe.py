@@ -197,6 +197,12 @@ def test_progress_counts_batches_and_knows_the_total_where_there_is_one(graph, s
     assert seen == [(1, None), (2, None)]
 
 
+def test_an_array_is_cut_into_batches_that_fit_the_cache():
+    assert [len(x) for x in batches_of(np.zeros((70, 3, 8, 8), np.float32))] == [32, 32, 6]
+    assert [len(x) for x in batches_of(torch.zeros(7, 3, 224, 224))] == [3, 3, 1]
+    assert [len(x) for x in batches_of(np.zeros((2, 3, 512, 512), np.float32))] == [1, 1]
+
+
 # -- methods ----
 @pytest.mark.parametrize("percentile", [0.0, -0.1, 1.1, float("nan")])
 def test_a_percentile_outside_0_to_1_is_refused(percentile):
