@@ -183,6 +183,7 @@ def test_unit_conv_scale_dtype_and_placement_take_effect(wb):
 
 # -- forms of an edit ----
 EVERY = [
+    q.SetPreprocess("x", "rgb", mean="1 2 3"),
     q.SetAssumption("dual_int16", "on"),
     q.SetBatch(4),
     q.SetInputOrder("compiled", "x"),
