@@ -19,6 +19,7 @@ from qworkbench.qat.nn.variants import Variant, out_first, own_layout, variants
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize
 from qworkbench.qat.quantization.observer import FixedScaleObserver
 from qworkbench.qat.quantization.qconfig import QConfig, factory_class
+from qworkbench.qat.quantization.scopes import unheard
 
 
 def output_fake_quant(qconfig: QConfig) -> nn.Module | None:
@@ -190,8 +191,9 @@ class FloatFunctional(ReadsInputs, nn.Module):
         self.activation_post_process = output_fake_quant(qconfig)
 
     def _run(self, method: str, *args: Any) -> Tensor:
-        y: Tensor = getattr(Functional, method)(self, *self.read(args))
-        return y if self.activation_post_process is None else self.activation_post_process(y)
+        with unheard():
+            y: Tensor = getattr(Functional, method)(self, *self.read(args))
+            return y if self.activation_post_process is None else self.activation_post_process(y)
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         """Return ``x + y``."""

@@ -10,6 +10,7 @@ from torch import fx, nn
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn import qat
 from qworkbench.qat.nn.quantized import functions, operators
+from qworkbench.qat.quantization.fake_cast import FakeCast
 from qworkbench.qat.quantization.tracing import ModuleCalls, QuantTracer
 
 _TRAINED = (qat.QuantizedOperator, qat.QuantStub, qat.DeQuantStub, qat.FloatFunctional, qat.Operation)
@@ -79,6 +80,8 @@ def _integer(path: str, module: Any) -> nn.Module:
 
 def _operator(path: str, module: Any) -> nn.Module:
     if isinstance(module, qat.QuantizedOperator):
+        if isinstance(module.weight_fake_quant, FakeCast):
+            return operators.FloatOperator(module, path)
         return operators.OPERATORS[module.variant](module, path)
     if isinstance(module, qat.DeQuantStub):
         return functions.DeQuantStub()
@@ -86,6 +89,8 @@ def _operator(path: str, module: Any) -> nn.Module:
         return functions.QuantStub(module.activation_post_process, path)
     if isinstance(module, qat.Operation):
         return functions.operation(module, path)
+    if isinstance(module.activation_post_process, FakeCast):
+        return functions.CastFunctional(module.activation_post_process, path)
     found = functions.FloatFunctional(module.activation_post_process, path)
     if found.scale is None:
         raise QATError(f"{path!r} has no output scale; only convolutions have a high-precision output")

@@ -87,6 +87,19 @@ def _stack() -> list[ScopedMode]:
     return _stacks.modes
 
 
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Hide what runs inside from the innermost mode: an operator that is called by a method has no hooks to say so."""
+    mode = active()
+    if mode is not None:
+        mode.paused += 1
+    try:
+        yield
+    finally:
+        if mode is not None:
+            mode.paused -= 1
+
+
 def active() -> ScopedMode | None:
     """Return the innermost mode of this thread, or None."""
     stack = _stack()

@@ -9,16 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from qworkbench.emulator import kernels
+from qworkbench.emulator.cache import StepResult
+from qworkbench.nn import FloatFunctional as Functional
 from qworkbench.numerics.tables import build_table8, build_table16
 from qworkbench.numerics.weights import constant_codes
 from qworkbench.qat.codes import window
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn.base import OwnModule
 from qworkbench.qat.nn.qat import FunctionCall, Operation
-from qworkbench.qat.nn.quantized.common import ARITHMETIC, Quantized, codes_of, float_of
+from qworkbench.qat.nn.quantized.common import ARITHMETIC, Quantized, array_of, codes_of, float_of
 from qworkbench.qat.qtensor import QTensor
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize
+from qworkbench.qat.quantization.scopes import unheard
 
+METHODS = ("add", "sub", "mul", "matmul", "cat", "add_scalar", "mul_scalar", "add_relu")
 TABLES: tuple[type[nn.Module], ...] = (
     nn.Sigmoid, nn.SiLU, nn.Tanh, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU,
     nn.Softplus, nn.Softsign, nn.Mish, nn.LogSigmoid, nn.Tanhshrink, nn.Hardshrink, nn.Softshrink,
@@ -118,8 +122,8 @@ class FloatFunctional(Quantized):
         (a, s_a), (b, s_b) = self.operand(x, "int8"), self.operand(y, "int8")
         if a.ndim < 2 or b.ndim < 2:
             raise QATError(f"{self.owner!r} multiplies shapes {a.shape} and {b.shape}; both need two axes or more")
-        found, _ = kernels.matmul(a, b, self.requantize(self._product(s_a, s_b)))
-        return self.result(found, x.device)
+        found, overflow = kernels.matmul(a, b, self.requantize(self._product(s_a, s_b)))
+        return self.result(array_of(StepResult((found,), overflow), self.owner), x.device)
 
     def cat(self, tensors: Any, dim: int = 0) -> Any:
         """Return the operands, each brought to the output's scale, joined along `dim`."""
@@ -146,6 +150,24 @@ class FloatFunctional(Quantized):
         assert self.dtype is not None
         real: Any = np.float32 if ARITHMETIC.multiplier(self.dtype) == "float32" else np.float64
         return float(real(s_a) * real(s_b) / real(self.out_scale))
+
+
+class CastFunctional(Quantized):
+    """Functions of two tensors in float16: operands in float, the result rounded."""
+
+    float_functional = True
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the method `name` of a FloatFunctional, on floats."""
+        if name not in METHODS:
+            return super().__getattr__(name)
+
+        def run(*args: Any) -> Any:
+            with unheard():
+                y = getattr(Functional, name)(self, *(float_of(value) for value in self.read(*args)))
+                return y if self.cast is None else self.cast(y)
+
+        return run
 
 
 class Table(Quantized):

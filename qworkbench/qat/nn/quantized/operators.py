@@ -7,6 +7,7 @@ graph can be edited after conversion.
 
 from __future__ import annotations
 
+import copy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +24,7 @@ from qworkbench.qat.dtype import INTEGER_NAMES
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn.base import TakesAdd
 from qworkbench.qat.nn.qat import QuantizedOperator
-from qworkbench.qat.nn.quantized.common import ARITHMETIC, Quantized, array_of, codes_of
+from qworkbench.qat.nn.quantized.common import ARITHMETIC, Quantized, array_of, codes_of, float_of
 from qworkbench.qat.nn.variants import GEOMETRY, Variant, out_first, own_layout, variants
 from qworkbench.qat.qtensor import QTensor
 from qworkbench.qat.quantization.absorb import absorbed
@@ -68,7 +69,8 @@ class Operator(TakesAdd, Quantized):
         params = dict(self.params)
         inputs = [q]
         ratio = None
-        if other is not None:
+        late = other is not None and self.scale is None and not isinstance(other, QTensor)
+        if other is not None and not late:
             codes, s_other = codes_of(other, self.owner)
             ratio = np.float64(s_other) / (float(s_x) * s_w.astype(np.float64))
             inputs.append(codes)
@@ -84,9 +86,14 @@ class Operator(TakesAdd, Quantized):
             return self.result(found, x.device)  # type: ignore[no-any-return]
         axis = found.ndim - 1 if self.kind == "gemm" else 1
         acc = QTensor.make(torch.from_numpy(found).to(x.device), torch.from_numpy(np.float32(s_x) * s_w), axis)
+        if not self.relu and not late and self.cast is None:
+            return acc
+        y = acc.dequantize()
+        if late:  # a float operand is added behind the accumulator
+            y = y + other
         if self.relu:
-            return _float_relu(acc.dequantize(), self.relu)
-        return acc if self.cast is None else self.cast(acc.dequantize())
+            y = _float_relu(y, self.relu)
+        return y if self.cast is None else self.cast(y)
 
     def real_weight(self) -> Tensor:
         """Return ``code * scale``, float32, in the operator's layout."""
@@ -102,6 +109,26 @@ class Operator(TakesAdd, Quantized):
         if self.relu == "ReLU6":
             high = int(np.clip(np.rint(6.0 / float(self.out_scale)), 0, QMAX[self.dtype]))
         return self.requantize(multiplier, low, high)
+
+
+class FloatOperator(TakesAdd, Quantized):
+    """A convolution or linear layer in float16: weights are rounded to it, and so is the result."""
+
+    def __init__(self, source: Any, owner: str) -> None:
+        super().__init__(source.activation_post_process, owner)
+        self.swapped = source.swapped
+        self.operation = copy.deepcopy(source)
+        self.operation.activation_post_process = None
+        self.operation.input_post_process = None
+
+    def forward(self, x: Any, other: Any = None) -> Any:
+        """Return the float result, cast or quantized."""
+        (x,) = self.read(x)
+        y: Tensor = self.operation(float_of(x), None if other is None else float_of(other))
+        if self.scale is None or self.dtype is None:
+            return y if self.cast is None else self.cast(y)
+        array = np.ascontiguousarray(y.detach().cpu().numpy(), np.float32)
+        return self.result(kernels.quantize(array, self.out_scale, self.dtype, ARITHMETIC.rounding), y.device)
 
 
 OPERATORS: dict[Variant, type[Operator]] = {
