@@ -16,13 +16,15 @@ import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.yolo import MODELS, build
+from benchmarks.yolo import build
+from qworkbench.errors import UnknownNameError
 from qworkbench.graph.ir import Graph
 from qworkbench.graph.onnx_frontend import read_onnx
 from qworkbench.march import MARCHES, get_march
@@ -156,7 +158,9 @@ def read_tables(folder: Path) -> dict[str, list[dict[str, str]]]:
 def graph_of(name: str, folder: Path | None) -> Graph | None:
     """Return the model called `name` from its file in `folder`, or from our own builder; None where there is none."""
     if folder is None:
-        return build(name) if name in MODELS else None
+        with suppress(UnknownNameError):
+            return build(name)
+        return None
     path = folder / f"{name}.onnx"
     return read_onnx(path) if path.is_file() else None
 

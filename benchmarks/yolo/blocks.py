@@ -61,15 +61,15 @@ def c2f_v8(net: Net, x: str, cout: int, n: int, *, shortcut: bool) -> str:
     return c2f(net, x, cout, n, hidden, lambda v: bottleneck(net, v, (3, 3), hidden, shortcut=shortcut))
 
 
-def c3k2(net: Net, x: str, cout: int, hidden: int, *, nested: bool) -> str:
-    """YOLO11: one bottleneck of half width, or a nested C3 with two bottlenecks."""
+def c3k2(net: Net, x: str, cout: int, hidden: int, *, n: int = 1, nested: bool) -> str:
+    """YOLO11: `n` bottlenecks of half width, or as many nested C3 with two bottlenecks each."""
 
     def inner(v: str) -> str:
         if nested:
             return c3(net, v, hidden, 2, kernels=(3, 3))
         return bottleneck(net, v, (3, 3), hidden // 2, shortcut=True)
 
-    return c2f(net, x, cout, 1, hidden, inner)
+    return c2f(net, x, cout, n, hidden, inner)
 
 
 def sppf(net: Net, x: str, cout: int) -> str:
@@ -125,12 +125,13 @@ def attention(net: Net, x: str, heads: int) -> str:
         return conv(net, mixed, c, act=False)
 
 
-def c2psa(net: Net, x: str, cout: int) -> str:
+def c2psa(net: Net, x: str, cout: int, n: int = 1) -> str:
     """YOLO11: half of the channels pass by, the others go through attention and a feed-forward pair."""
     hidden = cout // 2
     a, b = net.split(named_conv(net, "cv1", x, 2 * hidden), (hidden, hidden))
-    with net.scope("m", "m.0"):
-        b = attention_block(net, b)
+    for i in range(n):
+        with net.scope("m", f"m.{i}"):
+            b = attention_block(net, b)
     return named_conv(net, "cv2", net.concat(a, b), cout)
 
 
