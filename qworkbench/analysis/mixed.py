@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -99,7 +100,7 @@ class MixedPrecision:
         return f"<MixedPrecision: {self.wanted} {found}, {len(self.trials)} trials>"
 
     def _repr_html_(self) -> str:
-        return f"<p>{repr(self).strip('<>')}</p>{self.trials.to_html()}"
+        return f"<p>{escape(repr(self).strip('<>'))}</p>{self.trials.to_html()}"
 
 
 def ranked_ops(tables: pd.DataFrame | Sequence[pd.DataFrame], kinds: Sequence[str]) -> list[list[Op]]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qworkbench.analysis.badcase import BadCases, find_bad_cases
+from qworkbench.analysis.badcase import find_bad_cases
 from qworkbench.analysis.check import ModelCheck, check_model
 from qworkbench.analysis.inputs import Moments, moments_of, moments_of_sketch
-from qworkbench.analysis.layers import LayerComparison, compare_layers
+from qworkbench.analysis.layer_table import LayerComparison
+from qworkbench.analysis.layers import compare_layers
 from qworkbench.analysis.partial import FakeQuantized
 from qworkbench.analysis.plots import channel_figure, histogram_figure
 from qworkbench.analysis.preview import preview
 from qworkbench.analysis.ranges import FixedScale, propose_fixed_scales
 from qworkbench.analysis.sensitivity import sensitivity
 from qworkbench.analysis.shared import shared_modules
+from qworkbench.analysis.worst import BadCases
 from qworkbench.calibration.observe import batches_of
 from qworkbench.errors import AnalysisError, unknown_name
 from qworkbench.graph.execute import run_float

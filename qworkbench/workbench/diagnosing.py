@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
 
-    from qworkbench.analysis.badcase import BadCases
     from qworkbench.analysis.check import ModelCheck
     from qworkbench.analysis.distances import Function
-    from qworkbench.analysis.layers import LayerComparison
+    from qworkbench.analysis.layer_table import LayerComparison
     from qworkbench.analysis.mixed import MixedPrecision
     from qworkbench.analysis.ranges import FixedScale
+    from qworkbench.analysis.worst import BadCases
 
 
 class Diagnosing(Running):

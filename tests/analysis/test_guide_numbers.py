@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 import qworkbench as q
-from qworkbench.analysis.badcase import BadCases
 from qworkbench.analysis.distances import metrics_given
 from qworkbench.analysis.metrics import compare
 from qworkbench.analysis.mixed import ranked_ops, top_ops
 from qworkbench.analysis.quantization_error import quantization_error
+from qworkbench.analysis.worst import BadCases
 from qworkbench.emulator import kernels
 
 

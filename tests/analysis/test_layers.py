@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import qworkbench as q
-from qworkbench.analysis.layers import GUIDE_COLUMNS
+from qworkbench.analysis.layer_table import GUIDE_COLUMNS
 from qworkbench.analysis.quantization_error import quantization_error
 
 
@@ -180,3 +180,12 @@ def test_both_yardsticks_stand_beside_what_they_measure(wb, samples):
     coded = frame[frame.healthy_SQNR.notna()]
     assert coded.healthy_rmse_qscale.to_numpy() == pytest.approx(12**-0.5)
     assert list(frame.columns).index("healthy_rmse_qscale") == list(frame.columns).index("local_rmse_qscale") + 1
+
+
+def test_a_name_that_looks_like_a_tag_stays_text():
+    from qworkbench.analysis.layer_table import LayerComparison
+
+    frame = pd.DataFrame({"mod_name": ["<b>"], "quant_dtype": ["int8"], "advice": [""]})
+    shown = LayerComparison(frame, "<script>alert(1)</script>")._repr_html_()
+    assert "<script>" not in shown
+    assert "<b>" not in shown

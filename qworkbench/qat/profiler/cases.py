@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qworkbench.analysis.badcase import BadCases
 from qworkbench.analysis.distances import Distance, Metric, metrics_given
+from qworkbench.analysis.worst import BadCases
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.profiler.sensitivity import Progress
 

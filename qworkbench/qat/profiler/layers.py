@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from qworkbench.analysis.advice import SharedCalls, advice_for
 from qworkbench.analysis.distances import kl_divergence
-from qworkbench.analysis.layers import GUIDE_COLUMNS
+from qworkbench.analysis.layer_table import GUIDE_COLUMNS
 from qworkbench.analysis.metrics import compare
 from qworkbench.analysis.quantization_error import QuantizationError, quantization_error
 from qworkbench.qat.dtype import INTEGER_NAMES

@@ -16,9 +16,10 @@ import torch
 from torch import fx, nn
 from torch.utils import _pytree as pytree
 
-from qworkbench.analysis.badcase import DEFAULT_METRICS, BadCases
+from qworkbench.analysis.badcase import DEFAULT_METRICS
 from qworkbench.analysis.distances import metrics_given
 from qworkbench.analysis.text import text_table
+from qworkbench.analysis.worst import BadCases
 from qworkbench.errors import unknown_name
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn import qat
