@@ -18,7 +18,7 @@ def complete(loaded, shell):
 
 
 def test_commands_complete_by_prefix(complete):
-    assert complete("%qwb un") == ["unitconv", "undo"]
+    assert complete("%qwb un") == ["unitconv", "unshare", "undo"]
     assert complete("t = %qwb lay") == ["layers"]
 
 
