@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from qworkbench.calibration.search import SEARCHES
 from qworkbench.errors import FileFormatError, nearest, unknown_name
+from qworkbench.graph.batching import input_shapes
 from qworkbench.march import MARCHES, get_march
 from qworkbench.placement.types import DtypeRequest
 from qworkbench.toolchain.ptq_schema import GROUPS, HB_COMPILE_MARCHES, KEYS
@@ -277,7 +278,7 @@ def _calibration(document: PtqYaml, config: Config, found: Reading) -> None:
 
 
 def _fresh(config: Config, graph: Graph) -> str:
-    shapes = ["x".join(str(size) for size in graph.shape(name)) for name in graph.inputs]
+    shapes = ["x".join(map(str, shape)) for shape in input_shapes(graph, config.batching).values()]
     many = len(graph.inputs)
     later = config.march in HB_COMPILE_MARCHES
     return f"""# PTQ configuration of {graph.name}, written by qworkbench

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 import yaml
+from torch import nn
 
 import qworkbench as q
 from qworkbench.errors import FileFormatError, UnknownNameError
@@ -72,6 +74,22 @@ def test_export_and_import_give_the_same_placement(make_workbench, tmp_path, mar
     }
 
 
+def test_the_batch_of_the_example_is_not_that_of_the_board_model(tmp_path):
+    digits = torch.randn(360, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    wb = q.Workbench(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()), digits)
+    wb.export_yaml(tmp_path / "one.yaml")
+    given = yaml.safe_load((tmp_path / "one.yaml").read_text())["input_parameters"]
+    assert given["input_shape"] == "1x1x8x8"
+    assert "input_batch" not in given
+    wb.edit(q.SetBatch(input_batch=4))
+    wb.export_yaml(tmp_path / "four.yaml")
+    given = yaml.safe_load((tmp_path / "four.yaml").read_text())["input_parameters"]
+    assert (given["input_shape"], given["input_batch"]) == ("1x1x8x8", 4)
+    wb.edit(q.SetBatch(input_batch=1, first=2))
+    wb.export_yaml(tmp_path / "two.yaml")
+    assert PtqYaml((tmp_path / "two.yaml").read_text()).get("input_shape") == "2x1x8x8"
+
+
 def test_an_existing_file_keeps_its_comments_and_unknown_keys(wb, tmp_path):
     path = write(tmp_path, MAPPER)
     wb.apply_yaml(path)
@@ -117,8 +135,6 @@ def test_both_forms_of_node_info_say_the_same(wb, tmp_path):
 
 
 def test_dtypes_of_single_inputs_are_read_and_written(make_workbench, tmp_path):
-    import torch
-    from torch import nn
 
     class Two(nn.Module):
         def __init__(self):
