@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from qworkbench.numerics.travel import Travelling
+from qworkbench.travel import Travelling
 
 
 @dataclass(frozen=True, slots=True, eq=False)

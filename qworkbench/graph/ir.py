@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from qworkbench.errors import QWorkbenchError, unknown_name
-from qworkbench.numerics.travel import Travelling
+from qworkbench.travel import Travelling
 
 if TYPE_CHECKING:
     import networkx as nx

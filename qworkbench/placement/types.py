@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from qworkbench.errors import unknown_name
-from qworkbench.numerics.travel import Travelling
+from qworkbench.travel import Travelling
 
 On = Literal["BPU", "CPU", "NONE"]
 BoundaryKind = Literal["quantize", "dequantize", "requantize"]
