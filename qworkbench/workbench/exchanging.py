@@ -188,7 +188,7 @@ class Exchanging(Costing):
             When what is there is no PTQ configuration, or the path cannot be written.
         """
         from qworkbench.toolchain.ptq_yaml import PtqYaml
-        from qworkbench.workbench.ptq import writing
+        from qworkbench.workbench.ptq_writing import writing
 
         base = PtqYaml.read(path) if Path(path).exists() else None
         document, lost = writing(self.config, self.graph, base)
@@ -212,7 +212,7 @@ class Exchanging(Costing):
         """
         from qworkbench.toolchain.ptq_yaml import PtqYaml
         from qworkbench.toolchain.quant_config import QuantConfig
-        from qworkbench.workbench.ptq import reading
+        from qworkbench.workbench.ptq_reading import reading
 
         document = PtqYaml.read(path)
         found = reading(document, self.config, self.graph)

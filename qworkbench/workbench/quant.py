@@ -16,8 +16,8 @@ from qworkbench.errors import unknown_name
 from qworkbench.march import get_march
 from qworkbench.toolchain.quant_config import ON, QuantConfig, listed
 from qworkbench.workbench.config import Config
+from qworkbench.workbench.dtype_wishes import dtype_edits
 from qworkbench.workbench.edits import Edit, SetCalibration, SetPlacement
-from qworkbench.workbench.ptq import dtype_edits
 
 if TYPE_CHECKING:
     from qworkbench.graph.ir import Graph

@@ -75,6 +75,12 @@ def test_node_info_as_a_mapping_places_and_types(wb):
     assert wb.run().table["cosine"].min() > 0.99
 
 
+def test_single_inputs_outrank_input_type_in_either_order(wb):
+    wb.node_info({"_generated_cat_0": {"InputType0": "int16", "InputType": "int8"}})
+    wish = wb.config.dtypes["_generated_cat_0"]
+    assert (wish.input, wish.slots) == ("int8", ((0, "int16"),))
+
+
 @pytest.mark.parametrize(
     ("info", "words"),
     [
