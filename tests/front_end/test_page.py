@@ -74,18 +74,18 @@ def show(browser):
 
 
 def scale_of(page):
-    transform = page.locator(".qwb-layer").get_attribute("transform")
+    transform = page.locator(".qwb-svg:visible .qwb-layer").get_attribute("transform")
     return float(transform.rsplit("scale(", 1)[1].rstrip(")"))
 
 
 @pytest.mark.browser
 def test_it_opens_at_the_input_at_natural_size(show):
     page = show()
-    pane = page.locator(".qwb-svg").bounding_box()
+    pane = page.locator(".qwb-svg:visible").bounding_box()
     first = page.locator("[data-node='input:image']").bounding_box()
     assert pane["y"] <= first["y"] < pane["y"] + 80
     assert scale_of(page) == 1
-    assert page.locator(".qwb-minimap").is_visible()
+    assert page.locator(".qwb-minimap:visible").count() == 1
 
 
 @pytest.mark.browser
@@ -179,7 +179,7 @@ def test_a_narrow_cell_puts_the_panel_below_the_graph(show):
 
 
 @pytest.mark.browser
-def test_two_thousand_nodes_draw_and_pan_without_waiting(show):
+def test_of_two_thousand_nodes_only_those_in_sight_are_drawn(show):
     base = next(node for node in VIEW["nodes"] if node["id"] == "pool")
     nodes = [{**base, "id": f"n{i}", "label": f"n{i}", "x": 200, "y": 40 + 70 * i} for i in range(2000)]
     edges = [
@@ -195,17 +195,13 @@ def test_two_thousand_nodes_draw_and_pan_without_waiting(show):
     ]
     view = {**VIEW, "nodes": nodes, "edges": edges, "frames": [], "width": 400, "height": 140080}
     page = show(view=view)
-    typical = page.evaluate(
-        """async () => {
-          const svg = document.querySelector('.qwb-svg');
-          const times = [];
-          for (let i = 0; i < 30; i++) {
-            const began = performance.now();
-            svg.dispatchEvent(new WheelEvent('wheel', { deltaY: i < 15 ? 60 : -60, ctrlKey: true, cancelable: true }));
-            await new Promise(requestAnimationFrame);
-            times.push(performance.now() - began);
-          }
-          return times.sort((a, b) => a - b)[15];
-        }"""
-    )
-    assert typical < 150, f"a frame takes {typical:.0f} ms"
+    drawn = page.locator(".qwb-svg:visible [data-node]")
+    assert 0 < drawn.count() < 100
+    for _ in range(5):
+        page.mouse.move(60, 450)
+        page.mouse.down()
+        page.mouse.move(60, 100, steps=4)
+        page.mouse.up()
+    page.locator("[data-node='n27']").wait_for()
+    page.locator("[data-node='n3']").wait_for(state="detached")
+    assert 0 < drawn.count() < 100
