@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 Ranges = Mapping[str, tuple[float, float]]
 
 
-def samples(stages: Stages, given: Any, example: Any) -> dict[str, torch.Tensor]:
-    """Return feeds of what the user gave, or of the example.
+def samples(stages: Stages, given: Any, default: Any) -> dict[str, torch.Tensor]:
+    """Return feeds of what the user gave, or of the workbench's default sample.
 
     Raises
     ------
@@ -54,9 +54,12 @@ def samples(stages: Stages, given: Any, example: Any) -> dict[str, torch.Tensor]
     CalibrationError
         When the sample does not fit the model.
     """
-    sample = example if given is None else given
+    sample = default if given is None else given
     if sample is None:
-        raise AnalysisError("the model was loaded without an example; pass inputs, e.g. images[:8]")
+        raise AnalysisError(
+            "the model was loaded without an example, and no calibration data was seen, whose first sample would do; "
+            "calibrate with data, or pass inputs, e.g. images[:8]"
+        )
     return feeds_of(stages.base, sample)
 
 

@@ -203,7 +203,7 @@ class Diagnosing(Running):
         return edits_of_region(self._stages, self.config, ops, how)
 
     def _feeds(self, inputs: Any) -> dict[str, torch.Tensor]:
-        return samples(self._stages, inputs, self._example)
+        return samples(self._stages, inputs, self.sample)
 
     def in_background(self, analysis: str, *given: Any, **options: Any) -> Job:
         """Run a long analysis (``"sensitivity"`` ...) on the worker thread; a newer job cancels this one.

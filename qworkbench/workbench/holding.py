@@ -124,7 +124,18 @@ class Holding:
 
     @property
     def example(self) -> Any:
-        """The sample that :meth:`run` uses by default; None where an ONNX file was loaded without one."""
+        """The sample that was given with the model; None where an ONNX file was loaded without one."""
+        return self._example
+
+    @property
+    def sample(self) -> Any:
+        """What :meth:`run` and the analyses use by default.
+
+        The example; without one the first sample of the newest calibration data, by input name; None before both.
+        """
+        statistics = self._stages.statistics
+        if self._example is None and statistics is not None and statistics.first:
+            return dict(statistics.first)
         return self._example
 
     @property

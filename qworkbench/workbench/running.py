@@ -21,7 +21,8 @@ class Running(Preparing):
         Parameters
         ----------
         inputs : as the model takes them, optional
-            Any batch size where the model allows it; None is the example.
+            Any batch size where the model allows it; None is :attr:`sample`: the example, or without one the first
+            calibration sample.
         progress : callable, optional
             Called with (node, done, total) as nodes are measured.
 
@@ -89,9 +90,12 @@ class Running(Preparing):
         return run
 
     def _sample(self, inputs: Any) -> Any:
-        sample = self._example if inputs is None else inputs
+        sample = self.sample if inputs is None else inputs
         if sample is None:
-            raise CalibrationError("the model was loaded without an example; pass inputs, e.g. wb.run(images[:1])")
+            raise CalibrationError(
+                "the model was loaded without an example, and no calibration data was seen, whose first sample would "
+                "do; calibrate with data, or pass inputs, e.g. wb.run(images[:1])"
+            )
         return sample
 
     def emulate(self, inputs: Any) -> Any:

@@ -75,7 +75,7 @@ def save(workbench: Workbench, path: Path) -> Path:
         "edits": [[edit.as_dict() for edit in entry.edits] for entry in history.entries],
         "cursor": history.cursor,
         "calibration": _calibration(workbench),
-        "example": _example(base, workbench.example),
+        "example": _example(base, workbench.sample),
         "display": workbench.display,
         # what JupyterLab draws when the file is opened there; it is not read back
         "view": workbench.view(),

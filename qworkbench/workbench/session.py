@@ -29,7 +29,7 @@ class Workbench(Exchanging):
         A trained model, which is captured in eval mode and left as it was, or the path of an ``.onnx`` file.
     example : tensor, array, tuple or dict
         One sample (or batch) as the model takes it; also what :meth:`run` uses by default. May be left out for an ONNX
-        file; :meth:`run` then needs inputs.
+        file; the first calibration sample then takes its place.
     calibration : array, tensor or iterable of batches, optional
         Calibrates at once with the `max` method; otherwise call :meth:`calibrate`.
     march : str

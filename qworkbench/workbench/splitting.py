@@ -116,7 +116,7 @@ def split(workbench: Workbench, names: tuple[str, ...]) -> Split:
     wanted = _wanted(workbench)
     for value in parts.crossing:
         _check_scale(workbench, value)
-    sample = feeds_of(workbench.graph, workbench.example)
+    sample = feeds_of(workbench.graph, workbench.sample)
     first, config = _stage(parts.first, workbench, wanted)
     one = type(workbench)._of_stages(first, config, workbench.model, {v: sample[v] for v in parts.first.inputs})
     outputs = one.run().outputs

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import qworkbench as q
-from qworkbench.errors import CalibrationError, CaptureError, FileFormatError
+from qworkbench.errors import AnalysisError, CalibrationError, CaptureError, FileFormatError
 from qworkbench.graph.onnx_frontend import open_onnx, read_onnx, verify, verify_onnx
 from qworkbench.magics.commands.loading import input_shapes
 from qworkbench.magics.registry import MagicUsageError
@@ -43,14 +43,38 @@ def test_a_path_is_a_model(path, kind):
     assert wb.placement["/stem/act/Mul"].on == "CPU"
 
 
-def test_without_example_the_sizes_are_asked_for_and_run_asks_for_inputs(path):
+def test_without_example_the_sizes_and_then_data_or_inputs_are_asked_for(path):
     with pytest.raises(CaptureError, match="axis 2 is open"):
         q.Workbench(path)
-    wb = q.Workbench(path, input_shape=(1, 3, 8, 8), calibration=IMAGES)
+    wb = q.Workbench(path, input_shape=(1, 3, 8, 8))
     assert wb.example is None
-    with pytest.raises(CalibrationError, match=r"loaded without an example.*wb\.run"):
+    assert wb.sample is None
+    with pytest.raises(CalibrationError, match=r"loaded without an example.*calibrate with data.*wb\.run"):
         wb.run()
+    with pytest.raises(AnalysisError, match=r"loaded without an example.*calibrate with data"):
+        wb.compare_layers()
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_without_example_the_first_calibration_sample_is_the_default(path, tmp_path, batch):
+    wb = q.Workbench(path, input_shape=(batch, 3, 8, 8))
+    wb.calibrate(IMAGES[2:])
+    assert np.array_equal(wb.sample["x"], IMAGES[2:3].numpy())
+    run = wb.run()
+    assert np.array_equal(run.outputs["y"], wb.run(IMAGES[2:3]).outputs["y"])
+    assert wb.run_async().wait(60).outputs["y"].shape == (1, 2, 8, 8)
+    assert "/head/Conv" in set(wb.sensitivity()["op_name"])
     assert wb.run(IMAGES[:2]).outputs["y"].shape == (2, 2, 8, 8)
+    again = q.Workbench.open(wb.save(tmp_path / "state.qwb.json"), path)
+    assert np.array_equal(again.run().outputs["y"], run.outputs["y"])
+    wb.calibrate(IMAGES[1:])
+    assert np.array_equal(wb.sample["x"], IMAGES[1:2].numpy())
+
+
+def test_an_example_stays_the_default_after_calibration(path):
+    wb = q.Workbench(path, IMAGES[:2], calibration=IMAGES[3:])
+    assert wb.sample is wb.example
+    assert wb.run().outputs["y"].shape == (2, 2, 8, 8)
 
 
 def test_an_example_that_does_not_fit_is_named(path):
@@ -101,6 +125,15 @@ def test_magic_loads_a_file(qwb, shell, path):  # noqa: F811
     assert wb.statistics.samples == 6
 
 
+def test_magic_calibrates_a_file_and_runs_on_the_first_sample(qwb, shell, path):  # noqa: F811
+    shell.user_ns.update(images=IMAGES[4:])
+    qwb(f"load {path} --input-shape 1x3x8x8")
+    assert "default sample: none; calibrate with data, or give --inputs" in str(qwb("info"))
+    qwb("calibrate images")
+    assert "default sample: the first calibration sample" in str(qwb("info"))
+    assert np.array_equal(qwb("run").outputs["y"], qwb("use").run(IMAGES[4:5]).outputs["y"])
+
+
 def test_magic_takes_an_example_for_a_file_and_keeps_x_for_a_variable(qwb, shell, path):  # noqa: F811
     shell.user_ns.update(image=IMAGES[:2])
     qwb(f"load {path} --example image --name mine")
@@ -108,6 +141,7 @@ def test_magic_takes_an_example_for_a_file_and_keeps_x_for_a_variable(qwb, shell
     assert "mine" in str(qwb("list"))
     qwb("load model")
     assert qwb("use").example is shell.user_ns["x"]
+    assert "default sample: the example" in str(qwb("info"))
 
 
 def test_input_shapes_are_read_from_words():

@@ -144,7 +144,9 @@ def bisect(state: State, given: Namespace) -> Any:
 
 
 METRICS = ("COSINE", "L1", "ATOL", "MSE", "SQNR", "KL", "RTOL")
-INPUTS = Argument("--inputs", "variable with samples (default: the example)", "variable")
+INPUTS = Argument(
+    "--inputs", "variable with samples (default: the example, else the first calibration sample)", "variable"
+)
 
 DEBUGGING = (
     Command(

@@ -70,11 +70,18 @@ def info(state: State, _: Namespace) -> Any:
         lines.append(f"  output {name}: {'x'.join(str(d) for d in graph.values[value].shape)}")
     lines += [f"  {line}" for line in (*order_lines(workbench), *batch_lines(workbench))]
     lines.append(f"  calibration: {workbench.config.calibration.describe()}")
+    lines.append(f"  default sample: {_sample_words(workbench)}")
     lines.append("  assumptions where the public material is silent:")
     lines += [f"    {name} = {value} ({basis}): {text}" for name, value, basis, text in workbench.placement.assumptions]
     arithmetic = workbench.config.as_dict()["arithmetic"]
     lines += [f"    {name} = {value} (assumed)" for name, value in arithmetic.items()]
     return Lines(lines)
+
+
+def _sample_words(workbench: Any) -> str:
+    if workbench.example is not None:
+        return "the example"
+    return "none; calibrate with data, or give --inputs" if workbench.sample is None else "the first calibration sample"
 
 
 LOOKING = (
@@ -91,7 +98,11 @@ LOOKING = (
         "run",
         "emulate what the edits reach, compare with float: before -> after",
         run,
-        (Argument("--inputs", "variable with other inputs than the example", "variable"),),
+        (
+            Argument(
+                "--inputs", "variable with inputs (default: the example, else the first calibration sample)", "variable"
+            ),
+        ),
         "%qwb run",
         "look",
     ),
