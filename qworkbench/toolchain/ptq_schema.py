@@ -1,6 +1,7 @@
 """Every key of the PTQ configuration file, as a table: group, allowed values, generation.
 
-Two generations: ``hb_mapper`` (bernoulli2, bayes, bayes-e) and ``hb_compile`` (nash). Sources: the public toolchain
+Two generations: ``hb_mapper`` (bernoulli2, bayes, bayes-e) and ``hb_compile`` (nash and expt; that expt is one of its
+marches is inferred). Sources: the public toolchain
 documents of X3, Ultra and X5, and the public agent manuals of S100 / S600. Knows nothing of workbenches.
 """
 
@@ -14,7 +15,11 @@ from qworkbench.errors import FileFormatError, nearest, unknown_name
 
 Generation = Literal["hb_mapper", "hb_compile"]
 HB_MAPPER_MARCHES = ("bernoulli2", "bayes", "bayes-e")
-HB_COMPILE_MARCHES = ("nash-e", "nash-m", "nash-p", "nash-h", "nash-b", "nash-b-lite", "nash-b-plus", "nash")
+# the last three are listed by the tools without a description
+HB_COMPILE_MARCHES = (
+    *("nash-e", "nash-m", "nash-p", "nash-h", "nash-b", "nash-b-lite", "nash-b-plus"),
+    *("nash-starry-p", "expt", "nash"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,7 @@ def generation(tree: Mapping[str, Any]) -> Generation:
     """Return which tool the file is for, by its march."""
     model = tree.get(MODEL)
     march = model.get("march") if isinstance(model, Mapping) else None
-    return "hb_compile" if str(march).startswith("nash") else "hb_mapper"
+    return "hb_compile" if march in HB_COMPILE_MARCHES or str(march).startswith("nash") else "hb_mapper"
 
 
 def check(tree: Mapping[str, Any]) -> list[str]:

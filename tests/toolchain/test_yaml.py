@@ -192,7 +192,22 @@ def test_keys_that_hb_compile_ignores_are_told(wb, tmp_path):
     assert PtqYaml(text.replace("nash-e", "bayes")).remarks == []
 
 
+@pytest.mark.parametrize("march", ["nash-starry-p", "expt", "nash-b-lite", "nash"])
+def test_a_march_without_a_table_is_accepted_and_told(wb, tmp_path, march):
+    text = f"model_parameters:\n  march: {march}\n  node_info: 'mix:int16'\n  log_level: debug\n"
+    remarks = wb.apply_yaml(
+        write(tmp_path, text + "compiler_parameters: {compile_mode: balance, balance_factor: 50}\n")
+    )
+    assert any(f"march '{march}' has no table here; placement stays that of {wb.march}" in line for line in remarks)
+    assert any("log_level: deprecated, hb_compile ignores it" in line for line in remarks)
+    assert wb.config.dtypes["mix"].output == "int16"
+
+
 BAD = {
+    "later march": (
+        "model_parameters: {march: nash-stary-p}",
+        "expt, nash, got 'nash-stary-p'; did you mean 'nash-starry-p'",
+    ),
     "march": ("model_parameters: {march: bayes-x}", "bernoulli2, bayes, bayes-e, got 'bayes-x'; did you mean 'bayes"),
     "choice": ("calibration_parameters: {calibration_type: maxx}", "default, mix, kl, max, load, skip, got 'maxx'"),
     "one of several": ("input_parameters: {input_type_rt: 'rgb;nv21'}", "got 'nv21'; did you mean 'nv12'"),
