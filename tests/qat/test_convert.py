@@ -207,3 +207,15 @@ def test_only_the_kernels_of_the_emulator_compute(monkeypatch):
     assert used.count("conv2d") == 6
     assert {"gemm", "quantize", "global_average_pool", "max_pool2d"} <= set(used)
     assert sum(isinstance(m, Quantized) for m in integers.modules()) >= 9
+
+
+@pytest.mark.parametrize("qconfig", [QAT, QAT16], ids=["int8", "int16 activations"])
+def test_state_dict_of_integers_goes_through_a_file_that_holds_tensors_alone(qconfig, tmp_path):
+    x = torch.rand(2, 3, 32, 32)
+    first, second = (trained(ResNetLike(), (x + shift,), qconfig) for shift in (0.0, 0.5))
+    saved, fresh = convert_fx(first), convert_fx(second)
+    torch.save(saved.state_dict(), tmp_path / "integers.pt")
+    expected = saved(x)
+    assert not torch.equal(fresh(x), expected)
+    fresh.load_state_dict(torch.load(tmp_path / "integers.pt", weights_only=True))
+    assert torch.equal(fresh(x), expected)
