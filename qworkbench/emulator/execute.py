@@ -39,9 +39,16 @@ class Execution:
     overflow: dict[str, int] = field(default_factory=dict)
 
 
-def fingerprints(plan: Plan, feeds: Mapping[str, np.ndarray]) -> dict[str, bytes]:
-    """Return the fingerprint of every key of `plan` on these `feeds`."""
-    found = {name: digest("feed", array) for name, array in feeds.items()}
+def feed_prints(feeds: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    """Return the fingerprint of every model input by name; the only one that reads a whole tensor."""
+    return {name: digest("feed", array) for name, array in feeds.items()}
+
+
+def fingerprints(
+    plan: Plan, feeds: Mapping[str, np.ndarray], known: Mapping[str, bytes] | None = None
+) -> dict[str, bytes]:
+    """Return the fingerprint of every key of `plan` on these `feeds`; `known` is what :func:`feed_prints` returned."""
+    found = dict(feed_prints(feeds) if known is None else known)
     batch = plan.batch_of(feeds)
     for step in plan.steps:
         # a float kernel may follow the batch without reading a feed: a class token expanded to every sample

@@ -16,7 +16,7 @@ import pandas as pd
 
 from qworkbench.analysis.metrics import Metrics, compare, compare_codes
 from qworkbench.emulator.cache import ResultCache
-from qworkbench.emulator.execute import execute, fingerprints
+from qworkbench.emulator.execute import execute, feed_prints, fingerprints
 from qworkbench.emulator.fingerprint import digest
 from qworkbench.emulator.plan import Plan, Quantity
 from qworkbench.errors import Cancelled
@@ -24,8 +24,8 @@ from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of, outputs_of
 from qworkbench.graph.ir import Graph
 from qworkbench.workbench.config import Config
+from qworkbench.workbench.run_tables import RunTables
 from qworkbench.workbench.stages import Stages
-from qworkbench.workbench.tables import change_table, layer_table, output_table
 
 Progress = Callable[[str, int, int], None]
 
@@ -40,12 +40,8 @@ class Run:
         Emulated model outputs by name.
     result : object
         The same in the form that the model itself returns (tensors in a tuple, dict ...).
-    table : pandas.DataFrame
-        One row per output: cosine, l1, mse, atol, sqnr, what they were before, and the differences.
-    layers : pandas.DataFrame
-        One row per node; see :func:`qworkbench.workbench.tables.layer_table`.
-    deltas : pandas.DataFrame
-        The nodes whose distance changed most against the run before.
+    tables : RunTables
+        What :attr:`table`, :attr:`layers` and :attr:`deltas` are made of when they are first read.
     computed : tuple of str
         Steps that were computed; the rest came from the cache.
     steps : int
@@ -63,9 +59,7 @@ class Run:
 
     outputs: dict[str, np.ndarray]
     result: Any
-    table: pd.DataFrame
-    layers: pd.DataFrame
-    deltas: pd.DataFrame
+    tables: RunTables
     computed: tuple[str, ...]
     steps: int
     overflow: dict[str, int]
@@ -73,6 +67,21 @@ class Run:
     inputs: bytes = b""
     metrics: Mapping[str, Metrics] = field(default_factory=dict)
     calibrated: int = 0
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per output: cosine, l1, mse, atol, sqnr, what they were before, and the differences."""
+        return self.tables.outputs
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """One row per node; see :func:`qworkbench.workbench.tables.layer_table`."""
+        return self.tables.layers
+
+    @property
+    def deltas(self) -> pd.DataFrame:
+        """The nodes whose distance changed most against the run before."""
+        return self.tables.changes
 
     def __repr__(self) -> str:
         worst = self.table["cosine"].min() if len(self.table) else float("nan")
@@ -149,10 +158,11 @@ def run_config(
     calibrated = stages.calibrated
     graph, placement, plan = stages.graph(config), stages.placement(config), stages.plan(config)
     feeds = feeds_of(stages.base, sample)
-    inputs = digest([(name, tensor) for name, tensor in feeds.items()])
-    reference = measured.reference(stages.base, feeds, inputs)
     arrays = {name: tensor.numpy() for name, tensor in feeds.items()}
-    prints = fingerprints(plan, arrays)
+    fed = feed_prints(arrays)
+    inputs = digest(fed)
+    reference = measured.reference(stages.base, feeds, inputs)
+    prints = fingerprints(plan, arrays, fed)
     twins = _twins(graph, plan, stages.aliases(config), reference)
 
     waiting: dict[str, list[tuple[str, str]]] = {}
@@ -190,13 +200,19 @@ def run_config(
         for name, value in zip(graph.output_names, stages.base.outputs, strict=True)
     }
     same = before if before is not None and before.inputs == inputs else None
-    layers = layer_table(graph, placement, plan, found)
     return Run(
         outputs=named,
         result=_rebuilt(stages.base, named),
-        table=output_table(at_outputs, None if same is None else same.table),
-        layers=layers,
-        deltas=change_table(layers, None if same is None else same.layers),
+        tables=RunTables(
+            graph,
+            placement,
+            plan.quantities,
+            plan.results,
+            at_outputs,
+            found,
+            None if same is None else same.tables.at_outputs,
+            None if same is None else same.metrics,
+        ),
         computed=execution.computed,
         steps=len(plan.steps),
         overflow=execution.overflow,

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from qworkbench.analysis.metrics import Metrics
-from qworkbench.emulator.plan import Plan, Quantity
-from qworkbench.graph.ir import Graph
+from qworkbench.emulator.plan import Quantity
+from qworkbench.graph.ir import Graph, Node
 from qworkbench.numerics.dtypes import QMAX
 from qworkbench.placement.types import Placement
 
 OUTPUT_COLUMNS = ("cosine", "l1", "mse", "atol", "sqnr")
 
 
-def output_table(metrics: Mapping[str, Metrics], before: pd.DataFrame | None) -> pd.DataFrame:
+def output_table(metrics: Mapping[str, Metrics], before: Mapping[str, Metrics] | None) -> pd.DataFrame:
     """Return one row per model output: distances now, before, and their differences (NaN without a before)."""
     rows = []
     for name, found in metrics.items():
+        former = None if before is None else before.get(name)
         row: dict[str, Any] = {"output": name, **{c: getattr(found, c) for c in OUTPUT_COLUMNS}}
         for column in ("cosine", "l1"):
-            old = float("nan") if before is None or name not in before.index else float(before[column][name])
+            old = float("nan") if former is None else float(getattr(former, column))
             row[f"{column}_before"] = old
             row[f"delta_{column}"] = row[column] - old
         rows.append(row)
@@ -31,8 +32,14 @@ def output_table(metrics: Mapping[str, Metrics], before: pd.DataFrame | None) ->
     return pd.DataFrame(rows, columns=columns).set_index("output")
 
 
-def layer_table(graph: Graph, placement: Placement, plan: Plan, metrics: Mapping[str, Metrics]) -> pd.DataFrame:
-    """Return one row per node, in topological order.
+def layer_table(
+    graph: Graph,
+    placement: Placement,
+    quantities: Mapping[str, Quantity],
+    results: Mapping[str, str],
+    metrics: Mapping[str, Metrics],
+) -> pd.DataFrame:
+    """Return one row per node, in topological order; `quantities` and `results` are those of the plan.
 
     Columns
     -------
@@ -51,7 +58,7 @@ def layer_table(graph: Graph, placement: Placement, plan: Plan, metrics: Mapping
     nodes = list(graph.nodes)
     placed = [placement[node.name] for node in nodes]
     found = [metrics.get(node.name) for node in nodes]
-    steps = [threshold_and_scale(plan.quantities.get(plan.results.get(node.name, ""))) for node in nodes]
+    steps = [threshold_and_scale(quantities.get(results.get(node.name, ""))) for node in nodes]
     nothing = float("nan")
     # by column: a frame of many rows of many kinds is what an edit would wait for
     frame = pd.DataFrame(
@@ -86,13 +93,20 @@ def threshold_and_scale(quantity: Quantity | None) -> tuple[float, float]:
     return (scale * QMAX[quantity.dtype] if quantity.dtype != "int32" else float("nan")), scale
 
 
-def change_table(now: pd.DataFrame, before: pd.DataFrame | None, *, most: int = 10) -> pd.DataFrame:
+def change_table(
+    graph: Graph,
+    placement: Placement,
+    metrics: Mapping[str, Metrics],
+    before: Mapping[str, Metrics] | None,
+    *,
+    most: int = 10,
+) -> pd.DataFrame:
     """Return the nodes whose cosine or L1 moved most against `before`, the largest relative L1 change first."""
     columns = ["op", "on", "cosine_before", "cosine", "delta_cosine", "l1_before", "l1", "delta_l1"]
     if before is None:
         return pd.DataFrame(columns=columns).rename_axis("node")
-    old = before if before.index.equals(now.index) else before.reindex(now.index)
-    cosine, l1, old_cosine, old_l1 = (f[c].to_numpy(float) for f in (now, old) for c in ("cosine", "l1"))
+    nodes = list(graph.nodes)
+    (cosine, l1), (old_cosine, old_l1) = (_cosine_and_l1(nodes, found) for found in (metrics, before))
     with np.errstate(invalid="ignore", divide="ignore"):
         moved = np.flatnonzero((np.abs(cosine - old_cosine) > 0) | (np.abs(l1 - old_l1) > 0))
         size = np.fmax(l1, old_l1)
@@ -100,8 +114,8 @@ def change_table(now: pd.DataFrame, before: pd.DataFrame | None, *, most: int = 
     chosen = moved[np.argsort(-by, kind="stable")][:most]  # NaN comes last
     return pd.DataFrame(
         {
-            "op": now["op"].to_numpy()[chosen],
-            "on": now["on"].to_numpy()[chosen],
+            "op": [nodes[i].op for i in chosen],
+            "on": [placement[nodes[i].name].on for i in chosen],
             "cosine_before": old_cosine[chosen],
             "cosine": cosine[chosen],
             "delta_cosine": (cosine - old_cosine)[chosen],
@@ -109,6 +123,13 @@ def change_table(now: pd.DataFrame, before: pd.DataFrame | None, *, most: int = 
             "l1": l1[chosen],
             "delta_l1": (l1 - old_l1)[chosen],
         },
-        index=now.index[chosen],
+        index=pd.Index([nodes[i].name for i in chosen], name="node"),
         columns=columns,
     )
+
+
+def _cosine_and_l1(nodes: Sequence[Node], metrics: Mapping[str, Metrics]) -> np.ndarray:
+    """Return both distances of every node (2, nodes); NaN where there is none."""
+    found = (metrics.get(node.name) for node in nodes)
+    pairs = [(np.nan, np.nan) if m is None else (m.cosine, m.l1) for m in found]
+    return np.array(pairs, dtype=float).reshape(-1, 2).T
