@@ -1,10 +1,11 @@
 /**
- * The node table: every node of the graph in rows, sortable, filtered by the search. The full twin of the drawing, also for
+ * The node table: every node of the graph in rows, sortable, filtered by search, op and place. The full twin of the drawing, also for
  * screen readers. One row is a tab stop; arrow keys move it, Enter selects, Shift+Enter selects one more.
  */
 import { formatCosine, formatNumber } from '../core/describe';
 import { focused, h } from '../core/dom';
 import type { TableRow } from './state';
+import { TableFilter } from './tableFilter';
 
 type Key = keyof TableRow;
 
@@ -42,6 +43,7 @@ export function sorted(rows: readonly TableRow[], key: Key | null, descending: b
 export class NodeTable {
   readonly element: HTMLElement;
   private readonly body = h('tbody');
+  private readonly filter = new TableFilter(() => this.fill());
   private readonly heads = new Map<Key, HTMLTableCellElement>();
   private rows: readonly TableRow[] = [];
   private selected = '';
@@ -72,6 +74,7 @@ export class NodeTable {
     this.element = h(
       'div',
       { class: 'qwb-table', role: 'region', 'aria-label': 'Nodes', tabindex: 0 },
+      this.filter.element,
       h('table', {}, h('thead', {}, head), this.body)
     );
   }
@@ -89,6 +92,8 @@ export class NodeTable {
   /** Mark the nodes that differ from another state. */
   setDiffering(differing: ReadonlyMap<string, string>): void {
     this.differing = differing;
+    this.stale ||= this.filter.onlyChanged;
+    this.filter.offerChanged(differing.size > 0);
     this.draw();
   }
 
@@ -146,7 +151,10 @@ export class NodeTable {
   }
 
   private fill(): void {
-    const rows = sorted(this.rows, this.key, this.descending);
+    this.filter.offer(this.rows);
+    const kept = this.rows.filter(row => this.filter.keeps(row, this.differing.has(row.id)));
+    const rows = sorted(kept, this.key, this.descending);
+    this.filter.tell(kept.length, this.rows.length);
     const active = focused(this.body)?.closest<HTMLElement>('tr[data-row]')?.dataset.row;
     const measured = this.rows.some(row => row.sensitivity !== undefined);
     this.element.classList.toggle('qwb-no-sensitivity', !measured);

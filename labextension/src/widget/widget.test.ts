@@ -278,6 +278,43 @@ describe('the table', () => {
     expect(one('tr[data-row=softmax]').getAttribute('aria-current')).toBe('true');
   });
 
+  test('narrows to an op, a placement, and to what changed', () => {
+    open({ table: rows });
+    choose('input[value=table]');
+    const shown = () => [...el.querySelectorAll<HTMLElement>('tr[data-row]')].map(item => item.dataset.row);
+    const pick = (name: string, value: string) => {
+      const select = one<HTMLSelectElement>(`select[aria-label="${name}"]`);
+      select.value = value;
+      expect(select.value).toBe(value);
+      select.dispatchEvent(new Event('change', { bubbles: true }));
+    };
+    const ids = (keep: (row: TableRow) => boolean) => rows.filter(keep).map(row => row.id);
+    const { op } = rows[0];
+    pick('Only this op', op);
+    expect(shown()).toEqual(ids(row => row.op === op));
+    expect(shown().length).toBeLessThan(rows.length);
+    expect(text('.qwb-table-filter [role=status]')).toBe(`${shown().length} of ${rows.length} nodes`);
+    pick('Only this op', '');
+    pick('Only this placement', 'CPU');
+    expect(shown()).toEqual(ids(row => row.on === 'CPU'));
+    model.set(
+      'table',
+      rows.map(row => ({ ...row, on: 'BPU' }))
+    );
+    expect(one<HTMLSelectElement>('select[aria-label="Only this placement"]').value).toBe('CPU');
+    expect(shown()).toEqual([]);
+    pick('Only this placement', '');
+    const changed = one<HTMLInputElement>('.qwb-table-filter input');
+    expect(changed.disabled).toBe(true);
+    model.set('comparison', { nodes: { softmax: 'placement' } });
+    expect(changed.disabled).toBe(false);
+    choose('.qwb-table-filter input');
+    expect(shown()).toEqual(['softmax']);
+    model.set('comparison', {});
+    expect(changed.checked).toBe(false);
+    expect(shown()).toEqual(rows.map(row => row.id));
+  });
+
   test('sorts up, down and back, missing figures last', () => {
     open({ table: [...rows, { ...rows[0], id: 'unmeasured', cosine: null }] });
     const order = () => [...el.querySelectorAll<HTMLElement>('tr[data-row]')].map(item => item.dataset.row);
