@@ -45,3 +45,11 @@ def test_convolutions_read_int8_and_everything_else_is_float16():
     made, x = calibrated(ResNetLike, QconfigSetter(get_qconfig(), templates))
     y, z = made(x).detach(), convert(made)(x).detach()
     assert float((y - z).abs().max()) <= 0.01 * float(y.abs().max())
+
+
+def test_an_integer_operator_behind_a_float16_one_quantizes_what_it_reads():
+    half = get_qconfig(in_dtype=torch.float16, weight_dtype=torch.float16, out_dtype=torch.float16)
+    setter = (ModuleNameQconfigSetter({"layer1.conv1": half}), calibration_8bit_weight_16bit_act_qconfig_setter)
+    made, x = calibrated(ResNetLike, setter)
+    y, z = made(x).detach(), convert(made)(x).detach()
+    assert float((y - z).abs().max()) <= 0.01 * float(y.abs().max())

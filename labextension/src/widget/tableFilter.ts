@@ -9,8 +9,8 @@ const placement = (on: string) => (on === 'NONE' ? 'nowhere' : on);
 
 export class TableFilter {
   readonly element: HTMLElement;
-  private readonly op = h('select', { 'aria-label': 'Only this op' });
-  private readonly on = h('select', { 'aria-label': 'Only this placement' });
+  private readonly op = h('select', { class: 'qwb-input', 'aria-label': 'Only this op' });
+  private readonly on = h('select', { class: 'qwb-input', 'aria-label': 'Only this placement' });
   private readonly changed = h('input', { type: 'checkbox', disabled: true });
   private readonly count = h('span', { class: 'qwb-hint', role: 'status' });
 
