@@ -18,6 +18,7 @@ from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn.base import OwnModule
 from qworkbench.qat.nn.qat import FunctionCall, Operation
 from qworkbench.qat.nn.quantized.common import ARITHMETIC, Quantized, array_of, codes_of, float_of
+from qworkbench.qat.nn.quantized.wide import is_dual, rescaled, wide_sum
 from qworkbench.qat.qtensor import QTensor
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize
 from qworkbench.qat.quantization.scopes import unheard
@@ -122,6 +123,9 @@ class FloatFunctional(Quantized):
         (a, s_a), (b, s_b) = self.operand(x, "int8"), self.operand(y, "int8")
         if a.ndim < 2 or b.ndim < 2:
             raise QATError(f"{self.owner!r} multiplies shapes {a.shape} and {b.shape}; both need two axes or more")
+        if is_dual(a, b):
+            codes = rescaled(wide_sum("matmul", [a, b]), self.requantize(self._product(s_a, s_b)), 1)
+            return self.result(codes, x.device)
         found, overflow = kernels.matmul(a, b, self.requantize(self._product(s_a, s_b)))
         return self.result(array_of(StepResult((found,), overflow), self.owner), x.device)
 

@@ -25,6 +25,7 @@ from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn.base import TakesAdd
 from qworkbench.qat.nn.qat import QuantizedOperator
 from qworkbench.qat.nn.quantized.common import ARITHMETIC, Quantized, array_of, codes_of, float_of
+from qworkbench.qat.nn.quantized.wide import is_dual, rescaled, wide_sum
 from qworkbench.qat.nn.variants import GEOMETRY, Variant, out_first, own_layout, variants
 from qworkbench.qat.qtensor import QTensor
 from qworkbench.qat.quantization.absorb import absorbed
@@ -66,6 +67,9 @@ class Operator(TakesAdd, Quantized):
         (x,) = self.read(x)
         q, s_x = codes_of(x, self.owner)
         s_w = self.weight_scale.cpu().numpy()
+        weight = self.weight.cpu().numpy()
+        if is_dual(q, weight):
+            return self._dual(q, s_x, weight, s_w, other, x.device)
         params = dict(self.params)
         inputs = [q]
         ratio = None
@@ -76,7 +80,7 @@ class Operator(TakesAdd, Quantized):
             inputs.append(codes)
         bias = None if self.bias is None else quantize_bias(self.bias.cpu().numpy(), float(s_x), s_w)[0]
         params |= {
-            "weight": Packed(self.weight.cpu().numpy(), b""),
+            "weight": Packed(weight, b""),
             "bias": bias,
             "residual": ratio,
             "requantize": None if self.scale is None else self._rescale(s_x, s_w),
@@ -93,6 +97,28 @@ class Operator(TakesAdd, Quantized):
             y = y + other
         if self.relu:
             y = _float_relu(y, self.relu)
+        return y if self.cast is None else self.cast(y)
+
+    def _dual(
+        self, q: np.ndarray, s_x: np.float32, weight: np.ndarray, s_w: np.ndarray, other: Any, device: torch.device
+    ) -> QTensor | Tensor:
+        """Do the same for int16 by int16; what enters the sum is added to the real numbers."""
+        step = float(s_x) * s_w.astype(np.float64)
+        bias = None if self.bias is None else self.bias.cpu().numpy().astype(np.float64) / step
+        sums = wide_sum(self.kind, [q], weight=weight, bias=bias, **self.params)
+        axis = sums.ndim - 1 if self.kind == "gemm" else 1
+        if self.scale is not None and other is None:
+            return self.result(rescaled(sums, self._rescale(s_x, s_w), axis), device)  # type: ignore[no-any-return]
+        shape = [1] * sums.ndim
+        shape[axis] = -1
+        y = torch.from_numpy((sums * step.reshape(shape)).astype(np.float32)).to(device)
+        if other is not None:
+            y = y + float_of(other)
+        if self.relu:
+            y = _float_relu(y, self.relu)
+        if self.scale is not None and self.dtype is not None:
+            codes = kernels.quantize(y.cpu().numpy(), self.out_scale, self.dtype, ARITHMETIC.rounding)
+            return self.result(codes, device)  # type: ignore[no-any-return]
         return y if self.cast is None else self.cast(y)
 
     def real_weight(self) -> Tensor:
