@@ -10,6 +10,7 @@ from torch import fx, nn
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn import qat
 from qworkbench.qat.nn.quantized import functions, operators
+from qworkbench.qat.quantization.constants import mark_constants
 from qworkbench.qat.quantization.fake_cast import FakeCast
 from qworkbench.qat.quantization.tracing import ModuleCalls, QuantTracer
 
@@ -44,6 +45,7 @@ def convert_fx(model: fx.GraphModule) -> fx.GraphModule:
     for node in made.graph.nodes:
         if node.op == "get_attr" and str(node.target) in dict(made.named_buffers()):
             _constant(made, str(node.target))
+    mark_constants(made)
     made.eval()
     made.graph.lint()
     made.recompile()
