@@ -23,6 +23,12 @@ import pytest
 TUTORIALS = Path(__file__).parents[2] / "tutorials"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _patience() -> None:
+    """Let every expectation wait as long as a busy machine with two processors may need."""
+    pytest.importorskip("playwright.sync_api").expect.set_options(timeout=30_000)
+
+
 @dataclass
 class Server:
     """A running JupyterLab or Notebook."""
