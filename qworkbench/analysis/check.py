@@ -17,7 +17,7 @@ import pandas as pd
 from qworkbench.analysis.quantizers import op_type
 from qworkbench.analysis.ranges import FixedScale
 from qworkbench.analysis.text import text_table
-from qworkbench.errors import FileFormatError
+from qworkbench.files import write_text
 from qworkbench.graph.fusion import find_fusions
 
 if TYPE_CHECKING:
@@ -79,12 +79,7 @@ class ModelCheck:
         ------
         FileFormatError
         """
-        target = Path(path)
-        try:
-            target.write_text(f"{self}\n", encoding="utf-8")
-        except OSError as error:
-            raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-        return target
+        return write_text(path, f"{self}\n")
 
 
 def check_model(

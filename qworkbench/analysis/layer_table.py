@@ -16,6 +16,7 @@ import pandas as pd
 from qworkbench.analysis.plots import accumulated_figure, metric_figure, range_figure
 from qworkbench.analysis.text import text_table
 from qworkbench.errors import FileFormatError
+from qworkbench.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,8 +93,4 @@ class LayerComparison:
         }
         if target.suffix not in makers:
             raise FileFormatError(f"{str(path)!r} must end in .csv, .html or .txt")
-        try:
-            target.write_text(makers[target.suffix](), encoding="utf-8")
-        except OSError as error:
-            raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-        return target
+        return write_text(target, makers[target.suffix]())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.errors import FileFormatError
+from qworkbench.files import write_bytes
 from qworkbench.graph.ir import Graph, Sym
 from qworkbench.toolchain.onnx_carried import write_carried
 from qworkbench.toolchain.onnx_operators import OPERATORS
@@ -50,14 +51,7 @@ def to_onnx(graph: Graph, path: str | Path, *, opset: int = 11) -> Path:
     size = model.ByteSize()
     if size > LARGEST:
         raise FileFormatError(f"the model has {size} bytes, more than the 2 GB that one ONNX file can hold")
-    scratch = target.with_name(f"{target.name}.part")
-    try:
-        scratch.write_bytes(model.SerializeToString())
-        scratch.replace(target)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise FileFormatError(f"cannot write {str(target)!r}: {error.strerror or error}") from None
-    return target
+    return write_bytes(target, model.SerializeToString())
 
 
 def model_of(graph: Graph, opset: int = 11) -> ModelProto:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from qworkbench.errors import FileFormatError
+from qworkbench.files import read_text, write_text
 from qworkbench.toolchain.ptq_rules import check_rules
 from qworkbench.toolchain.ptq_schema import check, generation, key_of
 
@@ -71,26 +72,11 @@ class PtqYaml:
         ------
         FileFormatError
         """
-        try:
-            if Path(path).stat().st_size > LARGEST:
-                raise FileFormatError(f"{str(path)!r} is larger than {LARGEST >> 20} MB; not a PTQ configuration")
-            return cls(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise FileFormatError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-        except UnicodeDecodeError:
-            raise FileFormatError(f"{str(path)!r} is not UTF-8 text; not a PTQ configuration") from None
+        return cls(read_text(path, what="a PTQ configuration", largest=LARGEST))
 
     def write(self, path: str | Path) -> Path:
         """Write the text; an existing file is replaced only when the new one is complete."""
-        target = Path(path)
-        scratch = target.parent / f"{target.name}.part"
-        try:
-            scratch.write_text(self.text, encoding="utf-8")
-            scratch.replace(target)
-        except OSError as error:
-            scratch.unlink(missing_ok=True)
-            raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-        return target
+        return write_text(path, self.text)
 
     def rules(self) -> list[str]:
         """Return one line per key that lacks another one, or has no effect beside it.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qworkbench.errors import FileFormatError, nearest
+from qworkbench.files import read_text, write_text
 
 LARGEST = 4 * 1024 * 1024
 SECTIONS = ("model_config", "op_config", "subgraph_config", "node_config")
@@ -62,14 +63,7 @@ class QuantConfig:
         ------
         FileFormatError
         """
-        try:
-            if Path(path).stat().st_size > LARGEST:
-                raise FileFormatError(f"{str(path)!r} is larger than {LARGEST >> 20} MB; not a quant_config")
-            return cls(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise FileFormatError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-        except UnicodeDecodeError:
-            raise FileFormatError(f"{str(path)!r} is not UTF-8 text; not a quant_config") from None
+        return cls(read_text(path, what="a quant_config", largest=LARGEST))
 
     def with_tree(self, tree: Mapping[str, Any]) -> QuantConfig:
         """Return a configuration with another tree, indented as this one; equal trees keep the text as it is."""
@@ -81,15 +75,7 @@ class QuantConfig:
 
     def write(self, path: str | Path) -> Path:
         """Write the text; an existing file is replaced only when the new one is complete."""
-        target = Path(path)
-        scratch = target.parent / f"{target.name}.part"
-        try:
-            scratch.write_text(self.text, encoding="utf-8")
-            scratch.replace(target)
-        except OSError as error:
-            scratch.unlink(missing_ok=True)
-            raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-        return target
+        return write_text(path, self.text)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

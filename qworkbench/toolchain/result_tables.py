@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.errors import FileFormatError, QWorkbenchError, unknown_name
+from qworkbench.files import write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,11 +105,7 @@ class ResultTable:
         if target.suffix not in SUFFIXES:
             raise FileFormatError(f"{str(path)!r} must end in one of {', '.join(SUFFIXES)}")
         content = {".txt": lambda: f"{self.text}\n", ".csv": lambda: self.csv, ".html": lambda: self.html}
-        try:
-            target.write_text(content[target.suffix](), encoding="utf-8")
-        except OSError as error:
-            raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-        return target
+        return write_text(target, content[target.suffix]())
 
 
 def printed(column: str, value: Any, blank: str = NONE) -> str:

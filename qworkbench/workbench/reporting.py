@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qworkbench.errors import FileFormatError
+from qworkbench.files import write_text
 from qworkbench.view.report import NodeReason, ReportData, report_html
 
 if TYPE_CHECKING:
@@ -75,11 +75,4 @@ def environment() -> dict[str, str]:
 
 def write_report(workbench: Workbench, path: Path) -> Path:
     """Write the report to `path`."""
-    scratch = path.parent / f"{path.name}.part"
-    try:
-        scratch.write_text(report_html(report_data(workbench)), encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-    return path
+    return write_text(path, report_html(report_data(workbench)))

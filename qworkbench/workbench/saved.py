@@ -20,6 +20,7 @@ from qworkbench.calibration.method import MAX_NUM_BIN, NUM_BIN, CalibrationMetho
 from qworkbench.calibration.observe import batches_of, collect
 from qworkbench.emulator.fingerprint import digest
 from qworkbench.errors import CalibrationError, FileFormatError, QWorkbenchError
+from qworkbench.files import read_text, write_text
 from qworkbench.graph.feeds import feeds_of
 from qworkbench.graph.ir import Graph, Sym
 from qworkbench.workbench.edits import edit_from_dict
@@ -81,14 +82,7 @@ def save(workbench: Workbench, path: Path) -> Path:
         "view": workbench.view(),
     }
     text = json.dumps(document, indent=1, allow_nan=False)
-    scratch = path.parent / f"{path.name}.part"
-    try:
-        scratch.write_text(text + "\n", encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-    return path
+    return write_text(path, text + "\n")
 
 
 def _calibration(workbench: Workbench) -> dict[str, Any] | None:
@@ -144,14 +138,10 @@ def read(path: Path) -> dict[str, Any]:
     FileFormatError
         Missing, damaged, of another format or of a newer schema.
     """
+    hint = "save one with wb.save(...) or %qwb save"
+    text = read_text(path, what="a saved workbench", largest=LARGEST_FILE, missing=hint)
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise FileFormatError(f"{str(path)!r} is larger than {LARGEST_FILE >> 20} MB; not a saved workbench")
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileFormatError(f"no file {str(path)!r}; save one with wb.save(...) or %qwb save") from None
-    except OSError as error:
-        raise FileFormatError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{str(path)!r} is damaged: not valid JSON ({error})") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:

@@ -254,7 +254,7 @@ def test_saving_replaces_a_file_only_when_the_new_one_is_complete(wb, tmp_path, 
     def full(self, *_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(FileFormatError, match="No space left"):
         wb.save(path)
     monkeypatch.undo()

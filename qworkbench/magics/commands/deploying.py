@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from qworkbench.files import write_text
 from qworkbench.magics.registry import Argument, Command, MagicUsageError
 from qworkbench.magics.results import Lines, Step
 from qworkbench.magics.state import State
@@ -65,11 +66,7 @@ def qconfig(state: State, given: Namespace) -> Any:
     if given.file is None:
         return Lines(text.splitlines())
     path = Path(given.file).expanduser()
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise MagicUsageError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-    return Lines([f"wrote {path}"])
+    return Lines([f"wrote {write_text(path, text)}"])
 
 
 DEPLOYING = (

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from qworkbench.errors import FileFormatError
+from qworkbench.files import write_bytes
 from qworkbench.magics.registry import Argument, Command, MagicUsageError
 from qworkbench.magics.results import Lines, Picture, Step
 from qworkbench.magics.state import State
@@ -49,11 +49,8 @@ def export(state: State, given: Namespace) -> Any:
     picture = Picture(state.workbench.view())
     if path.suffix not in (".svg", ".png"):
         raise MagicUsageError(f"{given.file!r} must end in .svg or .png")
-    try:
-        path.write_bytes(picture.svg.encode("utf-8") if path.suffix == ".svg" else picture.png)
-    except OSError as error:
-        raise FileFormatError(f"cannot write {given.file!r}: {error.strerror or error}") from None
-    return Lines([f"wrote {path}"])
+    content = picture.svg.encode("utf-8") if path.suffix == ".svg" else picture.png
+    return Lines([f"wrote {write_bytes(path, content)}"])
 
 
 FILES = (
