@@ -25,7 +25,7 @@ from qworkbench.qat.nn.variants import Variant, bare
 from qworkbench.qat.quantization.fake_cast import FakeCast
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize
 from qworkbench.qat.quantization.routing import EnterScope, LeaveScope, is_routed
-from qworkbench.qat.quantization.tracing import ModuleCalls, QuantTracer
+from qworkbench.qat.quantization.tracing import regraphed
 from qworkbench.qat.utils.fx_helper import skeleton
 
 
@@ -87,12 +87,7 @@ def _shell(model: nn.Module, memo: dict[int, nn.Module]) -> nn.Module:
     holder = nn.Module()
     holder._modules = {name: None if m is None else skeleton(m, keep, memo) for name, m in model._modules.items()}
     holder._parameters, holder._buffers = model._parameters, model._buffers
-    graph = fx.Graph(tracer_cls=QuantTracer)
-    output: Any = graph.graph_copy(model.graph, {})
-    graph.output(output)
-    made = fx.GraphModule(holder, graph, class_name=type(model).__name__)
-    made._modules = holder._modules
-    made.graph.set_codegen(ModuleCalls())
+    made = regraphed(model, holder)
     made.recompile()
     return made
 

@@ -20,7 +20,8 @@ from qworkbench.analysis.layer_table import GUIDE_COLUMNS
 from qworkbench.analysis.metrics import compare
 from qworkbench.analysis.quantization_error import QuantizationError, quantization_error
 from qworkbench.qat.dtype import INTEGER_NAMES
-from qworkbench.qat.profiler.watch import Call, Flow, real
+from qworkbench.qat.profiler.lineage import Flow
+from qworkbench.qat.profiler.watch import Call, real
 from qworkbench.qat.qtensor import QTensor
 from qworkbench.qat.quantization.fake_cast import FakeCast
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize

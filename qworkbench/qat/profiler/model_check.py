@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from qworkbench.analysis.check import RESULT_FILE, ModelCheck
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn import qat
-from qworkbench.qat.profiler.watch import Call, Flow, arguments, kept_states, operators, watching
+from qworkbench.qat.profiler.lineage import Flow
+from qworkbench.qat.profiler.watch import Call, arguments, kept_states, operators, watching
 from qworkbench.qat.quantization.fake_cast import FakeCast
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize, FakeQuantState
 from qworkbench.qat.quantization.observer import FixedScaleObserver

@@ -21,12 +21,14 @@ from qworkbench.analysis.distances import metrics_given
 from qworkbench.analysis.text import text_table
 from qworkbench.analysis.worst import BadCases
 from qworkbench.errors import unknown_name
+from qworkbench.files import write_text
 from qworkbench.qat.errors import QATError
 from qworkbench.qat.nn import qat
 from qworkbench.qat.profiler.cases import CASE_FILE, find_cases, load_cases, save_cases
 from qworkbench.qat.profiler.layers import compare_calls, statistics
+from qworkbench.qat.profiler.lineage import Flow
 from qworkbench.qat.profiler.sensitivity import Progress, sensitivity_of
-from qworkbench.qat.profiler.watch import Call, Flow, arguments, kept_states, outputs_of, watching
+from qworkbench.qat.profiler.watch import Call, arguments, kept_states, outputs_of, watching
 from qworkbench.qat.quantization.fake_quantize import FakeQuantState
 from qworkbench.qat.quantization.prepare import calls_to_modules
 from qworkbench.qat.quantization.recording import record
@@ -312,7 +314,7 @@ class QuantAnalysis:
 
     def _write(self, name: str, text: str) -> None:
         self.out_dir.mkdir(parents=True, exist_ok=True)
-        (self.out_dir / name).write_text(f"{text}\n", encoding="utf-8")
+        write_text(self.out_dir / name, f"{text}\n")
 
 
 class _validating:  # noqa: N801 (a context manager)

@@ -11,16 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from qworkbench.qat.profiler.lineage import Rankings
 from qworkbench.qat.qtensor import QTensor
 from qworkbench.qat.quantization.calls import is_leaf
 from qworkbench.qat.quantization.fake_quantize import FakeQuantize
 from qworkbench.qat.quantization.recording import call_arguments
 from qworkbench.qat.quantization.tracing import METHODS, is_float_functional
-
-RANKINGS = ("topk", "sort", "argsort", "argmax", "argmin", "msort")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,45 +115,6 @@ def operators(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Modu
                 yield from walk(child, below)
 
     yield from walk(model, prefix)
-
-
-class Flow(TorchFunctionMode):
-    """Remembers which tensor each function between operators was given first."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.source: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Run `func` and note it."""
-        value = func(*args, **(kwargs or {}))
-        if getattr(func, "__name__", "") != "__get__":
-            first = next((t for t in pytree.tree_leaves(args) if isinstance(t, Tensor)), None)
-            for leaf in pytree.tree_leaves(value):
-                if first is not None and isinstance(leaf, Tensor) and leaf is not first and id(leaf) not in self.source:
-                    self.source[id(leaf)] = (leaf, first)
-        return value
-
-
-class Rankings(TorchFunctionMode):
-    """Remembers what rankings were taken of: their results jump at the smallest error, their inputs can be compared."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.source: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Run `func`; note the input of a ranking under its results."""
-        value = func(*args, **(kwargs or {}))
-        if getattr(func, "__name__", "") in RANKINGS and args and isinstance(args[0], Tensor):
-            for leaf in pytree.tree_leaves(value):
-                if isinstance(leaf, Tensor):
-                    self.source[id(leaf)] = (leaf, args[0])
-        return value
 
 
 def arguments(model: nn.Module, data: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -12,7 +12,7 @@ from qworkbench.qat.nn import qat
 from qworkbench.qat.nn.quantized import functions, operators
 from qworkbench.qat.quantization.constants import mark_constants
 from qworkbench.qat.quantization.fake_cast import FakeCast
-from qworkbench.qat.quantization.tracing import ModuleCalls, QuantTracer
+from qworkbench.qat.quantization.tracing import regraphed
 
 _TRAINED = (qat.QuantizedOperator, qat.QuantStub, qat.DeQuantStub, qat.FloatFunctional, qat.Operation)
 
@@ -53,18 +53,12 @@ def convert_fx(model: fx.GraphModule) -> fx.GraphModule:
 
 
 def _copied(model: fx.GraphModule) -> fx.GraphModule:
-    """Return a deep copy with every submodule, those outside the graph included, in their order."""
+    """Return a deep copy of the model and its graph."""
     root = nn.Module()
     memo: dict[int, Any] = {}
     for table in ("_modules", "_parameters", "_buffers"):
         setattr(root, table, copy.deepcopy(getattr(model, table), memo))
-    graph = fx.Graph(tracer_cls=QuantTracer)
-    output: Any = graph.graph_copy(model.graph, {})
-    graph.output(output)
-    made = fx.GraphModule(root, graph, class_name=type(model).__name__)
-    made._modules = root._modules
-    made.graph.set_codegen(ModuleCalls())
-    return made
+    return regraphed(model, root)
 
 
 def convert_module(path: str, module: nn.Module) -> nn.Module:

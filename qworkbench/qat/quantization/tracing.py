@@ -149,6 +149,20 @@ def trace(model: nn.Module) -> fx.GraphModule:
     return made
 
 
+def regraphed(model: fx.GraphModule, root: nn.Module) -> fx.GraphModule:
+    """Return the modules, parameters and buffers of `root` under a copy of the graph of `model`; not yet compiled.
+
+    Every child of `root` stays, in its order, those outside the graph included.
+    """
+    graph = fx.Graph(tracer_cls=QuantTracer)
+    output: Any = graph.graph_copy(model.graph, {})
+    graph.output(output)
+    made = fx.GraphModule(root, graph, class_name=type(model).__name__)
+    made._modules = root._modules
+    made.graph.set_codegen(ModuleCalls())
+    return made
+
+
 class _Root(nn.Module):
     """The model's modules and attributes by their paths, and those that tracing added."""
 
