@@ -10,15 +10,18 @@ checks: a learning rate of 0 gives the calibrated model, fake quantization off g
 from __future__ import annotations
 
 import copy
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from torch import Tensor, nn
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import qworkbench.qat as horizon
-from qworkbench.nn import DeQuantStub, QuantStub
 from qworkbench.qat.quantization import (
     FakeQuantState,
     convert_fx,
@@ -26,27 +29,7 @@ from qworkbench.qat.quantization import (
     prepare_qat_fx,
     set_fake_quantize,
 )
-
-
-class Digits(nn.Module):
-    """Two convolutions, a residual, a linear layer; 8 x 8 images, ten classes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.quant = QuantStub(scale=1 / 128)
-        self.conv1, self.bn1 = nn.Conv2d(1, 12, 3, padding=1), nn.BatchNorm2d(12)
-        self.conv2, self.bn2 = nn.Conv2d(12, 24, 3, stride=2, padding=1), nn.BatchNorm2d(24)
-        self.conv3 = nn.Conv2d(24, 24, 3, padding=1)
-        self.relu = nn.ReLU()
-        self.fc = nn.Linear(24, 10)
-        self.dequant = DeQuantStub()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, 10) of images (N, 1, 8, 8) in -1..1."""
-        x = self.relu(self.bn1(self.conv1(self.quant(x))))
-        x = self.relu(self.bn2(self.conv2(x)))
-        x = self.relu(x + self.conv3(x))
-        return self.dequant(self.fc(x.mean((2, 3))))
+from tutorials.hard_digits import HardDigits, correct, fit, make_hard
 
 
 @dataclass(frozen=True)
@@ -70,39 +53,12 @@ def data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return a, b, c, d
 
 
-def fit(model: nn.Module, x: Tensor, y: Tensor, *, epochs: int, rate: float) -> None:
-    """Train with any loop: this one is Adam on batches of 64."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-    for _ in range(epochs):
-        for part in torch.split(torch.randperm(len(x)), 64):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(model(x[part]), y[part]).backward()
-            optimizer.step()
-        schedule.step()
-
-
-def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Return the share of right answers, in percent."""
-    with torch.no_grad():
-        return float(100.0 * (model(x).argmax(1) == y).float().mean())
-
-
-def make_hard(model: Digits, factor: float = 60.0) -> None:
-    """Scale one channel in six up before the first ReLU and down where it is read; the float values stay."""
-    with torch.no_grad():
-        chosen = torch.arange(model.bn1.num_features) % 6 == 0
-        model.bn1.weight[chosen] *= factor
-        model.bn1.bias[chosen] *= factor
-        model.conv2.weight[:, chosen] /= factor
-
-
 def measure(*, epochs: int = 15, qat_epochs: int = 12, seed: int = 0) -> Figures:
     """Train, calibrate, train with fake quantization, convert; return the figures."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     train_x, test_x, train_y, test_y = data()
-    model = Digits()
+    model = HardDigits()
     fit(model, train_x, train_y, epochs=epochs, rate=1e-2)
     model.eval()
     make_hard(model)
@@ -134,10 +90,10 @@ def measure(*, epochs: int = 15, qat_epochs: int = 12, seed: int = 0) -> Figures
         off = torch.allclose(calibrated(test_x), model(test_x), rtol=1e-4, atol=1e-3)
     set_fake_quantize(calibrated, FakeQuantState.VALIDATION)
     return Figures(
-        accuracy(model, test_x, test_y),
-        accuracy(calibrated, test_x, test_y),
-        accuracy(trained, test_x, test_y),
-        accuracy(converted, test_x, test_y),
+        100 * correct(model, test_x, test_y),
+        100 * correct(calibrated, test_x, test_y),
+        100 * correct(trained, test_x, test_y),
+        100 * correct(converted, test_x, test_y),
         rate_zero,
         off,
     )

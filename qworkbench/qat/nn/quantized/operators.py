@@ -92,12 +92,7 @@ class Operator(TakesAdd, Quantized):
         acc = QTensor.make(torch.from_numpy(found).to(x.device), torch.from_numpy(np.float32(s_x) * s_w), axis)
         if not self.relu and not late and self.cast is None:
             return acc
-        y = acc.dequantize()
-        if late:  # a float operand is added behind the accumulator
-            y = y + other
-        if self.relu:
-            y = _float_relu(y, self.relu)
-        return y if self.cast is None else self.cast(y)
+        return self._behind(acc.dequantize(), other if late else None)
 
     def _dual(
         self, q: np.ndarray, s_x: np.float32, weight: np.ndarray, s_w: np.ndarray, other: Any, device: torch.device
@@ -111,14 +106,17 @@ class Operator(TakesAdd, Quantized):
             return self.result(rescaled(sums, self._rescale(s_x, s_w), axis), device)  # type: ignore[no-any-return]
         shape = [1] * sums.ndim
         shape[axis] = -1
-        y = torch.from_numpy((sums * step.reshape(shape)).astype(np.float32)).to(device)
+        return self._behind(torch.from_numpy((sums * step.reshape(shape)).astype(np.float32)).to(device), other)
+
+    def _behind(self, y: Tensor, other: Any) -> QTensor | Tensor:
+        """Return what becomes of the sum in real numbers: an operand added, ReLU, and the output's codes or cast."""
         if other is not None:
             y = y + float_of(other)
         if self.relu:
-            y = _float_relu(y, self.relu)
+            y = torch.clamp(y, 0.0, 6.0 if self.relu == "ReLU6" else torch.inf)
         if self.scale is not None and self.dtype is not None:
             codes = kernels.quantize(y.cpu().numpy(), self.out_scale, self.dtype, ARITHMETIC.rounding)
-            return self.result(codes, device)  # type: ignore[no-any-return]
+            return self.result(codes, y.device)  # type: ignore[no-any-return]
         return y if self.cast is None else self.cast(y)
 
     def real_weight(self) -> Tensor:
@@ -162,10 +160,6 @@ OPERATORS: dict[Variant, type[Operator]] = {
     for v in variants(bare=True)
 }
 globals().update({cls.__name__: cls for cls in OPERATORS.values()})
-
-
-def _float_relu(y: Tensor, relu: str) -> Tensor:
-    return torch.clamp(y, 0.0, 6.0 if relu == "ReLU6" else torch.inf)
 
 
 def _deployed(source: QuantizedOperator) -> tuple[Tensor, Tensor | None]:
