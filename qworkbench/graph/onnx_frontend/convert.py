@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qworkbench.errors import FileFormatError, QWorkbenchError
+from qworkbench.graph.onnx_frontend.call import Call
 from qworkbench.graph.onnx_frontend.handlers import HANDLERS, MICROSOFT
 from qworkbench.graph.onnx_frontend.handlers.quantized import folded, symmetric_scales
-from qworkbench.graph.onnx_frontend.importer import Call, Importer, ShapeError, UnsupportedError
+from qworkbench.graph.onnx_frontend.importer import Importer, ShapeError, UnsupportedError
 from qworkbench.graph.onnx_frontend.known import BatchMismatchError, Known, known
 from qworkbench.graph.onnx_frontend.order import label, ordered, reads
 from qworkbench.graph.onnx_frontend.reference import Evaluators, ReferenceCall

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from qworkbench.graph.onnx_frontend.call import Call
 from qworkbench.graph.onnx_frontend.handlers import (
     elementwise,
     movement,
@@ -18,7 +19,6 @@ from qworkbench.graph.onnx_frontend.handlers import (
     resampling,
     windows,
 )
-from qworkbench.graph.onnx_frontend.importer import Call
 
 HANDLERS: dict[str, Callable[[Call], Any]] = {
     **elementwise.HANDLERS,

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from qworkbench.graph.ir import Dim, Sym
-from qworkbench.graph.onnx_frontend.importer import Call, ShapeError, UnsupportedError
+from qworkbench.graph.onnx_frontend.call import Call
+from qworkbench.graph.onnx_frontend.importer import ShapeError, UnsupportedError
 from qworkbench.graph.onnx_frontend.known import merged, merged_all
 
 _FAR = 2**31 - 1

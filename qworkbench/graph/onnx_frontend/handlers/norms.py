@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from qworkbench.graph.onnx_frontend.importer import Call, UnsupportedError
+from qworkbench.graph.onnx_frontend.call import Call
+from qworkbench.graph.onnx_frontend.importer import UnsupportedError
 
 
 def _batch_norm(c: Call) -> str:

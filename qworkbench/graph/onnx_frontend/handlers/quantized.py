@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from qworkbench.graph.onnx_frontend.call import Call
 from qworkbench.graph.onnx_frontend.handlers.windows import average_attributes, conv_attributes
-from qworkbench.graph.onnx_frontend.importer import Call, Importer, UnsupportedError
+from qworkbench.graph.onnx_frontend.importer import Importer, UnsupportedError
 from qworkbench.graph.vocabulary import family
 from qworkbench.numerics.stored import stored_scale
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from qworkbench.graph.onnx_frontend.call import Call
 from qworkbench.graph.onnx_frontend.carried import recurrent
-from qworkbench.graph.onnx_frontend.importer import Call, ShapeError, UnsupportedError
+from qworkbench.graph.onnx_frontend.importer import ShapeError, UnsupportedError
 from qworkbench.graph.onnx_frontend.known import merged_all
 from qworkbench.graph.replay import Replay
 from qworkbench.graph.structure import Slot

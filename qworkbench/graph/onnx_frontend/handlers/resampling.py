@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from qworkbench.graph.onnx_frontend.importer import Call, ShapeError, UnsupportedError
+from qworkbench.graph.onnx_frontend.call import Call
+from qworkbench.graph.onnx_frontend.importer import ShapeError, UnsupportedError
 from qworkbench.numerics.resize import nearest_index
 
 _ROUND: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qworkbench.graph.onnx_frontend.importer import Call, UnsupportedError
+from qworkbench.graph.onnx_frontend.call import Call
+from qworkbench.graph.onnx_frontend.importer import UnsupportedError
 
 
 def _same(c: Call, kernel: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]) -> tuple[int, ...]:
