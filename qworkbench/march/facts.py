@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import prod
 
 from qworkbench.graph.ir import Graph, Node, resolve
-from qworkbench.march.constraints import Fact
+from qworkbench.march.clauses import Fact
 from qworkbench.march.operand_facts import operand_facts
 from qworkbench.march.shape_facts import gemm_facts, shape_facts
 from qworkbench.march.window_facts import window_facts

@@ -17,7 +17,7 @@ from qworkbench.march.broadcast import (
     merged_rank,
     merged_rank_plain_only,
 )
-from qworkbench.march.constraints import Fact
+from qworkbench.march.clauses import Fact
 
 Shape = tuple[int, ...]
 BROADCASTING = frozenset("Add Sub Mul Div Min Max Equal Greater GreaterOrEqual Less LessOrEqual PRelu Sum".split())

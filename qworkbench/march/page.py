@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qworkbench.march.constraints import describe
+from qworkbench.march.clauses import describe
 from qworkbench.march.table import March, OpRow
 
 EMPTY = "—"

@@ -10,7 +10,7 @@ from typing import Any
 
 from qworkbench.graph.ir import Graph, Node
 from qworkbench.march.broadcast import align
-from qworkbench.march.constraints import Fact
+from qworkbench.march.clauses import Fact
 
 Shape = tuple[int, ...]
 PLAIN_ATTRIBUTES = ("axis", "axes", "keepdims", "mode", "blocksize", "padding_mode", "sorted")

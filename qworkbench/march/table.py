@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from qworkbench.errors import unknown_name
 from qworkbench.graph.ir import Graph, Node
-from qworkbench.march.constraints import Between, Clause, ClauseResult, Equals, Fact, check
+from qworkbench.march.clauses import Between, Clause, Equals, Fact
+from qworkbench.march.constraints import ClauseResult, check
 from qworkbench.march.facts import node_facts
 
 Supported = Literal["yes", "conditional", "no", "unknown"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
-from qworkbench.march.constraints import Fact
+from qworkbench.march.clauses import Fact
 
 Shape = tuple[int, ...]
 

@@ -16,8 +16,9 @@ from qworkbench.march.table import March, Support
 from qworkbench.placement.context import Context, Decision, decide
 from qworkbench.placement.declared import still_declared
 from qworkbench.placement.dtypes import Dtypes, resolve_dtypes
+from qworkbench.placement.markers import marker_reason
 from qworkbench.placement.masks import masked_values
-from qworkbench.placement.reasons import fused_reason, marker_reason, reason_for
+from qworkbench.placement.reasons import fused_reason, reason_for
 from qworkbench.placement.regions import boundaries, subgraph_ids
 from qworkbench.placement.scale_groups import scale_groups
 from qworkbench.placement.tail import tail_cuts, tail_units

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from qworkbench.march.constraints import (
+from qworkbench.march.clauses import (
     AnyOf,
     AtLeast,
     AtMost,
@@ -18,9 +18,9 @@ from qworkbench.march.constraints import (
     PowerOfTwo,
     When,
     Within,
-    check,
     describe,
 )
+from qworkbench.march.constraints import check
 
 CASES: list[tuple[Clause, dict[str, Fact], bool, str, str]] = [
     (Between("kernel_h", 1, 7), {"kernel_h": 7}, True, "kernel_h = 7", "kernel_h in [1, 7]"),

@@ -6,7 +6,7 @@ import pytest
 
 from qworkbench.graph.ir import Sym
 from qworkbench.march import MARCHES, get_march
-from qworkbench.march.constraints import Clause, When
+from qworkbench.march.clauses import Clause, When
 from qworkbench.march.facts import node_facts
 from tests.march.builder import Build, one, one_conv
 

@@ -8,7 +8,7 @@ import pytest
 from qworkbench.errors import UnknownNameError
 from qworkbench.graph.vocabulary import OPS
 from qworkbench.march import MARCHES, get_march, march_page
-from qworkbench.march.constraints import describe
+from qworkbench.march.clauses import describe
 from qworkbench.march.page import constraint_words
 from qworkbench.march.table import OpRow, table
 from tests.march.builder import one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qworkbench.march.constraints import AtLeast, AtMost, Between, Clause, Equals, When
+from qworkbench.march.clauses import AtLeast, AtMost, Between, Clause, Equals, When
 from qworkbench.march.table import March, OpRow, table
 from qworkbench.march.tables.bayes_family import (
     GENERAL,

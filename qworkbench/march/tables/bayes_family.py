@@ -6,7 +6,7 @@ files add what only one of them has.
 
 from __future__ import annotations
 
-from qworkbench.march.constraints import (
+from qworkbench.march.clauses import (
     AnyOf,
     AtLeast,
     AtMost,

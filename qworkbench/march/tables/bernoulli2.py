@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qworkbench.march.constraints import (
+from qworkbench.march.clauses import (
     AtLeast,
     AtMost,
     Between,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qworkbench.march.constraints import Between
+from qworkbench.march.clauses import Between
 from qworkbench.march.table import Basis, March, OpRow, table
 from qworkbench.march.tables.bayes_e import BAYES_E
 from qworkbench.march.tables.machine import MEBI, machine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict, Unpack
 
-from qworkbench.march.constraints import Clause
+from qworkbench.march.clauses import Clause
 from qworkbench.march.table import Basis, OpRow, PluginRow, QuantClass, Supported
 
 INT8 = ("int8",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qworkbench.march.constraints import Equals
+from qworkbench.march.clauses import Equals
 from qworkbench.march.table import OpRow
 from qworkbench.march.tables.rows import folded
 
