@@ -6,14 +6,13 @@ analysis. Every step also writes its text file.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from torch import fx, nn
+from torch import nn
 from torch.utils import _pytree as pytree
 
 from qworkbench.analysis.badcase import DEFAULT_METRICS
@@ -27,13 +26,9 @@ from qworkbench.qat.nn import qat
 from qworkbench.qat.profiler.cases import CASE_FILE, find_cases, load_cases, save_cases
 from qworkbench.qat.profiler.layers import compare_calls, statistics
 from qworkbench.qat.profiler.lineage import Flow
+from qworkbench.qat.profiler.running import named_like, quantizing, watched
 from qworkbench.qat.profiler.sensitivity import Progress, sensitivity_of
-from qworkbench.qat.profiler.watch import Call, arguments, kept_states, outputs_of, watching
-from qworkbench.qat.quantization.fake_quantize import FakeQuantState
-from qworkbench.qat.quantization.prepare import calls_to_modules
-from qworkbench.qat.quantization.recording import record
-from qworkbench.qat.quantization.routing import is_routed, route
-from qworkbench.qat.quantization.tracing import trace
+from qworkbench.qat.profiler.watch import Call, kept_states, outputs_of
 
 TYPES = ("fake_quant", "convert")
 _ELSEWHERE = ("pre_export", "export")
@@ -177,11 +172,11 @@ class QuantAnalysis:
         """
         data = self._moved(self._sample(index), device)
         if run_baseline_model:
-            self._calls["baseline"] = _watched(self._named_baseline(data), data)
+            self._calls["baseline"] = watched(named_like(self.analysis_model, self.baseline_model, data), data)
             self._write("baseline_statistic.txt", _text(statistics(self._calls["baseline"][0])))
         if run_analysis_model:
-            with self._quantizing():
-                self._calls["analysis"] = _watched(self.analysis_model, data)
+            with quantizing(self.analysis_model):
+                self._calls["analysis"] = watched(self.analysis_model, data)
             self._write("analysis_statistic.txt", _text(statistics(self._calls["analysis"][0])))
 
     def compare_per_layer(
@@ -275,11 +270,8 @@ class QuantAnalysis:
         """Return the outputs of both models on one item."""
         with kept_states(self.baseline_model):
             ours = outputs_of(self.baseline_model, data, self.post_process)
-        with self._quantizing():
+        with quantizing(self.analysis_model):
             return ours, outputs_of(self.analysis_model, data, self.post_process)
-
-    def _quantizing(self) -> Any:
-        return _validating(self.analysis_model)
 
     def _index(self, index: int | None) -> int:
         if not self.samples:
@@ -293,19 +285,6 @@ class QuantAnalysis:
     def _sample(self, index: int | None) -> Any:
         return self.samples[self._index(index)]
 
-    def _named_baseline(self, data: Any) -> nn.Module:
-        """Return the float model with the names that preparing gave to functions (``_generated_add_0``)."""
-        float_model = copy.deepcopy(self.baseline_model).eval()
-        if isinstance(self.analysis_model, fx.GraphModule):
-            made = trace(float_model)
-            calls_to_modules(made)
-            made.recompile()
-            return made
-        if is_routed(self.analysis_model):
-            args, kwargs = arguments(float_model, data)
-            return route(record(float_model, kwargs or args))
-        return float_model
-
     def _moved(self, data: Any, device: Any) -> Any:
         target = device if device is not None else self.device
         if target is None:
@@ -315,27 +294,6 @@ class QuantAnalysis:
     def _write(self, name: str, text: str) -> None:
         self.out_dir.mkdir(parents=True, exist_ok=True)
         write_text(self.out_dir / name, f"{text}\n")
-
-
-class _validating:  # noqa: N801 (a context manager)
-    """The model quantizes with the scales it has, observes nothing, and is put back afterwards."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self._kept = kept_states(model)
-
-    def __enter__(self) -> None:
-        for _, fake in self._kept.__enter__():
-            fake.set_state(FakeQuantState.VALIDATION if fake.observed else FakeQuantState._FLOAT)
-
-    def __exit__(self, *error: Any) -> None:
-        self._kept.__exit__(*error)
-
-
-def _watched(model: nn.Module, data: Any) -> tuple[list[Call], Flow]:
-    args, kwargs = arguments(model, data)
-    with torch.no_grad(), Flow() as flow, watching(model) as calls:
-        model(*args, **kwargs)
-    return calls, flow
 
 
 def _text(frame: pd.DataFrame) -> str:
