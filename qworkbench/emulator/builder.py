@@ -239,7 +239,7 @@ class PlanBuilder:
 
         With `half`, constants and outputs are rounded to float16.
         """
-        from qworkbench.emulator.steps import WIRED
+        from qworkbench.emulator.through_torch import WIRED
 
         operands: list[Any] = []
         digests: list[bytes] = []

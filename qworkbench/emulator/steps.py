@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from qworkbench.emulator import through_torch
 from qworkbench.emulator.cache import StepResult
+from qworkbench.emulator.kernels.moving import concat
 from qworkbench.emulator.kernels.surface import is_surface
 from qworkbench.emulator.plan import Step
 from qworkbench.errors import EmulationError
 from qworkbench.numerics.arithmetic import Residual
-from qworkbench.numerics.reference.accumulate import RESIDUAL_LIMIT
-
-WIRED = "wired"  # operand of a torch step that comes from the plan, not from the model's constants
 
 Arrays = Sequence[np.ndarray]
 Run = Callable[[Any, Mapping[str, Any], Arrays, int], StepResult]
@@ -40,7 +39,7 @@ def _one(array: np.ndarray, overflow: int = 0) -> StepResult:
 
 def _quantize(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
     scale = p["scale"]
-    source = np.ascontiguousarray(x[0], np.float32)
+    source = x[0].astype(np.float32, copy=False)
     return _one(ops.quantize(source, scale if scale.size > 1 else scale[0], p["dtype"], p["rounding"]))
 
 
@@ -72,27 +71,6 @@ def _conv(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
 def _kept(ops: Any, p: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a backend that packs weights is given beside them."""
     return {"forms": p["weight"].forms} if getattr(ops, "PACKS", False) else {}
-
-
-def _conv3d(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
-    """Convolve over D, H and W; float64 holds every partial sum of codes exactly, so no kernel of its own is needed."""
-    import torch
-
-    begin_d, begin_h, begin_w, end_d, end_h, end_w = p["pads"]
-    codes = torch.nn.functional.pad(
-        torch.from_numpy(x[0].astype(np.float64)), (begin_w, end_w, begin_h, end_h, begin_d, end_d)
-    )
-    weight = torch.from_numpy(p["weight"].array.astype(np.float64))
-    sums = torch.nn.functional.conv3d(codes, weight, None, p["strides"], 0, p["dilations"], p["group"])
-    acc = sums.numpy().astype(np.int64)
-    if p["bias"] is not None:
-        acc += p["bias"].astype(np.int64)[:, None, None, None]
-    if p["residual"] is not None:
-        entering = np.rint(x[1].astype(np.float64) * p["residual"].reshape(-1, 1, 1, 1))
-        acc += np.clip(entering, -RESIDUAL_LIMIT, RESIDUAL_LIMIT).astype(np.int64)
-    wrapped = acc.astype(np.int32)
-    overflow = int(np.count_nonzero(wrapped != acc))
-    return _one(wrapped if p["requantize"] is None else ops.requantize(wrapped, p["requantize"], 1), overflow)
 
 
 def _gemm(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
@@ -169,77 +147,11 @@ def _compare(_: Any, p: Mapping[str, Any], x: Arrays, __: int) -> StepResult:
 
 
 def _concat(_: Any, p: Mapping[str, Any], x: Arrays, __: int) -> StepResult:
-    return _one(np.concatenate(list(x), axis=p["axis"]))
+    return _one(concat(x, p["axis"]))
 
 
 def _constant(_: Any, p: Mapping[str, Any], __: Arrays, ___: int) -> StepResult:
     return _one(p["codes"])
-
-
-def _torch(_: Any, p: Mapping[str, Any], x: Arrays, batch: int) -> StepResult:
-    """Run a node by its float kernel: in float on the CPU, or moving integer codes unchanged."""
-    import torch
-
-    from qworkbench.graph.execute import run_node
-
-    given = iter(x)
-    tensors = [torch.from_numpy(np.array(next(given))) if op is WIRED else op for op in p["operands"].value]
-    outputs = run_node(p["graph"].value, p["node"].value, tensors, batch)
-    if p["half"]:
-        outputs = tuple(t.half().to(t.dtype) if t.is_floating_point() else t for t in outputs)
-    return StepResult(tuple(np.ascontiguousarray(t.detach().numpy()) for t in outputs))
-
-
-def _half(_: Any, __: Mapping[str, Any], x: Arrays, ___: int) -> StepResult:
-    """Round to float16 (half to even, infinity beyond its range) and keep float32 as the carrier."""
-    with np.errstate(over="ignore"):
-        return _one(x[0].astype(np.float16).astype(np.float32))
-
-
-def _to_float(_: Any, p: Mapping[str, Any], x: Arrays, __: int) -> StepResult:
-    """Write accumulators as floats: ``acc * scale``, per tensor or along `axis`, rounded to float16 if asked."""
-    scale = p["scale"]
-    shape = [1] * x[0].ndim
-    if scale.size > 1:
-        shape[p["axis"]] = scale.size
-    real = (x[0].astype(np.float64) * scale.astype(np.float64).reshape(shape)).astype(np.float32)
-    return _half(None, p, (real,), 0) if p["half"] else _one(real)
-
-
-def _wide(_: Any, p: Mapping[str, Any], x: Arrays, __: int) -> StepResult:
-    """Accumulate int16 by int16 exactly, in int64: products up to 2**30, so float64 holds 2**23 of them."""
-    import torch
-
-    left = torch.from_numpy(np.ascontiguousarray(x[0], np.float64))
-    right = torch.from_numpy(np.ascontiguousarray(p["weight"].array if p["weight"] is not None else x[1], np.float64))
-    if p["how"] == "conv":
-        geometry = p["geometry"]
-        top, before, bottom, after = geometry.pads
-        if p["transposed"]:
-            full = torch.nn.functional.conv_transpose2d(
-                left, right, None, geometry.strides, 0, geometry.output_padding, geometry.group, geometry.dilations
-            )
-            sums = full[:, :, top : full.shape[2] - bottom, before : full.shape[3] - after]
-        else:
-            padded = torch.nn.functional.pad(left, (before, after, top, bottom))
-            sums = torch.nn.functional.conv2d(
-                padded, right, None, geometry.strides, 0, geometry.dilations, geometry.group
-            )
-    elif p["how"] == "conv3d":
-        front, top, before, back, bottom, after = p["pads"]
-        padded = torch.nn.functional.pad(left, (before, after, top, bottom, front, back))
-        sums = torch.nn.functional.conv3d(padded, right, None, p["strides"], 0, p["dilations"], p["group"])
-    elif p["how"] == "gemm":
-        sums = torch.nn.functional.linear(left, right)
-    else:
-        sums = left @ right
-    acc = np.rint(sums.numpy()).astype(np.int64)
-    axis = 1 if p["how"].startswith("conv") else acc.ndim - 1
-    if p["bias"] is not None:
-        shape = [1] * acc.ndim
-        shape[axis] = -1
-        acc += p["bias"].astype(np.int64).reshape(shape)
-    return _one(acc)
 
 
 def _rescale_sum(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
@@ -255,7 +167,7 @@ STEPS: Mapping[str, Run] = {
     "dequantize": _dequantize,
     "requantize": _requantize,
     "conv": _conv,
-    "conv3d": _conv3d,
+    "conv3d": through_torch.conv3d,
     "gemm": _gemm,
     "matmul": _matmul,
     "add": _sum("add"),
@@ -278,9 +190,9 @@ STEPS: Mapping[str, Run] = {
     "compare": _compare,
     "concat": _concat,
     "constant": _constant,
-    "torch": _torch,
-    "half": _half,
-    "to_float": _to_float,
-    "wide": _wide,
+    "torch": through_torch.torch_step,
+    "half": through_torch.half,
+    "to_float": through_torch.to_float,
+    "wide": through_torch.wide,
     "rescale_sum": _rescale_sum,
 }

@@ -10,12 +10,14 @@ dot instructions that :mod:`.isa` finds (``QWORKBENCH_ISA`` forces a path, ``por
 from __future__ import annotations
 
 from qworkbench.emulator.kernels.convolution import conv2d, conv_transpose2d
+from qworkbench.emulator.kernels.elementwise import add, maximum, minimum, mul, sub
 from qworkbench.emulator.kernels.linear import gemm, matmul
-from qworkbench.emulator.kernels.lookup import lut, lut16, maximum, minimum
+from qworkbench.emulator.kernels.lookup import lut, lut16
+from qworkbench.emulator.kernels.moving import resize_nearest
 from qworkbench.emulator.kernels.pool import average_pool2d, global_average_pool, global_max_pool, max_pool2d
 from qworkbench.emulator.kernels.reduce import reduce_mean, reduce_sum
-from qworkbench.emulator.kernels.rescale import add, dequantize, mul, quantize, requantize, sub
-from qworkbench.emulator.kernels.resize import resize_bilinear, resize_nearest
+from qworkbench.emulator.kernels.rescale import dequantize, quantize, requantize
+from qworkbench.emulator.kernels.resize import resize_bilinear
 from qworkbench.numerics.reference.reduce import argmax, argmin, reduce_max, reduce_min
 
 PACKS = True  # convolutions and linear layers take ``forms``, a dict in which packed weights are kept

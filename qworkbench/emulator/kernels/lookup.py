@@ -1,20 +1,38 @@
-"""Lookup tables in one flat pass; maximum and minimum of same-scale codes, where numpy is at memory speed already."""
+"""Lookup tables in one pass over lines: 256 entries of int8 from registers where there are such, others from memory."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numba
 import numpy as np
 
-from qworkbench.emulator.kernels.views import owned
+from qworkbench.emulator.kernels.isa import chosen, features
+from qworkbench.emulator.kernels.lines import lined
 from qworkbench.numerics import checks
 from qworkbench.numerics.tables import SegmentTable
 
 
 @numba.njit(cache=True, nogil=True)
-def _look_up(q: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
-    """``out = table[q]`` for unsigned q that cannot leave the table."""
-    for i in range(q.size):
-        out[i] = table[q[i]]
+def _look_up8(q: np.ndarray, at: Any, table: np.ndarray, out: np.ndarray, to: Any, span: Any) -> None:
+    """``out = table[q + 128]`` for int8 q."""
+    images, rows, length = span
+    for n in range(images):
+        for r in range(rows):
+            codes, result = q[at[0] + n * at[1] + r * at[2] :], out[to[0] + n * to[1] + r * to[2] :]
+            for i in range(length):
+                result[i] = table[np.uint64(np.int64(codes[i]) + 128)]
+
+
+@numba.njit(cache=True, nogil=True)
+def _look_up16(q: np.ndarray, at: Any, table: np.ndarray, out: np.ndarray, to: Any, span: Any) -> None:
+    """``out = table[q + 32768]`` for int16 q."""
+    images, rows, length = span
+    for n in range(images):
+        for r in range(rows):
+            codes, result = q[at[0] + n * at[1] + r * at[2] :], out[to[0] + n * to[1] + r * to[2] :]
+            for i in range(length):
+                result[i] = table[np.uint64(np.int64(codes[i]) + 32768)]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -42,13 +60,23 @@ def _expand(rows: np.ndarray, entry: np.ndarray, full: np.ndarray) -> None:
             full[q + 32768] = np.int32(value + np.int32(rise >> shift))
 
 
+def look_up(q: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Return ``table[q + 128]`` for int8 `q` and the 256 results of the codes from -128 up."""
+    out, span, to, (codes,) = lined(table.dtype, q)
+    if table.dtype == np.int8 and chosen() == "avx512vnni" and "avx512vbmi" in features():
+        from qworkbench.emulator.kernels.vector.tables import look_up_avx512
+
+        look_up_avx512(*codes, np.roll(table, 128), *to, span)
+    else:
+        _look_up8(*codes, table, *to, span)
+    return out
+
+
 def lut(q: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Return ``table[q + 128]`` for int8 `q`; see :func:`qworkbench.numerics.reference.lut`."""
     checks.codes("lut", q, allowed=("int8",))
     checks.table8("lut", table)
-    out = np.empty(q.shape, dtype=table.dtype)
-    _look_up(owned(q).reshape(-1).view(np.uint8), np.roll(table, 128), out.reshape(-1))
-    return out
+    return look_up(q, table)
 
 
 def lut16(q: np.ndarray, table: SegmentTable) -> np.ndarray:
@@ -60,19 +88,7 @@ def lut16(q: np.ndarray, table: SegmentTable) -> np.ndarray:
     full = table.full
     if full is None:
         full = np.empty(65536, dtype=np.int16)
-        _expand(owned(table.range), owned(table.entry), full)
-    out = np.empty(q.shape, dtype=np.int16)
-    _look_up(owned(q).reshape(-1).view(np.uint16), np.roll(full, 32768), out.reshape(-1))
+        _expand(np.array(table.range), np.array(table.entry), full)
+    out, span, to, (codes,) = lined(np.int16, q)
+    _look_up16(*codes, full, *to, span)
     return out
-
-
-def maximum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the larger of two codes of one scale and dtype; operands broadcast."""
-    checks.same_codes("maximum", a, b)
-    return np.asarray(np.maximum(a, b))
-
-
-def minimum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the smaller of two codes of one scale and dtype; operands broadcast."""
-    checks.same_codes("minimum", a, b)
-    return np.asarray(np.minimum(a, b))

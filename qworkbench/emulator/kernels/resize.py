@@ -1,4 +1,4 @@
-"""Resize of codes: row first, then column, one pass per plane."""
+"""Bilinear resize of codes: row first, then column, one pass per plane."""
 
 from __future__ import annotations
 
@@ -7,16 +7,6 @@ import numpy as np
 
 from qworkbench.emulator.kernels.views import owned
 from qworkbench.numerics import checks
-
-
-@numba.njit(cache=True, nogil=True)
-def _nearest(x: np.ndarray, index_h: np.ndarray, index_w: np.ndarray, out: np.ndarray) -> None:
-    """``out[p, i, j] = x[p, index_h[i], index_w[j]]`` for uint64 indices inside the plane."""
-    for p in range(out.shape[0]):
-        for i in range(out.shape[1]):
-            row, result = x[p, index_h[i]], out[p, i]
-            for j in range(result.size):
-                result[j] = row[index_w[j]]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -51,16 +41,6 @@ def _bilinear(
                 total = line[w0[j]] * (one - across) + line[w1[j]] * across
                 t = np.int64(1) - ((total >> shift) & np.int64(1))
                 result[j] = np.int32((total + half - t) >> shift)
-
-
-def resize_nearest(x: np.ndarray, out_hw: tuple[int, int], index_h: np.ndarray, index_w: np.ndarray) -> np.ndarray:
-    """Return ``y[..., i, j] = x[..., index_h[i], index_w[j]]``; see :mod:`qworkbench.numerics.reference.resize`."""
-    checks.codes("resize_nearest", x)
-    checks.resize("resize_nearest", x, (index_h, index_w), out_hw)
-    out = np.empty((*x.shape[:2], *out_hw), dtype=x.dtype)
-    planes = owned(x).reshape(-1, *x.shape[2:])
-    _nearest(planes, index_h.astype(np.uint64), index_w.astype(np.uint64), out.reshape(-1, *out_hw))
-    return out
 
 
 def resize_bilinear(

@@ -97,11 +97,19 @@ def surfaced(x: np.ndarray, dtype: Any, margin: int, pitch: int | None = None) -
 
 def planes_of(x: np.ndarray) -> np.ndarray:
     """Return `x` C-contiguous: the planes of a surface, or :func:`numpy.ascontiguousarray` of anything else."""
-    surface = surface_of(x) if x.dtype == np.int8 else None
+    surface = surface_of(x)
     if surface is None or x.flags.c_contiguous:
         return np.ascontiguousarray(x)
-    from qworkbench.emulator.kernels.vector.transpose import to_planes
+    out = np.empty(x.shape, x.dtype)
+    shape, strides = np.array(x.shape), np.array(surface.strides[:3])
+    if x.dtype == np.int8:
+        from qworkbench.emulator.kernels.vector.transpose import to_planes
 
-    out = np.empty(x.shape, np.int8)
-    to_planes(surface.origin, out.ctypes.data, np.array(x.shape), np.array(surface.strides[:3]))
+        to_planes(surface.origin, out.ctypes.data, shape, strides)
+    else:
+        from qworkbench.emulator.kernels.vector.transpose import to_wide_planes
+
+        kind = np.int16 if x.itemsize == 2 else np.int32  # what numbers they are does not matter here
+        pixels = np.ndarray((surface.size,), kind, surface)
+        to_wide_planes(surface.origin, out.ctypes.data, shape, strides, pixels, out.reshape(-1).view(kind))
     return out

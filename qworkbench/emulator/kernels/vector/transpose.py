@@ -1,4 +1,4 @@
-"""Feature maps from planes to pixels and back: bytes in blocks of 16 x 16 by register shuffles, the rest one by one.
+"""Feature maps from planes to pixels and back: in blocks of 16 x 16 by register shuffles, the rest one by one.
 
 Knows addresses and distances only; generator and kernels share the file for numba's cache.
 """
@@ -17,7 +17,7 @@ BLOCK = 16
 
 
 def _transposed(b: Any, rows: list[Any]) -> list[Any]:
-    """Return the columns of 16 vectors of 16 bytes: four rounds of interleaving row i with row i + 8."""
+    """Return the columns of 16 vectors of 16: four rounds of interleaving row i with row i + 8."""
     for _ in range(4):
         rows = [
             v.shuffled(b, rows[i], rows[i + 8], [start + k // 2 + BLOCK * (k % 2) for k in range(BLOCK)])
@@ -42,20 +42,29 @@ def _block(typing_context: Any, source: Any, source_pitch: Any, target: Any, tar
     return types.void(*([types.int64] * 4)), generate
 
 
-@intrinsic
-def _gathered(typing_context: Any, addresses: Any, offset: Any, target: Any, target_pitch: Any) -> Any:
-    """``target[j, i] = byte at addresses[i] + offset + j`` for 16 x 16 bytes."""
+def _gatherer(element: Any) -> Any:
+    """Return the intrinsic of a block of numbers of this type, whose rows lie anywhere."""
+    size = element.width // 8
 
-    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        addresses, offset, target, target_pitch = args
-        kind = v.vector(v.i8, BLOCK)
-        starts = [v.load(b, b.add(addresses, v.word(8 * i)), v.i64, 8) for i in range(BLOCK)]
-        rows = [v.load(b, b.add(start, offset), kind) for start in starts]
-        for j, row in enumerate(_transposed(b, rows)):
-            v.store(b, row, b.add(target, b.mul(target_pitch, v.word(j))))
-        return context.get_dummy_value()
+    @intrinsic
+    def gathered(typing_context: Any, addresses: Any, offset: Any, target: Any, target_pitch: Any) -> Any:
+        """``target[j, i] = number j behind addresses[i] + offset`` for 16 x 16; offsets and pitch in bytes."""
 
-    return types.void(*([types.int64] * 4)), generate
+        def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            addresses, offset, target, target_pitch = args
+            kind = v.vector(element, BLOCK)
+            starts = [v.load(b, b.add(addresses, v.word(8 * i)), v.i64, 8) for i in range(BLOCK)]
+            rows = [v.load(b, b.add(start, offset), kind, size) for start in starts]
+            for j, row in enumerate(_transposed(b, rows)):
+                v.store(b, row, b.add(target, b.mul(target_pitch, v.word(j))), size)
+            return context.get_dummy_value()
+
+        return types.void(*([types.int64] * 4)), generate
+
+    return gathered
+
+
+_gathered, _gathered16, _gathered32 = (_gatherer(element) for element in (v.i8, v.i16, v.i32))
 
 
 @numba.njit(nogil=True)
@@ -102,6 +111,39 @@ def to_planes(source: int, target: int, shape: np.ndarray, strides: np.ndarray) 
         for h in range(height):
             here = source + n * strides[0] + h * strides[1]
             _bytes(here, strides[2], target + n * channels * size + h * width, size, width, channels)
+
+
+@numba.njit(nogil=True, cache=True)
+def to_wide_planes(
+    source: int, target: int, shape: np.ndarray, strides: np.ndarray, pixels: np.ndarray, planes: np.ndarray
+) -> None:
+    """Write pixels of 16-bit or 32-bit numbers to contiguous `planes`; both are the same memory as 1-D arrays."""
+    batch, channels, height, width = shape[0], shape[1], shape[2], shape[3]
+    area, size = height * width, planes.itemsize
+    addresses = np.empty(BLOCK, np.int64)
+    if area >= BLOCK and channels >= BLOCK:
+        for n in range(batch):
+            for begin in range(0, area, BLOCK):
+                first = min(begin, area - BLOCK)
+                for i in range(BLOCK):
+                    h, w = (first + i) // width, (first + i) % width
+                    addresses[i] = source + n * strides[0] + h * strides[1] + w * strides[2]
+                for c in range(0, channels, BLOCK):
+                    plane = min(c, channels - BLOCK)
+                    to = target + ((n * channels + plane) * area + first) * size
+                    if size == 2:
+                        _gathered16(addresses.ctypes.data, plane * size, to, area * size)
+                    else:
+                        _gathered32(addresses.ctypes.data, plane * size, to, area * size)
+        return
+    begin = source - pixels.ctypes.data
+    for n in range(batch):
+        for c in range(channels):
+            for h in range(height):
+                here = begin + n * strides[0] + h * strides[1] + c * size
+                line = planes[((n * channels + c) * height + h) * width :]
+                for w in range(width):
+                    line[w] = pixels[(here + w * strides[2]) // size]
 
 
 @numba.njit("void(int64, int64, int64[::1], int64[::1])", nogil=True, cache=True)

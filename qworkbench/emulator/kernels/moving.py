@@ -1,0 +1,84 @@
+"""Codes that move and do not change: concatenation, nearest neighbours and pieces of surfaces, surfaces again after.
+
+A surface keeps its pixels together, so these are copies of whole pixels; other arrays are numpy's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from qworkbench.emulator.kernels.surface import (
+    Surface,
+    new_surface,
+    planes_of,
+    surface_of,
+    surfaced,
+)
+from qworkbench.numerics import checks
+
+MARGIN = 1
+
+
+def _gather(
+    source: tuple[int, int], rows: np.ndarray, columns: np.ndarray, to: Surface, channel: int, channels: int
+) -> None:
+    """Write pixels from (address, image step) to `to`, from `channel` on."""
+    from qworkbench.emulator.kernels.vector.pixels import gather
+
+    size = to.itemsize
+    target, steps = to.origin + channel * size, np.array(to.strides[:3])
+    gather(source[0], source[1], rows, columns, target, steps, to.shape[0], channels * size)
+
+
+def concat(arrays: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    """Return `arrays` one behind the other along `axis`; a surface where one of them is, and `axis` is the channels."""
+    first = arrays[0]
+    found = [surface_of(array) for array in arrays]
+    alike = all(a.dtype == first.dtype and a.shape[2:] == first.shape[2:] and len(a) == len(first) for a in arrays)
+    if first.ndim != 4 or axis % 4 != 1 or not alike or not any(surface is not None for surface in found):
+        return np.concatenate([planes_of(array) for array in arrays], axis=axis)
+    batch, _, height, width = first.shape
+    whole = new_surface((batch, sum(a.shape[1] for a in arrays), height, width), first.dtype, MARGIN)
+    to = surface_of(whole)
+    assert to is not None
+    channel = 0
+    for array, surface in zip(arrays, found, strict=True):
+        source = surfaced(array, array.dtype, 0) if surface is None else surface
+        image, row, pixel, _ = source.strides
+        _gather((source.origin, image), np.arange(height) * row, np.arange(width) * pixel, to, channel, array.shape[1])
+        channel += array.shape[1]
+    return whole
+
+
+def resurfaced(part: np.ndarray, of: Surface) -> np.ndarray:
+    """Return `part` as a surface of its own where it is a view of channels, rows and columns of `of`; else itself."""
+    if part.ndim != 4 or not part.size or part.dtype != of.dtype or min(part.strides) < 0:
+        return part
+    address, begin = int(part.ctypes.data), of.origin - of.margin * (of.strides[1] + of.strides[2])
+    if not begin <= address < begin + of.nbytes or (part.shape[1] > 1 and part.strides[1] != part.itemsize):
+        return part
+    whole = new_surface(part.shape, part.dtype, MARGIN)
+    to = surface_of(whole)
+    assert to is not None
+    _, channels, height, width = part.shape
+    rows, columns = np.arange(height) * part.strides[2], np.arange(width) * part.strides[3]
+    _gather((address, part.strides[0]), rows, columns, to, 0, channels)
+    return whole
+
+
+def resize_nearest(x: np.ndarray, out_hw: tuple[int, int], index_h: np.ndarray, index_w: np.ndarray) -> np.ndarray:
+    """Return ``y[..., i, j] = x[..., index_h[i], index_w[j]]``; see :mod:`qworkbench.numerics.reference.resize`."""
+    checks.codes("resize_nearest", x)
+    checks.resize("resize_nearest", x, (index_h, index_w), out_hw)
+    surface = surface_of(x)
+    if surface is None:
+        return np.ascontiguousarray(np.take(np.take(x, index_h, axis=2), index_w, axis=3))
+    out = new_surface((*x.shape[:2], *out_hw), x.dtype, MARGIN, surface.shape[3])
+    to = surface_of(out)
+    assert to is not None
+    image, row, pixel, _ = surface.strides
+    rows, columns = index_h.astype(np.int64) * row, index_w.astype(np.int64) * pixel
+    _gather((surface.origin, image), rows, columns, to, 0, x.shape[1])
+    return out
