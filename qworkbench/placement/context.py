@@ -75,8 +75,9 @@ class Context:
                 merged = asked.over(merged)
         return merged
 
+    @cached_property
     def consumers(self) -> dict[str, list[Unit]]:
-        """Return the units that read each canonical value."""
+        """The units that read each canonical value."""
         found: dict[str, list[Unit]] = {}
         for unit in self.units:
             for value in dict.fromkeys(unit.inputs):
@@ -115,7 +116,7 @@ def decide(context: Context) -> dict[str, Decision]:
             waiting[unit.name] = unit
         else:
             decisions[unit.name] = verdict
-    consumers = context.consumers()
+    consumers = context.consumers
     producer_of = {value: unit for unit in context.units for value in unit.outputs}
     for unit in reversed(context.units):
         if unit.name in waiting:

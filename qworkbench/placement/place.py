@@ -10,23 +10,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from qworkbench.errors import unknown_name
-from qworkbench.graph.fusion import FusedGroup, find_fusions
+from qworkbench.graph.fusion import FusedGroup
 from qworkbench.graph.ir import Graph
 from qworkbench.march.table import March, Support
+from qworkbench.placement.anatomy import Anatomy, PlacementMemo
 from qworkbench.placement.context import Context, Decision, decide
 from qworkbench.placement.declared import still_declared
 from qworkbench.placement.dtypes import Dtypes, resolve_dtypes
 from qworkbench.placement.markers import marker_reason
-from qworkbench.placement.masks import masked_values
 from qworkbench.placement.reasons import fused_reason, reason_for
 from qworkbench.placement.regions import boundaries, subgraph_ids
-from qworkbench.placement.scale_groups import scale_groups
+from qworkbench.placement.scale_groups import ScaleGroups, scale_groups
 from qworkbench.placement.tail import tail_cuts, tail_units
 from qworkbench.placement.types import NodePlacement, Overrides, Placement, Unit
-from qworkbench.placement.units import Keep, build_units, canonical_values, is_marker
+from qworkbench.placement.units import Keep
 
 
-def place(graph: Graph, march: March, overrides: Overrides | None = None) -> Placement:
+def place(
+    graph: Graph, march: March, overrides: Overrides | None = None, memo: PlacementMemo | None = None
+) -> Placement:
     """Decide where every node of `graph` runs on `march`.
 
     Parameters
@@ -36,6 +38,8 @@ def place(graph: Graph, march: March, overrides: Overrides | None = None) -> Pla
     march : March
     overrides : Overrides, optional
         run_on_bpu / run_on_cpu, dtypes and fixed scales by node name.
+    memo : PlacementMemo, optional
+        Kept between placements of one model, so that an edit pays for what it changes.
 
     Returns
     -------
@@ -51,26 +55,24 @@ def place(graph: Graph, march: March, overrides: Overrides | None = None) -> Pla
     """
     overrides = overrides or Overrides()
     _check_names(graph, overrides)
-    canonical = canonical_values(graph)
-    masked = masked_values(graph, canonical)
-    groups = find_fusions(graph)
-    supports = {node.name: march.supports(graph, node) for node in graph.nodes if not is_marker(node.op)}
+    anatomy = (memo or PlacementMemo()).anatomy(graph, march)
+    groups, supports = anatomy.groups, anatomy.supports
     keep = _user_cuts(groups, overrides)
     loose = frozenset(group.add for group in groups if group.add and keep.get(group.name) == "none")
     on_cpu: frozenset[str] = frozenset()
     while True:
-        units = build_units(graph, groups, canonical, keep)
+        units = anatomy.units(keep)
         broken = _broken_cuts(units, supports, graph.training.integer)
         if broken:
             keep = {**keep, **broken}
             continue
-        context = Context(graph, march, units, supports, overrides, on_cpu, loose, masked)
+        context = Context(graph, march, units, supports, overrides, on_cpu, loose, anatomy.masked)
         decisions = decide(context)
         cuts, to_cpu = tail_cuts(context, decisions)
         if not cuts and to_cpu <= on_cpu:
             break
         keep, on_cpu = {**keep, **cuts}, on_cpu | to_cpu
-    return _assemble(context, decisions, canonical)
+    return _assemble(context, decisions, anatomy)
 
 
 def _check_names(graph: Graph, overrides: Overrides) -> None:
@@ -108,8 +110,8 @@ def _broken_cuts(units: tuple[Unit, ...], supports: Mapping[str, Support], train
     return cuts
 
 
-def _assemble(context: Context, decisions: dict[str, Decision], canonical: dict[str, str]) -> Placement:
-    graph, units = context.graph, context.units
+def _assemble(context: Context, decisions: dict[str, Decision], anatomy: Anatomy) -> Placement:
+    graph, units, canonical = context.graph, context.units, anatomy.canonical
     on_bpu = {unit.name: decisions[unit.name].on == "BPU" for unit in units}
     tails = tail_units(context, decisions)
     dtypes = resolve_dtypes(context, decisions, tails, canonical)
@@ -120,18 +122,10 @@ def _assemble(context: Context, decisions: dict[str, Decision], canonical: dict[
         decision = decisions[unit.name]
         if decision.code == "requested_tail" and unit.name not in tails:
             decision = replace(decision, code="active")
-        for placed in _place_members(context, unit, decision, dtypes, ids.get(unit.name)):
+        for placed in _place_members(context, unit, decision, dtypes, ids.get(unit.name), anatomy):
             nodes[placed.name] = placed
-    declared = still_declared(graph, context.overrides.scales)
-    inside = {v: u.name for u in units for m in u.members if m != u.tail for v in graph.nodes[m].outputs}
-    for node in graph.nodes:
-        if is_marker(node.op):
-            index = scales.group_of.get(canonical[node.output])
-            group = None if index is None else scales.groups[index]
-            around = inside.get(canonical[node.output])
-            reason = marker_reason(node, declared.get(node.name), group, around)
-            notes = tuple(dtypes.notes.get(node.name, ()))
-            nodes[node.name] = NodePlacement(node.name, "NONE", reason, "none", node.name, notes=notes)
+    if anatomy.markers:
+        _place_markers(context, dtypes, scales, anatomy, nodes)
     floats = frozenset(v for v, dtype in dtypes.made.items() if dtype in ("int64", "float16", "float32"))
     float_readers = frozenset(unit.name for unit in units if not context.reads_codes(unit))
     return Placement(
@@ -153,29 +147,53 @@ def _assemble(context: Context, decisions: dict[str, Decision], canonical: dict[
 
 
 def _place_members(
-    context: Context, unit: Unit, decision: Decision, dtypes: Dtypes, subgraph: int | None
-) -> list[NodePlacement]:
+    context: Context, unit: Unit, decision: Decision, dtypes: Dtypes, subgraph: int | None, anatomy: Anatomy
+) -> tuple[NodePlacement, ...]:
     on_bpu = decision.on == "BPU"
     dtype = dtypes.made[unit.outputs[0]] if on_bpu else "float32"
-    tail = dtype if on_bpu and dtype in ("int32", "float32") else ""
-    whole = reason_for(context, unit, decision, tail=tail)
     reads = "float16" if on_bpu and not context.reads_codes(unit) else ""
+    input_dtype = reads or (dtypes.values[unit.inputs[0]] if on_bpu else "float32")
+    weight_dtype = dtypes.weights.get(unit.name, "")
     notes = tuple(dtypes.notes.get(unit.name, ()))
-    placed = []
-    for name in unit.members:
-        reason = whole if name == unit.anchor else fused_reason(unit, context.graph.nodes[name], whole)
-        placed.append(
+
+    def make() -> tuple[NodePlacement, ...]:
+        tail = dtype if on_bpu and dtype in ("int32", "float32") else ""
+        whole = reason_for(context, unit, decision, tail=tail)
+        return tuple(
             NodePlacement(
                 name=name,
                 on=decision.on,
-                reason=reason,
+                reason=whole if name == unit.anchor else fused_reason(unit, context.graph.nodes[name], whole),
                 quant_class=context.supports[name].row.quant_class,
                 unit=unit.name,
                 subgraph=subgraph,
                 dtype=dtype,
-                input_dtype=reads or (dtypes.values[unit.inputs[0]] if on_bpu else "float32"),
-                weight_dtype=dtypes.weights.get(unit.name, "") if name == unit.anchor else "",
+                input_dtype=input_dtype,
+                weight_dtype=weight_dtype if name == unit.anchor else "",
                 notes=notes,
             )
+            for name in unit.members
         )
-    return placed
+
+    # what a reason speaks of: the wishes of the members, and who reads the unit
+    wishes = tuple(context.overrides.on.get(name) for name in (unit.name, *unit.members))
+    readers = tuple(reader for value in unit.outputs for reader in context.consumers.get(value, ()))
+    heard = (decision, wishes, context.request(unit), unit.name in context.loose, readers)
+    key = ("members", unit, heard, dtype, input_dtype, weight_dtype, subgraph, notes)
+    return anatomy.once(key, make)
+
+
+def _place_markers(
+    context: Context, dtypes: Dtypes, scales: ScaleGroups, anatomy: Anatomy, nodes: dict[str, NodePlacement]
+) -> None:
+    """Add what is removed at inference, and the quantization stubs, to `nodes`."""
+    graph, canonical = context.graph, anatomy.canonical
+    declared = still_declared(graph, context.overrides.scales)
+    inside = {v: u.name for u in context.units for m in u.members if m != u.tail for v in graph.nodes[m].outputs}
+    for node in anatomy.markers:
+        index = scales.group_of.get(canonical[node.output])
+        group = None if index is None else scales.groups[index]
+        around = inside.get(canonical[node.output])
+        reason = marker_reason(node, declared.get(node.name), group, around)
+        notes = tuple(dtypes.notes.get(node.name, ()))
+        nodes[node.name] = NodePlacement(node.name, "NONE", reason, "none", node.name, notes=notes)

@@ -204,7 +204,7 @@ def _refused(why: str) -> Callable[[Context, Unit, Decision], Reason]:
 
 
 def _behind(context: Context, unit: Unit) -> tuple[Fact, ...]:
-    consumers = context.consumers()
+    consumers = context.consumers
     found = [c for value in unit.outputs for c in consumers.get(value, ())]
     if not found:
         return (Fact("its output is an output of the model"),)

@@ -21,7 +21,7 @@ def tail_units(context: Context, decisions: Mapping[str, Decision]) -> frozenset
     With the march's ``tail_scope`` "model" no BPU unit lies anywhere downstream of them, with "segment" none reads
     them.
     """
-    consumers = context.consumers()
+    consumers = context.consumers
     whole_model = context.march.parameters["tail_scope"].value == "model"
     reaches: dict[str, bool] = {}
     for unit in reversed(context.units):

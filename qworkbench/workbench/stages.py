@@ -21,6 +21,8 @@ from qworkbench.errors import CalibrationError
 from qworkbench.graph.edits import insert_unit_conv
 from qworkbench.graph.freshness import weight_versions, written
 from qworkbench.graph.ir import Graph
+from qworkbench.march import March
+from qworkbench.placement.anatomy import PlacementMemo
 from qworkbench.placement.place import place
 from qworkbench.placement.types import Placement
 from qworkbench.workbench.config import Config, UnitConv
@@ -45,6 +47,7 @@ class Stages:
         self._statistics: Statistics | None = None
         self._calibrated = 0
         self._memo = PlanMemo()
+        self._placing = PlacementMemo()
         self._held: OrderedDict[Any, Any] = OrderedDict()
         self._lock = RLock()
 
@@ -85,7 +88,12 @@ class Stages:
     def placement(self, config: Config) -> Placement:
         """Return the placement of `config`."""
         key = ("placement", config.unit_convs, config.march, _frozen(config))
-        return self._stage(key, lambda: place(self.graph(config), config.machine, config.overrides))
+        return self._stage(key, lambda: place(self.graph(config), self._machine(config), config.overrides, self._placing))
+
+    def _machine(self, config: Config) -> March:
+        """Return the march of `config`, the same object as long as nothing of it changes."""
+        key = ("march", config.march, tuple(sorted(config.assumptions.items())), config.batching)
+        return self._stage(key, lambda: config.machine)
 
     def plan(self, config: Config) -> Plan:
         """Return the integer plan of `config`.
