@@ -14,7 +14,7 @@ from threading import Lock
 from torch import Tensor
 
 from qworkbench.analysis.program import FloatProgram
-from qworkbench.graph.freshness import Versions, weight_versions
+from qworkbench.graph.freshness import WeightWatch
 from qworkbench.graph.ir import Graph
 from qworkbench.placement.types import Placement
 
@@ -32,20 +32,19 @@ class References:
     kept: OrderedDict[bytes, dict[str, Tensor]] = field(default_factory=OrderedDict)
     lock: Lock = field(default_factory=Lock)
     _program: FloatProgram | None = None
-    _versions: Versions = field(default_factory=dict)
+    _weights: WeightWatch | None = None
 
     def program(self, graph: Graph, placement: Placement) -> FloatProgram:
         """Return the float program of `graph`, the last one where neither units nor weights changed."""
-        versions = weight_versions(graph)
         with self.lock:
-            held = self._program
-            if held is not None and held.graph is graph and self._versions == versions:
+            held, weights = self._program, self._weights
+            if held is not None and held.graph is graph and weights is not None and not weights.written():
                 if held.placement is placement:
                     return held
                 if held.units == placement.units and held.placement.canonical == placement.canonical:
                     return held
             self.kept.clear()
-            self._program, self._versions = FloatProgram(graph, placement), versions
+            self._program, self._weights = FloatProgram(graph, placement), WeightWatch(graph)
             return self._program
 
     def get(self, key: bytes) -> Mapping[str, Tensor] | None:

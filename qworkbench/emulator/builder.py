@@ -6,12 +6,14 @@ Requantize steps where a unit needs the other form. How each operator becomes st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
-from qworkbench.emulator.fingerprint import Packed, Uncounted, digest
+from qworkbench.emulator.fingerprint import Uncounted, digest
+from qworkbench.emulator.memo import Lowered, PlanMemo
 from qworkbench.emulator.plan import Plan, Quantity, Step
 from qworkbench.graph.ir import Graph, Node, Sym
 from qworkbench.numerics.arithmetic import Arithmetic, Requantize
@@ -30,26 +32,6 @@ class Thresholds(Protocol):
         """Return per-channel thresholds of `name`, or None where one per tensor is used."""
 
 
-class PlanMemo:
-    """What does not change between two plans of the same model: digests and codes of weights, tables."""
-
-    def __init__(self) -> None:
-        self._held: dict[Any, Any] = {}
-
-    def get(self, key: Any, make: Any) -> Any:
-        """Return the value under `key`, made by `make()` the first time."""
-        if key not in self._held:
-            self._held[key] = make()
-        return self._held[key]
-
-    def tensor_digest(self, tensor: Any) -> bytes:
-        """Return the content digest of a torch tensor, remembered until the tensor changes."""
-        key = ("digest", id(tensor), tensor.data_ptr(), tensor._version, tuple(tensor.shape))
-        # the tensor itself is kept beside its digest, so that its id cannot be reused
-        found: tuple[bytes, Any] = self.get(key, lambda: (digest(tensor), tensor))
-        return found[0]
-
-
 class PlanBuilder:
     """Collects steps; the ``lower_*`` functions call its methods."""
 
@@ -61,13 +43,16 @@ class PlanBuilder:
         self.thresholds = thresholds
         self.arithmetic = arithmetic
         self.memo = memo
+        self._arithmetic = memo.token(arithmetic)
         self.steps: list[Step] = []
         self.quantities: dict[str, Quantity] = {}
         self.weights: dict[str, Quantity] = {}
         self._floats: dict[str, str] = {name: name for name in graph.inputs}
         self._codes: dict[str, str] = {}
         self._halves: dict[str, str] = {}
+        self._rescaled: dict[str, tuple[str, ...]] = {}
         self._group_quantity: dict[int, Quantity] = {}
+        self._parts: list[tuple[str, float]] = []
 
     # -- steps
     def add(
@@ -91,15 +76,15 @@ class PlanBuilder:
 
     def _scale(self, group: ScaleGroup) -> Quantity:
         if group.fixed_scale is not None:
-            return Quantity(group.dtype, np.asarray([group.fixed_scale], np.float32))
+            return self.memo.quantity(group.dtype, np.asarray([group.fixed_scale], np.float32))
         denominator = self.arithmetic.scale_denominator
         if len(group.values) == 1 and group.threshold_from == group.values:
             channels = self.thresholds.channel_thresholds(group.values[0])
             if channels is not None and self._channels_allowed(group.values[0]):
                 scales = [scale_from_threshold(float(t), group.dtype, denominator) for t in channels]
-                return Quantity(group.dtype, np.asarray(scales, np.float32))
+                return self.memo.quantity(group.dtype, np.asarray(scales, np.float32))
         top = max(self.thresholds.threshold(value) for value in group.threshold_from)
-        return Quantity(group.dtype, np.asarray([scale_from_threshold(top, group.dtype, denominator)], np.float32))
+        return self.memo.quantity(group.dtype, np.asarray([scale_from_threshold(top, group.dtype, denominator)]))
 
     def _channels_allowed(self, value: str) -> bool:
         """Per-channel scales need convolutions that read them (folded into weights) and one that can write them."""
@@ -117,6 +102,7 @@ class PlanBuilder:
     def part_quantity(self, name: str, dtype: str) -> Quantity:
         """Return the scale of a tensor inside an op that runs as several (``softmax.sum``)."""
         threshold = self.thresholds.threshold(name)
+        self._parts.append((name, threshold))
         scale = scale_from_threshold(threshold, dtype, self.arithmetic.scale_denominator)
         return Quantity(dtype, np.asarray([scale], np.float32))
 
@@ -178,6 +164,7 @@ class PlanBuilder:
             rescale = self.requantize_to(self.ratio(source, target), target)
             self.add(name, unit, "requantize", (key,), (out,), requantize=rescale)
             self.quantities[out] = target
+            self._rescaled[key] = (*self._rescaled.get(key, ()), out)
         return out, self.quantities[out]
 
     def set_codes(self, value: str, key: str, quantity: Quantity) -> tuple[str, Quantity]:
@@ -267,16 +254,64 @@ class PlanBuilder:
         return outputs
 
     # -- the whole
+    def _around(self, unit: Unit) -> Hashable:
+        """Return everything that the steps of `unit` follow from, but for thresholds of its inner tensors."""
+        placement, group_of = self.placement, self.placement.group_of
+        placed = placement[unit.anchor]
+        read: list[object] = []
+        for value in unit.inputs:
+            key = self._codes.get(value)
+            index, target = group_of.get(value), placement.requantized.get((value, unit.name))
+            read += (
+                self._floats.get(value),
+                self._halves.get(value),
+                key,
+                None if key is None else self.quantities[key],
+                None if key is None else self._rescaled.get(key),
+                None if index is None else self.group_quantity(index),
+                None if target is None else self.group_quantity(target),
+            )
+        made = [group_of.get(value) for value in unit.outputs]
+        return (
+            self.memo.anchored(self.graph, unit, placement.canonical),
+            self._arithmetic,
+            (placed.on, placed.dtype, placed.input_dtype, placed.weight_dtype),
+            *read,
+            *(None if index is None else self.group_quantity(index) for index in made),
+        )
+
+    @property
+    def _tables(self) -> tuple[dict[str, Any], ...]:
+        return self._codes, self._floats, self._halves, self.quantities, self.weights, self._rescaled
+
+    def _once(self, key: Hashable, lower: Callable[[], object], used: dict[Hashable, Lowered]) -> None:
+        """Append the steps that `lower()` appends; taken over from an earlier plan where `key` is as it was then."""
+        found = self.memo.lowered(key)
+        if found is not None and found.holds(self.thresholds.threshold):
+            self.steps += found.steps
+            for table, added in zip(self._tables, found.added, strict=True):
+                table.update(added)
+        else:
+            first, before = len(self.steps), [dict(table) for table in self._tables]
+            self._parts = []
+            lower()
+            added = tuple(
+                {name: now for name, now in table.items() if then.get(name) is not now}
+                for table, then in zip(self._tables, before, strict=True)
+            )
+            found = Lowered(tuple(self.steps[first:]), added, tuple(self._parts))
+        used[key] = found
+
     def build(self) -> Plan:
         """Lower every unit in order, then bring the model's outputs to float."""
         from qworkbench.emulator.lower import lower_cpu, lower_unit
 
+        self.memo.begin(self.graph)
+        used: dict[Hashable, Lowered] = {}
         results: dict[str, str] = {}
         for unit in self.placement.units:
-            if self.placement[unit.anchor].on == "BPU":
-                lower_unit(self, unit)
-            else:
-                lower_cpu(self, unit)
+            lower = lower_unit if self.placement[unit.anchor].on == "BPU" else lower_cpu
+            self._once(self._around(unit), partial(lower, self, unit), used)
             value = unit.outputs[0]
             results[unit.tail] = self._codes.get(value) or self._floats[value]
         for node in self.graph.nodes:
@@ -285,7 +320,8 @@ class PlanBuilder:
                 key = self._codes.get(source) or self._floats.get(source)
                 if key is not None:  # inside a fused unit no one holds what it hands through
                     results[node.name] = key
-        outputs = tuple(self.real(self.placement.canonical[value]) for value in self.graph.outputs)
+        outputs = tuple(self._output(self.placement.canonical[value], used) for value in self.graph.outputs)
+        self.memo.keep(used)
         axes = (
             (name, axis, dim.factor)
             for name in self.graph.inputs
@@ -295,6 +331,13 @@ class PlanBuilder:
         return Plan(
             tuple(self.steps), self.quantities, results, outputs, self.weights, next(axes, None), self.graph.batch
         )
+
+    def _output(self, value: str, used: dict[Hashable, Lowered]) -> str:
+        """Return the key of the float form of canonical `value`, for the model's caller."""
+        if value not in self._floats and value in self._codes:
+            key = self._codes[value]
+            self._once(("output", value, key, self.quantities[key]), partial(self.real, value), used)
+        return self.real(value)
 
 
 def build_plan(
@@ -323,6 +366,3 @@ def build_plan(
         When a threshold is not known.
     """
     return PlanBuilder(graph, placement, thresholds, arithmetic or Arithmetic(), memo or PlanMemo()).build()
-
-
-__all__ = ["Packed", "PlanBuilder", "PlanMemo", "Thresholds", "build_plan"]

@@ -15,11 +15,12 @@ import numpy as np
 
 from qworkbench.calibration.internals import internals_of
 from qworkbench.calibration.method import CalibrationMethod, Statistics
-from qworkbench.emulator.builder import PlanMemo, build_plan
+from qworkbench.emulator.builder import build_plan
+from qworkbench.emulator.memo import PlanMemo
 from qworkbench.emulator.plan import Plan
 from qworkbench.errors import CalibrationError
 from qworkbench.graph.edits import insert_unit_conv
-from qworkbench.graph.freshness import weight_versions, written
+from qworkbench.graph.freshness import WeightWatch
 from qworkbench.graph.ir import Graph
 from qworkbench.march import March
 from qworkbench.placement.anatomy import PlacementMemo
@@ -43,7 +44,7 @@ class Stages:
 
     def __init__(self, base: Graph) -> None:
         self.base = base
-        self._versions = weight_versions(base)
+        self._weights = WeightWatch(base)
         self._statistics: Statistics | None = None
         self._calibrated = 0
         self._memo = PlanMemo()
@@ -69,7 +70,7 @@ class Stages:
 
     def weights_changed(self) -> list[str]:
         """Return the paths of the model's weights that were written since these stages were made."""
-        return written(self.base, self._versions)
+        return self._weights.written()
 
     def check_weights(self) -> None:
         """Raise CalibrationError when there are such weights: placement and plan would mix old and new."""

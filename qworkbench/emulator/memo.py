@@ -1,0 +1,116 @@
+"""What one plan of a model can take over from the plans before it: weights in codes, tables, whole lowered units.
+
+A unit is lowered from what it reads of the builder: its nodes and their constants, its placement, and the form and scale
+of the tensors around it. Where all of that is as it was, its steps are the same steps, with their digests. Knows no
+operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qworkbench.emulator.fingerprint import digest
+from qworkbench.emulator.plan import Quantity, Step
+from qworkbench.graph.freshness import WeightWatch
+
+if TYPE_CHECKING:
+    from qworkbench.graph.ir import Graph
+    from qworkbench.placement.types import Unit
+
+KEPT = 4096
+GRAPHS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lowered:
+    """What lowering one unit added to the builder.
+
+    Attributes
+    ----------
+    steps : tuple of Step
+    added : tuple of Mapping
+        New entries of each of the builder's tables, in the order of :attr:`PlanBuilder.tables`.
+    parts : tuple of (str, float)
+        Thresholds of inner tensors that were read, which say when all of this holds.
+    """
+
+    steps: tuple[Step, ...]
+    added: tuple[Mapping[str, Any], ...]
+    parts: tuple[tuple[str, float], ...]
+
+    def holds(self, threshold: Callable[[str], float]) -> bool:
+        """Tell whether the inner thresholds are still the same."""
+        return all(threshold(name) == value for name, value in self.parts)
+
+
+class PlanMemo:
+    """Kept between two plans of the same model, by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._held: dict[Any, Any] = {}
+        self._quantities: dict[Hashable, Quantity] = {}
+        self._lowered: dict[Hashable, Lowered] = {}
+        self._graphs: dict[int, tuple[Graph, dict[Unit, object]]] = {}
+        self._tokens: dict[Hashable, object] = {}
+        self._weights: WeightWatch | None = None
+
+    def get(self, key: Any, make: Any) -> Any:
+        """Return the value under `key`, made by `make()` the first time."""
+        if key not in self._held:
+            self._held[key] = make()
+        return self._held[key]
+
+    def tensor_digest(self, tensor: Any) -> bytes:
+        """Return the content digest of a torch tensor, remembered until the tensor changes."""
+        key = ("digest", id(tensor), tensor.data_ptr(), tensor._version, tuple(tensor.shape))
+        # the tensor itself is kept beside its digest, so that its id cannot be reused
+        found: tuple[bytes, Any] = self.get(key, lambda: (digest(tensor), tensor))
+        return found[0]
+
+    def quantity(self, dtype: str, scale: np.ndarray, axis: int = 1) -> Quantity:
+        """Return a quantity; equal ones are the same object."""
+        scale = np.asarray(scale, np.float32)
+        key = (dtype, scale.tobytes(), axis)
+        found = self._quantities.get(key)
+        if found is None:
+            found = self._quantities[key] = Quantity(dtype, scale, axis)
+        return found
+
+    def begin(self, graph: Graph) -> None:
+        """Forget lowered units where weights of `graph` were written since the last plan."""
+        if self._weights is None or self._weights.graph.root is not graph.root or self._weights.written():
+            self._weights = WeightWatch(graph)
+            self._lowered.clear()
+
+    def anchored(self, graph: Graph, unit: Unit, canonical: Mapping[str, str]) -> object:
+        """Return a token of what `unit` is in `graph`, the same one in every graph that has it unchanged."""
+        held = self._graphs.get(id(graph))
+        if held is None:
+            while len(self._graphs) >= GRAPHS:
+                del self._graphs[next(iter(self._graphs))]
+            held = self._graphs[id(graph)] = (graph, {})  # the graph is kept, so that its id cannot be reused
+        token = held[1].get(unit)
+        if token is None:
+            nodes = [graph.nodes[name] for name in unit.members]
+            names = [value for node in nodes for value in (*node.inputs, *node.outputs) if value is not None]
+            whole = (unit, graph.batch, graph.training, *nodes, *(graph.values[v] for v in names))
+            token = held[1][unit] = self.token((*whole, *(canonical[v] for v in names)))
+        return token
+
+    def token(self, content: Hashable) -> object:
+        """Return an object that stands for `content`, cheaper to hash."""
+        return self._tokens.setdefault(content, object())
+
+    def lowered(self, key: Hashable) -> Lowered | None:
+        """Return what a unit became the last time that it had these surroundings."""
+        return self._lowered.get(key)
+
+    def keep(self, used: Mapping[Hashable, Lowered]) -> None:
+        """Remember what the newest plan is made of, and of older ones as much as a few thousand units."""
+        self._lowered.update(used)
+        if len(self._lowered) > max(KEPT, 4 * len(used)):
+            self._lowered = dict(used)
