@@ -295,11 +295,11 @@ class PlanBuilder:
             first, before = len(self.steps), [dict(table) for table in self._tables]
             self._parts = []
             lower()
-            added = tuple(
+            changes = tuple(
                 {name: now for name, now in table.items() if then.get(name) is not now}
                 for table, then in zip(self._tables, before, strict=True)
             )
-            found = Lowered(tuple(self.steps[first:]), added, tuple(self._parts))
+            found = Lowered(tuple(self.steps[first:]), changes, tuple(self._parts))
         used[key] = found
 
     def build(self) -> Plan:

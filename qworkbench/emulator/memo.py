@@ -1,8 +1,8 @@
 """What one plan of a model can take over from the plans before it: weights in codes, tables, whole lowered units.
 
-A unit is lowered from what it reads of the builder: its nodes and their constants, its placement, and the form and scale
-of the tensors around it. Where all of that is as it was, its steps are the same steps, with their digests. Knows no
-operator.
+A unit is lowered from what it reads of the builder: its nodes and their constants, its placement, and the form and
+scale of the tensors around it. Where all of that is as it was, its steps are the same steps, with their digests. Knows
+no operator.
 """
 
 from __future__ import annotations
@@ -48,9 +48,16 @@ class Lowered:
 
 
 class PlanMemo:
-    """Kept between two plans of the same model, by one thread at a time."""
+    """Kept between two plans of the same model, by one thread at a time.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    guarded : bool
+        The caller makes a new memo when weights of the model are written; otherwise every plan looks for that.
+    """
+
+    def __init__(self, *, guarded: bool = False) -> None:
+        self._guarded = guarded
         self._held: dict[Any, Any] = {}
         self._quantities: dict[Hashable, Quantity] = {}
         self._lowered: dict[Hashable, Lowered] = {}
@@ -82,6 +89,8 @@ class PlanMemo:
 
     def begin(self, graph: Graph) -> None:
         """Forget lowered units where weights of `graph` were written since the last plan."""
+        if self._guarded:
+            return
         if self._weights is None or self._weights.graph.root is not graph.root or self._weights.written():
             self._weights = WeightWatch(graph)
             self._lowered.clear()

@@ -7,8 +7,9 @@ Knows nothing of the caches.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,13 @@ class _Seen:
     address: int
     version: int
     spots: np.ndarray
-    content: np.ndarray = field(init=False)
+    content: np.ndarray
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "content", self.spots.copy())
-
-    def counted(self) -> bool:
-        """Tell whether torch knows of a write."""
-        return self.tensor.data_ptr() != self.address or _version(self.tensor) != self.version
+    def same(self, found: object) -> bool:
+        """Tell whether `found` is this weight, unwritten."""
+        tensor = self.tensor
+        counted = tensor.data_ptr() != self.address or _version(tensor) != self.version
+        return found is tensor and not counted and np.array_equal(self.spots, self.content)
 
 
 class WeightWatch:
@@ -61,8 +61,15 @@ class WeightWatch:
         for path in dict.fromkeys(entry.ref for entry in graph.values.values() if entry.ref is not None):
             tensor = _found(graph.root, path)
             assert tensor is not None
-            self._seen.append(_Seen(path, tensor, tensor.data_ptr(), _version(tensor), _spots(tensor)))
+            spots = _spots(tensor)
+            self._seen.append(_Seen(path, tensor, tensor.data_ptr(), _version(tensor), spots, spots.copy()))
             self._direct = self._link(path) and self._direct
+        self._places = [(place, part) for place, part, _ in self._links.values()]
+        self._found = [found for _, _, found in self._links.values()]
+        self._counting = [seen for seen in self._seen if not seen.tensor.is_inference()]
+        self._tensors = [seen.tensor for seen in self._counting]
+        self._addresses = [seen.address for seen in self._counting]
+        self._versions = [seen.version for seen in self._counting]
         by_width = sorted((seen.spots for seen in self._seen), key=lambda spots: spots.itemsize)
         self._spots = [list(same) for _, same in groupby(by_width, key=lambda spots: spots.itemsize)]
         self._content = [np.concatenate(spots) for spots in self._spots]
@@ -85,19 +92,18 @@ class WeightWatch:
 
     def written(self) -> list[str]:
         """Return the paths of the weights that were written, replaced or removed since the watch began."""
-        return [] if self._untouched() else [seen.path for seen in self._seen if not self._same(seen)]
+        if self._untouched():
+            return []
+        return [seen.path for seen in self._seen if not seen.same(_found(self.graph.root, seen.path))]
 
     def _untouched(self) -> bool:
         return (
             self._direct
-            and all(place.get(part) is found for place, part, found in self._links.values())
-            and not any(seen.counted() for seen in self._seen)
+            and all(map(is_, [place.get(part) for place, part in self._places], self._found))
+            and [tensor._version for tensor in self._tensors] == self._versions
+            and [tensor.data_ptr() for tensor in self._tensors] == self._addresses
             and all(np.array_equal(np.concatenate(s), c) for s, c in zip(self._spots, self._content, strict=True))
         )
-
-    def _same(self, seen: _Seen) -> bool:
-        found = _found(self.graph.root, seen.path)
-        return found is seen.tensor and not seen.counted() and np.array_equal(seen.spots, seen.content)
 
 
 def _found(root: Any, path: str) -> torch.Tensor | None:
@@ -105,7 +111,7 @@ def _found(root: Any, path: str) -> torch.Tensor | None:
     found = root
     for part in path.split("."):
         found = getattr(found, part, None)
-    return found
+    return found if isinstance(found, torch.Tensor) else None
 
 
 def _version(tensor: torch.Tensor) -> int:

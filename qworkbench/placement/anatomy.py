@@ -84,7 +84,7 @@ class Anatomy:
             if len(self._held) >= REMEMBERED:
                 self._held.clear()
             found = self._held[key] = make()
-        return found  # type: ignore[no-any-return]
+        return found
 
 
 class PlacementMemo:

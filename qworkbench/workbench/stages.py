@@ -47,7 +47,7 @@ class Stages:
         self._weights = WeightWatch(base)
         self._statistics: Statistics | None = None
         self._calibrated = 0
-        self._memo = PlanMemo()
+        self._memo = PlanMemo(guarded=True)
         self._placing = PlacementMemo()
         self._held: OrderedDict[Any, Any] = OrderedDict()
         self._lock = RLock()
@@ -89,7 +89,9 @@ class Stages:
     def placement(self, config: Config) -> Placement:
         """Return the placement of `config`."""
         key = ("placement", config.unit_convs, config.march, _frozen(config))
-        return self._stage(key, lambda: place(self.graph(config), self._machine(config), config.overrides, self._placing))
+        return self._stage(
+            key, lambda: place(self.graph(config), self._machine(config), config.overrides, self._placing)
+        )
 
     def _machine(self, config: Config) -> March:
         """Return the march of `config`, the same object as long as nothing of it changes."""
