@@ -15,7 +15,7 @@ import numpy as np
 
 from qworkbench.emulator.fingerprint import digest
 from qworkbench.emulator.plan import Quantity, Step
-from qworkbench.graph.freshness import WeightWatch
+from qworkbench.graph.freshness import WeightWatch, writes_of
 
 if TYPE_CHECKING:
     from qworkbench.graph.ir import Graph
@@ -73,10 +73,15 @@ class PlanMemo:
 
     def tensor_digest(self, tensor: Any) -> bytes:
         """Return the content digest of a torch tensor, remembered until the tensor changes."""
-        key = ("digest", id(tensor), tensor.data_ptr(), tensor._version, tuple(tensor.shape))
+        key = ("digest", id(tensor), tensor.data_ptr(), writes_of(tensor), tuple(tensor.shape))
         # the tensor itself is kept beside its digest, so that its id cannot be reused
         found: tuple[bytes, Any] = self.get(key, lambda: (digest(tensor), tensor))
         return found[0]
+
+    def outdated(self) -> bool:
+        """Tell whether any weight that a plan was made of has other content by now; reads all of them."""
+        digests = (found for key, found in self._held.items() if key[0] == "digest")
+        return any(digest(tensor) != known for known, tensor in digests)
 
     def quantity(self, dtype: str, scale: np.ndarray, axis: int = 1) -> Quantity:
         """Return a quantity; equal ones are the same object."""

@@ -37,7 +37,7 @@ class _Seen:
     def same(self, found: object) -> bool:
         """Tell whether `found` is this weight, unwritten."""
         tensor = self.tensor
-        counted = tensor.data_ptr() != self.address or _version(tensor) != self.version
+        counted = tensor.data_ptr() != self.address or writes_of(tensor) != self.version
         return found is tensor and not counted and np.array_equal(self.spots, self.content)
 
 
@@ -62,7 +62,7 @@ class WeightWatch:
             tensor = _found(graph.root, path)
             assert tensor is not None
             spots = _spots(tensor)
-            self._seen.append(_Seen(path, tensor, tensor.data_ptr(), _version(tensor), spots, spots.copy()))
+            self._seen.append(_Seen(path, tensor, tensor.data_ptr(), writes_of(tensor), spots, spots.copy()))
             self._direct = self._link(path) and self._direct
         self._places = [(place, part) for place, part, _ in self._links.values()]
         self._found = [found for _, _, found in self._links.values()]
@@ -114,7 +114,7 @@ def _found(root: Any, path: str) -> torch.Tensor | None:
     return found if isinstance(found, torch.Tensor) else None
 
 
-def _version(tensor: torch.Tensor) -> int:
+def writes_of(tensor: torch.Tensor) -> int:
     """Return how often torch wrote `tensor` in place; inference tensors are not counted."""
     return 0 if tensor.is_inference() else tensor._version
 

@@ -186,7 +186,7 @@ class Holding:
 
     def _take(self, stages: Stages) -> None:
         """Take the statistics of `stages`; and all of it, with no cached result kept, where the weights changed."""
-        if self._stages.weights_changed():
+        if self._stages.outdated():
             self._stages = stages
             self.forget()
         else:

@@ -72,6 +72,11 @@ class Stages:
         """Return the paths of the model's weights that were written since these stages were made."""
         return self._weights.written()
 
+    def outdated(self) -> bool:
+        """Tell whether weights were written, however little and by whatever way; reads every weight of the plans."""
+        with self._lock:
+            return bool(self.weights_changed()) or self._memo.outdated()
+
     def check_weights(self) -> None:
         """Raise CalibrationError when there are such weights: placement and plan would mix old and new."""
         changed = self.weights_changed()

@@ -9,6 +9,18 @@ from qworkbench import SetPlacement, Workbench
 from qworkbench.errors import CalibrationError
 
 
+def test_calibration_takes_a_single_number_that_was_written_past_torch() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 40, 3), torch.nn.ReLU(), torch.nn.Conv2d(40, 2, 1)).eval()
+    example = torch.randn(2, 3, 8, 8)
+    wb = Workbench(model, example, calibration=example)
+    wb.run()
+    model[0].weight.data[1, 2, 2, 2] = 9.0
+    wb.calibrate(example)
+    fresh = Workbench(model, example, calibration=example)
+    assert (wb.run().result == fresh.run().result).all()
+
+
 def test_weights_that_changed_are_refused_until_calibration_takes_them() -> None:
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 2, 1)).eval()
