@@ -71,7 +71,7 @@ def _for_command(state: State, command: Command, before: list[str], fragment: st
 
 
 def _values(state: State, argument: Argument, fragment: str) -> list[str]:
-    if argument.choices:
+    if argument.choices and argument.kind == "choice":
         return _starting(argument.choices, fragment)
     if argument.kind in ("node", "value"):
         from qworkbench.workbench.explain import word
@@ -86,7 +86,7 @@ def _values(state: State, argument: Argument, fragment: str) -> list[str]:
 
         return _starting(MARCHES, fragment)
     if argument.kind == "file":
-        return _files(fragment)
+        return [*_starting(argument.choices, fragment), *_files(fragment)]
     return []
 
 

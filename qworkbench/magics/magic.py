@@ -52,6 +52,15 @@ def guide() -> Lines:
     return Lines(lines)
 
 
+def shown(command: Command, value: Any) -> Any:
+    """Return `value` as the notebook shows it: a DataFrame as one that hides nothing."""
+    if type(value).__name__ != "DataFrame":  # pandas is not imported to find out
+        return value
+    from qworkbench.magics.tables import table
+
+    return table(value, command.nothing)
+
+
 @magics_class
 class QWorkbenchMagics(Magics):
     """The ``%qwb`` magic of one shell."""
@@ -101,6 +110,6 @@ class QWorkbenchMagics(Magics):
             given = command.parse(words[1:])
             if given.help:
                 return Lines(command.help().splitlines())
-            return command.run(self.state, given)
+            return shown(command, command.run(self.state, given))
         except QWorkbenchError as error:
             raise UsageError(str(error)) from None

@@ -26,8 +26,8 @@ class MagicUsageError(QWorkbenchError):
 class Argument:
     """One argument: positional, or an option when `name` starts with ``--``.
 
-    ``kind`` decides how it is read and completed; ``many`` takes several values; ``default`` None makes a positional
-    required unless ``optional``.
+    ``kind`` decides how it is read and completed (``choices`` of a file are words beside paths); ``many`` takes
+    several values; ``default`` None makes a positional required unless ``optional``.
     """
 
     name: str
@@ -55,7 +55,7 @@ GROUPS = {"load": "Load", "look": "Look", "edit": "Edit", "debug": "Accuracy", "
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A subcommand of ``%qwb``."""
+    """A subcommand of ``%qwb``; `nothing` is what it says where its table has no rows."""
 
     name: str
     summary: str
@@ -63,6 +63,7 @@ class Command:
     arguments: tuple[Argument, ...] = ()
     example: str = ""
     group: str = ""
+    nothing: str = ""
 
     def parser(self) -> argparse.ArgumentParser:
         """Return the parser of this command's arguments."""
@@ -122,7 +123,7 @@ def _options(argument: Argument) -> dict[str, Any]:
         options["type"] = _number
     elif argument.kind == "integer":
         options["type"] = _integer
-    if argument.choices:
+    if argument.choices and argument.kind == "choice":
         options["type"] = _choice(argument)
         options["metavar"] = "{" + ",".join(argument.choices) + "}"
     elif argument.is_option:

@@ -9,6 +9,9 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
+MANY = 20
+"""Changes of a step that are listed; more are counted."""
+
 
 class Picture:
     """A graph as it is now, in four still forms: our own JSON, PNG, SVG and one sentence."""
@@ -46,13 +49,20 @@ class Step:
         self.text, self.changes, self.hint = text, changes, hint
 
     def __repr__(self) -> str:
-        lines = [self.text, *(f"  {line}" for line in self.changes)]
+        more = len(self.changes) - MANY
+        lines = [self.text, *(f"  {line}" for line in self.changes[:MANY])]
+        lines += [f"  ... and {more} more nodes"] if more > 0 else []
         return "\n".join([*lines, f"  ({self.hint})"] if self.hint else lines)
 
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in self.changes)
+        first, rest = (_items(part) for part in (self.changes[:MANY], self.changes[MANY:]))
+        more = f"<details><summary>{len(self.changes) - MANY} more nodes</summary>{rest}</details>" if rest else ""
         hint = f"<small>{html.escape(self.hint)}</small>" if self.hint else ""
-        return f"<div class='qwb-step'><b>{html.escape(self.text)}</b><ul>{items}</ul>{hint}</div>"
+        return f"<div class='qwb-step'><b>{html.escape(self.text)}</b>{first}{more}{hint}</div>"
+
+
+def _items(lines: list[str]) -> str:
+    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>" if lines else ""
 
 
 class Lines:

@@ -226,6 +226,7 @@ DEBUGGING = (
         ),
         "%qwb fixed --range speed=0,200 --apply",
         "debug",
+        nothing="no tensor has a known range that its scale misses; tell one by --range NAME=LOW,HIGH",
     ),
     Command(
         "shared",
@@ -234,6 +235,7 @@ DEBUGGING = (
         (INPUTS,),
         "%qwb shared",
         "debug",
+        nothing="no module is called or read more than once",
     ),
     Command(
         "partial",

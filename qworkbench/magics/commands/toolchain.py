@@ -8,7 +8,7 @@ from typing import Any
 
 from qworkbench.magics.commands.loading import calibration_data
 from qworkbench.magics.progress import reporter
-from qworkbench.magics.registry import Argument, Command
+from qworkbench.magics.registry import Argument, Command, MagicUsageError
 from qworkbench.magics.results import Lines
 from qworkbench.magics.state import State
 
@@ -51,8 +51,15 @@ def advise(state: State, given: Namespace) -> Any:
 def export(state: State, given: Namespace) -> Any:
     """Write the state as a file of the vendor's toolchain."""
     workbench = state.workbench
-    lost = (workbench.export_yaml if given.form == "yaml" else workbench.export_quant_config)(given.file)
-    return Lines([f"wrote {given.file}", *(f"  not in the file: {line}" for line in lost)])
+    form, file = given.form, given.file
+    if form in FORMS and file is None:
+        file = f"{Path(state.current or 'model').stem}{FORMS[form][0]}"
+    elif form not in FORMS and file is None:
+        form, file = next((f for f, suffixes in FORMS.items() if Path(form).suffix in suffixes), None), form
+    if form not in FORMS:
+        raise MagicUsageError(f"{given.form!r} is neither yaml nor quant_config nor a file that ends in .yaml or .json")
+    lost = (workbench.export_yaml if form == "yaml" else workbench.export_quant_config)(file)
+    return Lines([f"wrote {file}", *(f"  not in the file: {line}" for line in lost)])
 
 
 def apply_file(state: State, given: Namespace) -> Any:
@@ -64,6 +71,7 @@ def apply_file(state: State, given: Namespace) -> Any:
     return Lines([f"applied {given.file}", *state.workbench.journal[before:], *(f"  {line}" for line in remarks)])
 
 
+FORMS = {"yaml": (".yaml", ".yml"), "quant_config": (".json",)}
 LEVELS = ("O0", "O1", "O2")
 
 TOOLCHAIN = (
@@ -110,13 +118,17 @@ TOOLCHAIN = (
         (Argument("--limit", "how many are measured (default 10)", "integer", default=10),),
         "%qwb advise --limit 5",
         "look",
+        nothing="no edit moves an op to the BPU or takes a switch away",
     ),
     Command(
         "export",
         "the state as a PTQ yaml or quant_config json; an existing file keeps its comments and other keys",
         export,
-        (Argument("form", "file format", "choice", ("yaml", "quant_config")), Argument("file", "path", "file")),
-        "%qwb export yaml config.yaml",
+        (
+            Argument("form", "yaml or quant_config, or a path that ends in .yaml or .json", "file", tuple(FORMS)),
+            Argument("file", "path (default: the model's name)", "file", optional=True),
+        ),
+        "%qwb export config.yaml",
         "files",
     ),
     Command(

@@ -1,0 +1,48 @@
+"""A DataFrame as a subcommand hands it back: every column, many rows, and a sentence where there is no row.
+
+pandas shortens to what a terminal of 80 columns and a page of 60 rows hold, which hides the very column that a table
+is sorted by. Knows no command.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import pandas as pd
+
+TEXT_ROWS, HTML_ROWS = 100, 1000
+STYLE = "max-height: 34em; overflow: auto"
+
+
+class Table(pd.DataFrame):
+    """A DataFrame that shows itself whole; parts of it do so, too.
+
+    Attributes
+    ----------
+    nothing : str
+        What an empty one says.
+    """
+
+    _metadata = ["nothing"]  # noqa: RUF012 (pandas reads it from the class)
+    nothing = "no rows"
+
+    @property
+    def _constructor(self) -> Any:
+        return Table
+
+    def __repr__(self) -> str:
+        return self.to_string(max_rows=TEXT_ROWS, max_colwidth=60) if len(self) else self.nothing
+
+    def _repr_html_(self) -> str:
+        if not len(self):
+            return f"<p>{html.escape(self.nothing)}</p>"
+        return f"<div style='{STYLE}'>{self.to_html(max_rows=HTML_ROWS, notebook=True)}</div>"
+
+
+def table(frame: pd.DataFrame, nothing: str = "") -> Table:
+    """Return `frame` as a :class:`Table`; `nothing` is what it says when empty."""
+    made = Table(frame)
+    if nothing:
+        made.nothing = nothing
+    return made
