@@ -11,7 +11,7 @@ import numpy as np
 from qworkbench.emulator.kernels import isa
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
-from qworkbench.emulator.kernels.vector.tiles import Tile, _dot
+from qworkbench.emulator.kernels.vector.tile import Tile, dot
 
 SUMS = 24
 TILES = {
@@ -36,7 +36,7 @@ def _registers(tile: Tile) -> Any:
                 pixel = v.splat(b, b.add(b.trunc(one, v.i32), b.trunc(loop.index, v.i32)), tile.lanes)
                 for n, room in enumerate(sums):
                     operands = (pixel, rights[n]) if tile.dot == "madd" else (left, right)
-                    b.store(_dot(b, tile, b.load(room), *operands), room)
+                    b.store(dot(b, tile, b.load(room), *operands), room)
             for n, room in enumerate(sums):
                 v.store(b, b.load(room), b.add(out, v.word(4 * tile.lanes * n)))
             return context.get_dummy_value()

@@ -1,1 +1,1 @@
-"""Convolution and products by the dot instructions of the machine: :mod:`.tiles` says how, :mod:`..isa` which."""
+"""Convolution and products by the dot instructions of the machine: :mod:`.tile` says how, :mod:`..isa` which."""

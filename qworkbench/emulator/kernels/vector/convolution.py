@@ -8,7 +8,7 @@ from qworkbench.emulator.kernels.accumulator import Accumulator, finish
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import Surface, new_surface, pitch_of, surface_of, surfaced
-from qworkbench.emulator.kernels.vector import tiles
+from qworkbench.emulator.kernels.vector import parameters
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import (
     INT32_LIMIT,
@@ -38,7 +38,7 @@ def convolve(
     forms: Forms | None,
 ) -> tuple[np.ndarray, int] | None:
     """Return what :func:`qworkbench.numerics.reference.conv2d` does; None where no vector kernel is exact here."""
-    path = path_for(x.dtype, w.dtype, len(w))
+    path = path_for(x.dtype, w.dtype)
     if path is None or x.ndim != 4 or w.ndim != 4:
         return None
     small = x.shape[1] <= IMAGE_PITCH and surface_of(x) is None
@@ -55,7 +55,7 @@ def convolve(
     if made is None:
         return _by_parts(x, w, bias, geometry, rq, residual, forms)
     product, shape = made
-    integer = product.mode == tiles.INT32
+    integer = product.mode == parameters.INT32
     dtype = np.int32 if integer or rq is None else NUMPY[rq.dtype]
     out = new_surface(shape, dtype, _margin(shape))
     to = surface_of(out)
@@ -166,7 +166,8 @@ def _panels(
     With groups, a panel reads the channels of the groups that it touches, against zeros where they are not its own.
     """
     outputs, inputs, kernel_h, kernel_w = w.shape
-    panels = -(-outputs // path.channels)
+    wide, tail = path.panels(outputs)
+    panels = wide + bool(tail)
     taps = w.transpose(0, 2, 3, 1)
     if geometry.group == 1:
         room = np.zeros((outputs, kernel_h, kernel_w, pitch), path.codes)

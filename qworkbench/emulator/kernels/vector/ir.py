@@ -1,6 +1,5 @@
 """Words of LLVM IR that the vector kernels are written in: raw addresses, vectors, saturating packs.
 
-numba's disk cache looks at the file of a kernel only. After a change here, touch the files that generate kernels.
 Knows no convolution and no layout.
 """
 
@@ -105,12 +104,44 @@ def packed(b: Any, vectors: Sequence[Any]) -> Any:
     return b.trunc(clamped(b, whole, *limits), vector(i8, total))
 
 
-def masked_store(b: Any, value: Any, address: Any, mask: Any) -> None:
-    """Store those bytes of an int8 vector whose bit of the int64 `mask` is set."""
+def nearest_of_double(b: Any, value: Any) -> Any:
+    """Return a float64 vector of 8 or 16 lanes rounded half to even as int32; out of range gives -2**31."""
     lanes = value.type.count
-    bits = b.bitcast(b.trunc(mask, ir.IntType(lanes)) if lanes < 64 else mask, vector(i1, lanes))
-    pointer = b.inttoptr(address, value.type.as_pointer())
-    call(b, f"masked.store.v{lanes}i8.p0", ir.VoidType(), [value, pointer, constant(i32, 1), bits])
+    everywhere, current = constant(i8, -1), constant(i32, 4)
+    if lanes == 8:
+        halves = [shuffled(b, value, value, range(4 * i, 4 * i + 4)) for i in range(2)]
+        parts = [call(b, "x86.avx.cvt.pd2dq.256", vector(i32, 4), [half]) for half in halves]
+    else:
+        eight, none = vector(i32, 8), constant(vector(i32, 8), ir.Undefined)
+        halves = [shuffled(b, value, value, range(8 * i, 8 * i + 8)) for i in range(2)]
+        parts = [call(b, "x86.avx512.mask.cvtpd2dq.512", eight, [h, none, everywhere, current]) for h in halves]
+    return shuffled(b, *parts, range(lanes))
+
+
+def _bits(b: Any, mask: Any, lanes: int) -> Any:
+    return b.bitcast(b.trunc(mask, ir.IntType(lanes)) if lanes < 64 else mask, vector(i1, lanes))
+
+
+def masked_store(b: Any, value: Any, address: Any, mask: Any) -> None:
+    """Store those elements of an integer vector whose bit of the int64 `mask` is set."""
+    kind = value.type
+    pointer = b.inttoptr(address, kind.as_pointer())
+    name = f"masked.store.v{kind.count}i{kind.element.width}.p0"
+    call(b, name, ir.VoidType(), [value, pointer, constant(i32, 1), _bits(b, mask, kind.count)])
+
+
+def masked_load(b: Any, address: Any, kind: Any, mask: Any) -> Any:
+    """Load those elements of an integer vector whose bit of the int64 `mask` is set; the others are zero."""
+    pointer = b.inttoptr(address, kind.as_pointer())
+    zero = constant(kind, [0] * kind.count)
+    name = f"masked.load.v{kind.count}i{kind.element.width}.p0"
+    return call(b, name, kind, [pointer, constant(i32, 1), _bits(b, mask, kind.count), zero])
+
+
+def prefetch(b: Any, address: Any) -> None:
+    """Ask for the cache line at an address, for the second-level cache; any address will do."""
+    arguments = [b.inttoptr(address, i8.as_pointer()), *(constant(i32, n) for n in (0, 2, 1))]
+    call(b, "prefetch.p0", ir.VoidType(), arguments)
 
 
 @intrinsic

@@ -9,7 +9,7 @@ import numpy as np
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import aligned
-from qworkbench.emulator.kernels.vector import tiles
+from qworkbench.emulator.kernels.vector import parameters
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import (
     INT32_LIMIT,
@@ -40,7 +40,7 @@ def multiply(
 
     `start` is the int64 bias; `anchors` are the objects whose identity it and the weight have.
     """
-    path = path_for(x.dtype, w.dtype, w.shape[0])
+    path = path_for(x.dtype, w.dtype)
     if path is None or not x.size or not w.size:
         return None
     rows = _rows(path, x)
@@ -87,7 +87,7 @@ def multiply(
 def multiply_batches(a: np.ndarray, b: np.ndarray, outer: tuple[int, ...], rq: Requantize | None) -> np.ndarray | None:
     """Return ``a @ b`` requantized, batch by batch, as :func:`qworkbench.numerics.reference.matmul`, or None."""
     (count, length), outputs = a.shape[-2:], b.shape[-1]
-    path = path_for(a.dtype, b.dtype, outputs)
+    path = path_for(a.dtype, b.dtype)
     if path is None or not a.size or not b.size or count * length * outputs < WORTH_PACKING:
         return None
     codes = _rows(path, a).reshape(*a.shape[:-1], -1)
@@ -142,14 +142,15 @@ def _pitch(path: Path, outputs: int) -> int:
 
 def _tables(path: Path, rows: np.ndarray, pitch: int, outputs: int) -> Tables:
     index = np.arange(len(rows))
-    panels = -(-outputs // path.channels)
+    wide, tail = path.panels(outputs)
+    panels = wide + bool(tail)
     return index * rows.strides[0], index * pitch, np.zeros(1, np.int64), np.zeros(panels, np.int64)
 
 
 def _room(product: Product, rq: Requantize | None, count: int, pitch: int) -> np.ndarray:
-    dtype = np.int32 if product.mode == tiles.INT32 or rq is None else NUMPY[rq.dtype]
+    dtype = np.int32 if product.mode == parameters.INT32 or rq is None else NUMPY[rq.dtype]
     return aligned(count * pitch, dtype).reshape(count, pitch)
 
 
 def _left(product: Product, out: np.ndarray, rq: Requantize | None, axis: int) -> np.ndarray:
-    return out if rq is None or product.mode != tiles.INT32 else requantize(out, rq, axis)
+    return out if rq is None or product.mode != parameters.INT32 else requantize(out, rq, axis)

@@ -11,57 +11,75 @@ import numpy as np
 
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
 
+FEW_PIXELS = 96  # up to here the last tile of a panel matters
+
 
 @dataclass(frozen=True)
 class Path:
-    """A tile of one instruction path.
+    """The tiles of one instruction path.
 
     Attributes
     ----------
     name : str
-        Tells tiles apart whose weights are packed differently.
+        Tells paths apart whose weights are packed differently.
     codes : dtype
         Of the pixels and weights that the dot takes.
     per_word : int
         Codes in the 32 bits of one dot.
-    pixels, channels : int
-        Shape of the tile.
-    kind : int
-        Its number for the kernel.
+    channels : int
+        Of a full panel.
+    tails : tuple of int
+        Channels of the narrower panels there are for what is left of the channels, ascending.
+    pixels : tuple of int
+        Pixels of the tiles there are for a full panel, best first.
     shifts : bool
         Whether pixels enter as ``code + 128``.
+    sweep : callable
+        Kernel that takes a row of :mod:`.parameters`.
+    masks : bool
+        Whether channels behind the last one are not written.
     """
 
     name: str
     codes: type[np.generic]
     per_word: int
-    pixels: int
     channels: int
-    kind: int
+    tails: tuple[int, ...]
+    pixels: tuple[int, ...]
     shifts: bool
     sweep: Callable[[np.ndarray], Any]
     masks: bool
 
+    def panels(self, outputs: int) -> tuple[int, int]:
+        """Return how many full panels `outputs` channels take, and the channels of the panel behind them or 0."""
+        wide, left = divmod(outputs, self.channels)
+        if not left:
+            return wide, 0
+        tail = next((channels for channels in self.tails if channels >= left), 0)
+        return (wide, tail) if tail else (wide + 1, 0)
 
-def path_for(x_type: Any, w_type: Any, outputs: int) -> Path | None:
-    """Return the tile for pixels and weights of these dtypes; None where only the portable kernels will do."""
-    return _path(chosen(), x_type, w_type, outputs)
+    def pixels_for(self, count: int) -> int:
+        """Return the pixels of a full panel's tile that waste the fewest on `count` of them."""
+        return min(self.pixels, key=lambda pixels: -(-count // pixels) * pixels if count <= FEW_PIXELS else 0)
+
+
+def path_for(x_type: Any, w_type: Any) -> Path | None:
+    """Return the tiles for pixels and weights of these dtypes; None where only the portable kernels will do."""
+    return _path(chosen(), x_type, w_type)
 
 
 @cache
-def _path(isa: str, x_type: Any, w_type: Any, outputs: int) -> Path | None:
+def _path(isa: str, x_type: Any, w_type: Any) -> Path | None:
     codes = (np.int8, np.int16)
     if isa == PORTABLE or x_type not in codes or w_type not in codes:
         return None
-    from qworkbench.emulator.kernels.vector import tiles
+    from qworkbench.emulator.kernels.vector import sweeps
 
     narrow = x_type == np.int8 and w_type == np.int8
     if isa == "avx512vnni":
-        if not narrow:
-            return Path("pairs64", np.int16, 2, 6, 64, tiles.INT16_PAIRS, False, tiles.sweep_avx512, True)
-        ragged = -outputs % 64 >= 32 and outputs < 300
-        shape = (12, 32, tiles.INT8_NARROW) if ragged else (6, 64, tiles.INT8_WIDE)
-        return Path(f"bytes{shape[1]}", np.int8, 4, *shape, True, tiles.sweep_avx512, True)
+        if narrow:
+            return Path("bytes64", np.int8, 4, 64, (16, 32), (6, 5), True, sweeps.bytes_avx512, True)
+        return Path("pairs64", np.int16, 2, 64, (32,), (6,), False, sweeps.pairs_avx512, True)
     if isa == "avxvnni" and narrow:
-        return Path("bytes16", np.int8, 4, 6, 16, tiles.INT8_WIDE, True, tiles.sweep_avxvnni, False)
-    return Path("pairs16", np.int16, 2, 6, 16, tiles.INT16_PAIRS, False, tiles.sweep_avx2, False)
+        return Path("bytes16", np.int8, 4, 16, (), (6,), True, sweeps.bytes_avxvnni, False)
+    return Path("pairs16", np.int16, 2, 16, (), (6,), False, sweeps.pairs_avx2, False)

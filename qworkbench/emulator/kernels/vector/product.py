@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.threads import share, thread_count
-from qworkbench.emulator.kernels.vector import tiles
+from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.paths import Path
 from qworkbench.numerics.arithmetic import Requantize
 
 INT32_LIMIT = 2**31
-CHUNK_TILES = 8  # their pixels stay in the first-level cache while the panels pass
+CHUNK_PIXELS = 48  # they stay in the first-level cache while the panels pass; whole tiles of every shape
+MOST_PIXELS = 24  # of any tile
 WORTH_A_THREAD = 1 << 25  # multiply-accumulates; below, waking a helper costs more than it saves
 SIGN_BITS = 0x80808080
 
@@ -42,20 +45,23 @@ class Product:
     def run(self, x: int, out: int, residual: tuple[int, int] | None = None) -> None:
         """Compute from and to these addresses; `residual` is the address of its codes and their size in bytes."""
         row = self.row.copy()
-        row[tiles.X], row[tiles.OUT] = x, out
+        row[at.X], row[at.OUT] = x, out
         if residual is not None:
-            row[tiles.CODES], row[tiles.CODE_BYTES] = residual
+            row[at.CODES], row[at.CODE_BYTES] = residual
         threads = thread_count() if self.work >= WORTH_A_THREAD else 1
-        row[tiles.CHUNKS], row[tiles.PANEL_PARTS] = _chunks(int(row[tiles.TILES]), int(row[tiles.PANELS]), threads)
+        if threads > 1:
+            row[at.CHUNKS], row[at.PANEL_PARTS] = _chunks(int(row[at.COUNT]), int(row[at.PANELS]), threads)
         share(self.path.sweep, row, threads)
 
 
-def _chunks(count: int, panels: int, threads: int) -> tuple[int, int]:
+def _chunks(pixels: int, panels: int, threads: int) -> tuple[int, int]:
     """Return how many chunks, and into how many parts the panels are split."""
-    slices = 1 if count <= 2 * CHUNK_TILES and threads == 1 else -(-count // CHUNK_TILES)
-    if threads == 1 or slices >= 4 * threads:
+    slices = -(-pixels // CHUNK_PIXELS)
+    if threads == 1:
+        return (1 if slices <= 2 else slices), 1
+    if slices >= 4 * threads:
         return slices, 1
-    slices = min(count, 2 * threads)
+    slices = min(slices, 2 * threads)
     parts = min(panels, max(1, 4 * threads // slices))
     return slices * parts, parts
 
@@ -63,12 +69,19 @@ def _chunks(count: int, panels: int, threads: int) -> tuple[int, int]:
 def packed_weights(path: Path, dense: np.ndarray) -> np.ndarray:
     """Return (outputs, taps, length) codes as [panel][tap][group][channel][codes of a word], zero-padded."""
     outputs, taps, length = dense.shape
-    panels, groups = -(-outputs // path.channels), -(-length // path.per_word)
-    room = np.zeros((panels * path.channels, taps, groups * path.per_word), path.codes)
-    room[:outputs, :, :length] = dense
-    order = room.reshape(panels, path.channels, taps, groups, path.per_word).transpose(0, 2, 3, 1, 4)
-    out = aligned(room.size, path.codes)
-    out.reshape(order.shape)[...] = order
+    groups = -(-length // path.per_word)
+    wide, tail = path.panels(outputs)
+    out = aligned((wide * path.channels + tail) * taps * groups * path.per_word, path.codes)
+    done = 0
+    for first, panels, channels in ((0, wide, path.channels), (wide * path.channels, 1, tail)):
+        if not panels * channels:
+            continue
+        part = dense[first : first + panels * channels]
+        room = np.zeros((panels * channels, taps, groups * path.per_word), path.codes)
+        room[: len(part), :, :length] = part
+        order = room.reshape(panels, channels, taps, groups, path.per_word).transpose(0, 2, 3, 1, 4)
+        out[done : done + room.size].reshape(order.shape)[...] = order
+        done += room.size
     return out
 
 
@@ -101,15 +114,15 @@ def parts_that_fit(w: np.ndarray, largest: int) -> tuple[Part, ...]:
     return tuple(Part(a, b, np.ascontiguousarray(w[:, a:b])) for a, b in found)
 
 
-def leaving_mode(rq: Requantize | None, reach: int, residual: bool) -> int:
+def leaving_mode(rq: Requantize | None, reach: int) -> int:
     """Return how results leave the tile; INT32 also where another kernel has to requantize them."""
-    if rq is None or rq.rounding != "half_even":
-        return tiles.INT32
+    if rq is None or rq.rounding != "half_even" or reach * float(np.max(rq.multiplier)) >= 2.0**30:
+        return at.INT32
     if rq.kind == "float64" and rq.dtype == "int16":
-        return tiles.INT16
-    if rq.kind == "float32" and rq.dtype == "int8" and reach * float(np.max(rq.multiplier)) < 2.0**30:
-        return tiles.PACKED_AFTER_RESIDUAL if residual else tiles.PACKED
-    return tiles.INT32
+        return at.INT16
+    if rq.kind == "float32" and rq.dtype == "int8":
+        return at.INT8
+    return at.INT32
 
 
 def prepared(
@@ -141,44 +154,55 @@ def prepared(
     """
     outputs, taps, length = shape
     pixels, places, tap_offsets, shifts = tables
-    mode = leaving_mode(rq, reach, ratio is not None)
-    panels = -(-outputs // path.channels)
+    mode = leaving_mode(rq, reach)
+    wide, tail = path.panels(outputs)
+    panels = wide + bool(tail)
     room = panels * path.channels
     bias = np.zeros(room, np.int32)
     bias[:outputs] = start.astype(np.int32)  # modulo 2**32, as the sums are
-    scale = np.zeros(room, np.float64 if mode == tiles.INT16 else np.float32)
-    if rq is not None and mode != tiles.INT32:
+    scale = np.zeros(room, np.float64 if mode == at.INT16 else np.float32)
+    if rq is not None and mode != at.INT32:
         scale[:outputs] = rq.multiplier
     ratios = np.zeros(room, np.float64)
     if ratio is not None:
         ratios[:outputs] = ratio
-    count = -(-pixels.size // path.pixels)
-    more = count * path.pixels - pixels.size  # the last tile computes its last pixel more than once
-    pixels, places = (np.concatenate([t, np.repeat(t[-1:], more)]).astype(np.int64) for t in (pixels, places))
+    count = pixels.size  # the last tile computes its last pixel more than once
+    pixels, places = (np.concatenate([t, np.repeat(t[-1:], MOST_PIXELS)]).astype(np.int64) for t in (pixels, places))
     tap_offsets, shifts = tap_offsets.astype(np.int64), shifts.astype(np.int64)
-    row = np.zeros(tiles.WORDS, np.int64)
+    row = np.zeros(at.WORDS, np.int64)
     addresses = {
-        tiles.PIXELS: pixels,
-        tiles.PLACES: places,
-        tiles.TAPS: tap_offsets,
-        tiles.SHIFTS: shifts,
-        tiles.WEIGHTS: weights,
-        tiles.BIAS: bias,
-        tiles.SCALE: scale,
+        at.PIXELS: pixels,
+        at.PLACES: places,
+        at.TAPS: tap_offsets,
+        at.SHIFTS: shifts,
+        at.WEIGHTS: weights,
+        at.BIAS: bias,
+        at.SCALE: scale,
+        at.SIGN: _sign(),
     }
     if ratio is not None:
-        addresses[tiles.RATIO] = ratios
+        addresses[at.RATIO] = ratios
     for slot, array in addresses.items():
         row[slot] = array.ctypes.data
-    row[tiles.TAP_COUNT], row[tiles.GROUPS] = taps, -(-length // path.per_word)
-    row[tiles.PANELS], row[tiles.PANEL_BYTES] = panels, weights.nbytes // panels
-    row[tiles.TILES], row[tiles.MODE], row[tiles.KIND] = count, mode, path.kind
-    row[tiles.TAIL] = outputs - (panels - 1) * path.channels
-    row[tiles.SIGN] = SIGN_BITS
+    groups = -(-length // path.per_word)
+    row[at.TAP_COUNT], row[at.GROUPS] = taps, groups
+    row[at.PANELS], row[at.WIDE], row[at.TAIL] = panels, wide, tail
+    row[at.PANEL_BYTES] = path.channels * taps * groups * path.per_word * weights.itemsize
+    row[at.COUNT], row[at.CHANNELS], row[at.MODE] = count, outputs, mode
+    row[at.PIXELS_OF_TILE] = path.pixels_for(count)
+    row[at.CHUNKS], row[at.PANEL_PARTS] = _chunks(count, panels, 1)
     if rq is not None:
-        row[tiles.LOW], row[tiles.HIGH] = rq.low, rq.high
-    work = count * path.pixels * room * taps * int(row[tiles.GROUPS]) * path.per_word
+        row[at.LOW], row[at.HIGH] = rq.low, rq.high
+    work = count * room * taps * groups * path.per_word
     return Product(path, row, mode, work, tuple(addresses.values()))
+
+
+@cache
+def _sign() -> np.ndarray:
+    """Return a vector of the bits that turn an int8 code into ``code + 128``."""
+    sign = aligned(LINE, np.uint8)
+    sign[:] = 0x80
+    return sign
 
 
 def remembered(forms: Forms | None, kind: str, key: Any, make: Callable[[], Any], anchors: tuple[Any, ...]) -> Any:

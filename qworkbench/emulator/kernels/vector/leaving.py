@@ -1,0 +1,126 @@
+"""How the int32 sums of a tile leave it: a residual added, requantized to int8 or int16 codes, or as they are.
+
+* residual: ``sum += round_half_even(float64(code) * ratio[channel])``, codes int8 or int16;
+* int8: ``clamp(round_half_even(float32(sum) * scale[channel]), low, high)``;
+* int16: ``clamp(round_half_even(float64(sum) * scale[channel]), low, high)``;
+
+each only where the caller has proved that no product leaves int32. int8 without a residual leaves from the registers,
+everything else pixel by pixel through memory, so that its code is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector import parameters as at
+from qworkbench.emulator.kernels.vector.ir import cgutils
+
+
+class Leaving:
+    """Writes what follows the sums of every tile of a panel of `vectors` times `lanes` channels."""
+
+    def __init__(
+        self, b: Any, lanes: int, vectors: int, parameter: Callable[[int], Any], channel: Any, count: Any
+    ) -> None:
+        self.b, self.lanes, self.vectors, self.channel = b, lanes, vectors, channel
+        self.channels = lanes * vectors
+        self.mode, self.ratio, self.scale = (parameter(slot) for slot in (at.MODE, at.RATIO, at.SCALE))
+        self.out, self.places, self.codes = (parameter(slot) for slot in (at.OUT, at.PLACES, at.CODES))
+        self.code_bytes = parameter(at.CODE_BYTES)
+        self.low, self.high = parameter(at.LOW), parameter(at.HIGH)
+        self.limits = [v.splat(b, b.trunc(limit, v.i8), self.channels) for limit in (self.low, self.high)]
+        full = b.icmp_signed(">=", count, v.word(64))
+        self.mask = b.select(full, v.word(-1), b.sub(b.shl(v.word(1), b.and_(count, v.word(63))), v.word(1)))
+        straight = b.and_(b.icmp_signed("==", self.mode, v.word(at.INT8)), b.icmp_signed("==", self.ratio, v.word(0)))
+        self.straight = straight
+        self.kind, self.real = v.vector(v.i32, lanes), v.vector(v.f64, lanes)
+        self.room = cgutils.alloca_once(b, self.kind, vectors * 24)
+
+    def write(self, sums: list[list[Any]], pixel: Any) -> None:
+        """Let the sums of every pixel of a tile leave; `pixel` is the number of the first."""
+        b = self.b
+        places = b.add(self.places, b.shl(pixel, v.word(3)))
+        with b.if_else(self.straight) as (from_registers, through_memory):
+            with from_registers:
+                for m, row in enumerate(sums):
+                    place = b.add(v.load(b, b.add(places, v.word(8 * m)), v.i64, 8), self.channel)
+                    self._as_int8([b.load(room) for room in row], place)
+            with through_memory:
+                base = b.ptrtoint(self.room, v.i64)
+                step = 4 * self.lanes
+                for m, row in enumerate(sums):
+                    for n, room in enumerate(row):
+                        v.store(b, b.load(room), b.add(base, v.word(step * (m * self.vectors + n))), 4)
+                with cgutils.for_range(b, v.word(len(sums)), intp=v.i64) as turn:
+                    place = b.add(v.load(b, b.add(places, b.shl(turn.index, v.word(3))), v.i64, 8), self.channel)
+                    start = b.add(base, b.mul(turn.index, v.word(step * self.vectors)))
+                    self._one(start, place)
+
+    def _one(self, start: Any, place: Any) -> None:
+        """Let one pixel leave whose sums are in memory at `start`."""
+        b = self.b
+        rooms = [cgutils.alloca_once(b, self.kind) for _ in range(self.vectors)]
+        for n, room in enumerate(rooms):
+            b.store(v.load(b, b.add(start, v.word(4 * self.lanes * n)), self.kind, 4), room)
+        with b.if_then(b.icmp_signed("!=", self.ratio, v.word(0))):
+            with b.if_else(b.icmp_signed("==", self.code_bytes, v.word(1))) as branches:
+                for branch, code in zip(branches, (v.i8, v.i16), strict=True):
+                    with branch:
+                        self._enter(rooms, code, place)
+        for mode, leave in ((at.INT8, self._as_int8), (at.INT16, self._as_int16), (at.INT32, self._as_int32)):
+            with b.if_then(b.icmp_signed("==", self.mode, v.word(mode))):
+                leave([b.load(room) for room in rooms], place)
+
+    def _part(self, n: int) -> Any:
+        """Return the mask of the lanes of vector `n`."""
+        return self.b.lshr(self.mask, v.word(self.lanes * n))
+
+    def _enter(self, rooms: list[Any], code: Any, place: Any) -> None:
+        """Add the residual to the sums of a pixel."""
+        b, lanes = self.b, self.lanes
+        size = code.width // 8
+        codes = b.add(self.codes, b.mul(place, v.word(size)))
+        ratio = b.add(self.ratio, b.shl(self.channel, v.word(3)))
+        for n, room in enumerate(rooms):
+            address = b.add(codes, v.word(size * lanes * n))
+            held = v.vector(code, lanes)
+            found = v.masked_load(b, address, held, self._part(n)) if lanes == 16 else v.load(b, address, held)
+            factor = v.load(b, b.add(ratio, v.word(8 * lanes * n)), self.real, 8)
+            entering = v.nearest_of_double(b, b.fmul(b.sitofp(found, self.real), factor))
+            b.store(b.add(b.load(room), entering), room)
+
+    def _as_int8(self, sums: list[Any], place: Any) -> None:
+        b, lanes = self.b, self.lanes
+        kind = v.vector(v.f32, lanes)
+        scale = b.add(self.scale, b.shl(self.channel, v.word(2)))
+        whole = []
+        for n, total in enumerate(sums):
+            factor = v.load(b, b.add(scale, v.word(4 * lanes * n)), kind, 4)
+            whole.append(v.nearest(b, b.fmul(b.sitofp(total, kind), factor)))
+        codes = v.clamped(b, v.packed(b, whole), *self.limits)
+        self._store(codes, b.add(self.out, place), self.mask)
+
+    def _as_int16(self, sums: list[Any], place: Any) -> None:
+        b, lanes = self.b, self.lanes
+        scale = b.add(self.scale, b.shl(self.channel, v.word(3)))
+        limits = [v.splat(b, b.trunc(limit, v.i32), lanes) for limit in (self.low, self.high)]
+        out = b.add(self.out, b.shl(place, v.word(1)))
+        for n, total in enumerate(sums):
+            factor = v.load(b, b.add(scale, v.word(8 * lanes * n)), self.real, 8)
+            whole = v.nearest_of_double(b, b.fmul(b.sitofp(total, self.real), factor))
+            codes = b.trunc(v.clamped(b, whole, *limits), v.vector(v.i16, lanes))
+            self._store(codes, b.add(out, v.word(2 * lanes * n)), self._part(n))
+
+    def _as_int32(self, sums: list[Any], place: Any) -> None:
+        b = self.b
+        out = b.add(self.out, b.shl(place, v.word(2)))
+        for n, total in enumerate(sums):
+            self._store(total, b.add(out, v.word(4 * self.lanes * n)), self._part(n))
+
+    def _store(self, value: Any, address: Any, mask: Any) -> None:
+        if self.lanes == 16:
+            v.masked_store(self.b, value, address, mask)
+        else:
+            v.store(self.b, value, address)

@@ -1,0 +1,11 @@
+"""The row of int64 parameters that a sweep is called with, so that every kernel has one signature.
+
+Addresses, distances in bytes, counts and modes; :mod:`.product` fills the row, generated code and drivers read it.
+"""
+
+from __future__ import annotations
+
+(X, PIXELS, TAPS, TAP_COUNT, GROUPS, WEIGHTS, PANELS, PANEL_BYTES, BIAS, SCALE, OUT, PLACES, LOW, HIGH, COUNT,
+ CHANNELS, SHIFTS, MODE, CODES, CODE_BYTES, RATIO, COUNTER, CHUNKS, PANEL_PARTS, WIDE, TAIL, PIXELS_OF_TILE, SIGN,
+ WORDS) = range(29)  # fmt: skip
+INT8, INT16, INT32 = range(3)  # MODE: what leaves

@@ -1,0 +1,117 @@
+"""Which tiles run in which order: chunks of pixels that stay in the first-level cache while the panels pass.
+
+A panel is a full tile of channels; what is left of the channels is a panel of a narrower tile with more pixels, so that
+24 sums are in registers all the same. Several threads may share one row of parameters: each takes the next chunk.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector.parameters import (
+    CHANNELS,
+    CHUNKS,
+    COUNT,
+    COUNTER,
+    PANEL_BYTES,
+    PANEL_PARTS,
+    PANELS,
+    PIXELS_OF_TILE,
+    SHIFTS,
+    TAIL,
+    WEIGHTS,
+    WIDE,
+)
+from qworkbench.emulator.kernels.vector.tile import Tile, tile_kernel
+
+SLICE = 48  # pixels of a chunk are a multiple of this: of whole tiles of every shape
+MOST_PIXELS = 24  # of any tile
+
+_bytes5, _bytes6, _bytes12, _bytes24 = (
+    tile_kernel(Tile("busd", 16, pixels, vectors)) for pixels, vectors in ((5, 4), (6, 4), (12, 2), (24, 1))
+)
+_pairs6, _pairs12 = (tile_kernel(Tile("wssd", 16, pixels, vectors)) for pixels, vectors in ((6, 4), (12, 2)))
+_half_bytes = tile_kernel(Tile("busd", 8, 6, 2))
+_half_pairs = tile_kernel(Tile("madd", 8, 6, 2))
+
+
+@kernel()
+def bytes_avx512(p: np.ndarray) -> None:
+    """Compute int8 by int8 in tiles of 64 channels, and of 32 or 16 behind them."""
+    address, parts = p.ctypes.data, p[PANEL_PARTS]
+    slices = p[CHUNKS] // parts
+    units = (p[COUNT] + SLICE - 1) // SLICE
+    while True:
+        chunk = v.taken(address + 8 * COUNTER)
+        if chunk >= p[CHUNKS]:
+            break
+        first = chunk // parts * units // slices * SLICE
+        end = min((chunk // parts + 1) * units // slices * SLICE, p[COUNT])
+        for panel in range(chunk % parts * p[PANELS] // parts, (chunk % parts + 1) * p[PANELS] // parts):
+            weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
+            count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
+            if panel >= p[WIDE] and p[TAIL] == 32:
+                _bytes12(address, weights, channel, count, first, end, shift)
+            elif panel >= p[WIDE] and p[TAIL] == 16:
+                _bytes24(address, weights, channel, count, first, end, shift)
+            elif p[PIXELS_OF_TILE] == 5:
+                _bytes5(address, weights, channel, count, first, end, shift)
+            else:
+                _bytes6(address, weights, channel, count, first, end, shift)
+
+
+@kernel()
+def pairs_avx512(p: np.ndarray) -> None:
+    """Compute int16 in tiles of 64 channels, and of 32 behind them."""
+    address, parts = p.ctypes.data, p[PANEL_PARTS]
+    slices = p[CHUNKS] // parts
+    units = (p[COUNT] + SLICE - 1) // SLICE
+    while True:
+        chunk = v.taken(address + 8 * COUNTER)
+        if chunk >= p[CHUNKS]:
+            break
+        first = chunk // parts * units // slices * SLICE
+        end = min((chunk // parts + 1) * units // slices * SLICE, p[COUNT])
+        for panel in range(chunk % parts * p[PANELS] // parts, (chunk % parts + 1) * p[PANELS] // parts):
+            weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
+            count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
+            if panel >= p[WIDE]:
+                _pairs12(address, weights, channel, count, first, end, shift)
+            else:
+                _pairs6(address, weights, channel, count, first, end, shift)
+
+
+@kernel()
+def bytes_avxvnni(p: np.ndarray) -> None:
+    """Compute int8 by int8 in tiles of 16 channels, 12 sums of 256 bits in registers."""
+    address, parts = p.ctypes.data, p[PANEL_PARTS]
+    slices = p[CHUNKS] // parts
+    units = (p[COUNT] + SLICE - 1) // SLICE
+    while True:
+        chunk = v.taken(address + 8 * COUNTER)
+        if chunk >= p[CHUNKS]:
+            break
+        first = chunk // parts * units // slices * SLICE
+        end = min((chunk // parts + 1) * units // slices * SLICE, p[COUNT])
+        for panel in range(chunk % parts * p[PANELS] // parts, (chunk % parts + 1) * p[PANELS] // parts):
+            weights, shift = p[WEIGHTS] + panel * p[PANEL_BYTES], v.word_at(p[SHIFTS] + 8 * panel)
+            _half_bytes(address, weights, panel * 16, 16, first, end, shift)
+
+
+@kernel()
+def pairs_avx2(p: np.ndarray) -> None:
+    """Compute pairs of int16 in tiles of 16 channels: exact on every AVX2 machine, for int8, too."""
+    address, parts = p.ctypes.data, p[PANEL_PARTS]
+    slices = p[CHUNKS] // parts
+    units = (p[COUNT] + SLICE - 1) // SLICE
+    while True:
+        chunk = v.taken(address + 8 * COUNTER)
+        if chunk >= p[CHUNKS]:
+            break
+        first = chunk // parts * units // slices * SLICE
+        end = min((chunk // parts + 1) * units // slices * SLICE, p[COUNT])
+        for panel in range(chunk % parts * p[PANELS] // parts, (chunk % parts + 1) * p[PANELS] // parts):
+            weights, shift = p[WEIGHTS] + panel * p[PANEL_BYTES], v.word_at(p[SHIFTS] + 8 * panel)
+            _half_pairs(address, weights, panel * 16, 16, first, end, shift)

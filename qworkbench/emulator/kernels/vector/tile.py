@@ -1,0 +1,156 @@
+"""One tile of a convolution or product: a few pixels times a few vectors of output channels, kept in registers.
+
+The generator writes the loop once for every dot instruction and shape of tile:
+
+``acc[pixel][channel] = bias[channel] + sum over taps t, groups g of dot(x[pixel + tap[t] + 4 g], w[t, g, channel])``
+
+where a dot takes 4 bytes (int8) or 2 words (int16) of a pixel against as many of the weight, and adds into int32. int8
+pixels enter as ``code + 128``, since the instructions multiply unsigned by signed; the bias has ``128 * sum(w)`` taken
+off. Sums wrap modulo 2**32: exact where the caller has proved that the true sum fits. What becomes of the sums is said
+in :mod:`.leaving`, which tiles run in which order in :mod:`.sweeps`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+
+from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector import parameters as at
+from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
+from qworkbench.emulator.kernels.vector.leaving import Leaving
+
+UNROLLED = 4  # groups per turn of the inner loop
+LINE = 64  # bytes of a cache line
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Shape of a tile and the instruction that fills it; `lanes` are int32 lanes of a vector."""
+
+    dot: str
+    lanes: int
+    pixels: int
+    vectors: int
+
+    @property
+    def channels(self) -> int:
+        """Output channels of a panel."""
+        return self.lanes * self.vectors
+
+    @property
+    def name(self) -> str:
+        """Name of the function in a module."""
+        return f"qworkbench.{self.dot}{32 * self.lanes}.{self.pixels}x{self.vectors}"
+
+
+def dot(b: Any, tile: Tile, acc: Any, pixel: Any, weight: Any) -> Any:
+    """Return ``acc`` plus the products of 32 bits of pixel (in every lane) with 32 bits of weight per lane."""
+    if tile.dot == "madd":
+        pairs = v.vector(v.i16, 2 * tile.lanes)
+        name = "x86.avx2.pmadd.wd" if tile.lanes == 8 else "x86.avx512.pmaddw.d.512"
+        return b.add(acc, v.call(b, name, acc.type, [b.bitcast(pixel, pairs), b.bitcast(weight, pairs)]))
+    return v.call(b, f"x86.avx512.vpdp{tile.dot}.{32 * tile.lanes}", acc.type, [acc, pixel, weight])
+
+
+class _Writer:
+    """Writes the body of one function: tiles of one panel, from a first pixel to an end."""
+
+    def __init__(self, b: Any, tile: Tile, args: Any) -> None:
+        self.b, self.tile = b, tile
+        self.p, self.weights, self.channel, self.count, self.first, self.end, self.shift = args
+        self.kind = v.vector(v.i32, tile.lanes)
+        self.width = 4 * tile.lanes
+        self.flips = tile.dot == "busd"
+
+    def parameter(self, slot: int) -> Any:
+        return v.load(self.b, self.b.add(self.p, v.word(8 * slot)), v.i64, 8)
+
+    def write(self) -> None:
+        b, tile = self.b, self.tile
+        self.x = b.add(self.parameter(at.X), self.shift)
+        self.taps, self.tap_count, groups = (self.parameter(slot) for slot in (at.TAPS, at.TAP_COUNT, at.GROUPS))
+        self.turns, self.rest = b.lshr(groups, v.word(2)), b.and_(groups, v.word(UNROLLED - 1))
+        bias = b.add(self.parameter(at.BIAS), b.shl(self.channel, v.word(2)))
+        # loaded, not a splat of a scalar: so the compiler flips the whole vector as it loads, not before it spreads
+        self.sign = v.load(b, self.parameter(at.SIGN), self.kind, 64) if self.flips else None
+        leaving = Leaving(b, tile.lanes, tile.vectors, self.parameter, self.channel, self.count)
+        self.sums = [[cgutils.alloca_once(b, self.kind) for _ in range(tile.vectors)] for _ in range(tile.pixels)]
+        self.here, self.reach = cgutils.alloca_once(b, v.i64), cgutils.alloca_once(b, v.i64)
+        self.ahead = cgutils.alloca_once_value(b, b.add(self.weights, self.parameter(at.PANEL_BYTES)))
+        whole = b.add(b.sub(self.end, self.first), v.word(tile.pixels - 1))
+        with cgutils.for_range(b, b.sdiv(whole, v.word(tile.pixels)), intp=v.i64) as turn:
+            pixel = b.add(self.first, b.mul(turn.index, v.word(tile.pixels)))
+            self._sum(bias, pixel)
+            leaving.write(self.sums, pixel)
+
+    def _sum(self, bias: Any, pixel: Any) -> None:
+        b, tile = self.b, self.tile
+        table = b.add(self.parameter(at.PIXELS), b.shl(pixel, v.word(3)))
+        rows = [b.add(self.x, v.load(b, b.add(table, v.word(8 * m)), v.i64, 8)) for m in range(tile.pixels)]
+        for n in range(tile.vectors):
+            start = v.load(b, b.add(bias, v.word(self.width * n)), self.kind, 4)
+            for row in self.sums:
+                b.store(start, row[n])
+        b.store(self.weights, self.here)
+        with cgutils.for_range(b, self.tap_count, intp=v.i64) as tap:
+            offset = v.load(b, b.add(self.taps, b.shl(tap.index, v.word(3))), v.i64, 8)
+            b.store(v.word(0), self.reach)
+            here = [b.add(row, offset) for row in rows]
+            for turns, count in ((self.turns, UNROLLED), (self.rest, 1)):
+                with cgutils.for_range(b, turns, intp=v.i64):
+                    self._groups(here, count)
+
+    def _groups(self, rows: list[Any], count: int) -> None:
+        """Add `count` groups of 32 bits of every pixel, and fetch a part of the panel that comes next."""
+        b, tile = self.b, self.tile
+        weight, reach, ahead = b.load(self.here), b.load(self.reach), b.load(self.ahead)
+        for u in range(count):
+            first = u * tile.vectors
+            panel = [
+                v.load(b, b.add(weight, v.word(self.width * (first + n))), self.kind, self.width)
+                for n in range(tile.vectors)
+            ]
+            if tile.vectors == 4:
+                v.prefetch(b, b.add(ahead, v.word(LINE * u)))
+            for m, row in enumerate(rows):
+                word = v.load(b, b.add(b.add(row, reach), v.word(4 * u)), v.i32)
+                word = v.splat(b, word, tile.lanes)
+                if self.flips:
+                    word = b.xor(word, self.sign)
+                for n, room in enumerate(self.sums[m]):
+                    b.store(dot(b, tile, b.load(room), word, panel[n]), room)
+        b.store(b.add(weight, v.word(self.width * tile.vectors * count)), self.here)
+        b.store(b.add(reach, v.word(4 * count)), self.reach)
+        b.store(b.add(ahead, v.word(LINE * count)), self.ahead)
+
+
+def tile_kernel(tile: Tile) -> Any:
+    """Return the intrinsic ``(p, weights, channel, count, first, end, shift)`` that computes tiles of one panel.
+
+    Pixels `first` up to `end`, and up to the end of the last tile, of `count` channels from `channel` on; `weights` is
+    the address of the panel, `shift` the distance in bytes of its first input channel. Each tile is a function of its
+    own, so that its registers are.
+    """
+
+    @intrinsic
+    def kernel(
+        typing_context: Any, p: Any, weights: Any, channel: Any, count: Any, first: Any, end: Any, shift: Any
+    ) -> Any:
+        def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            found = b.module.globals.get(tile.name)
+            if found is None:
+                found = ir.Function(b.module, ir.FunctionType(ir.VoidType(), [v.i64] * 7), tile.name)
+                found.linkage = "internal"
+                found.attributes.add("noinline")
+                inside = ir.IRBuilder(found.append_basic_block("entry"))
+                _Writer(inside, tile, found.args).write()
+                inside.ret_void()
+            b.call(found, args)
+            return context.get_dummy_value()
+
+        return types.void(*([types.int64] * 7)), generate
+
+    return kernel
