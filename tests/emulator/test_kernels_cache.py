@@ -71,3 +71,36 @@ def test_a_wrong_path_is_left_for_the_run_to_tell(monkeypatch, capsys):
     assert not capsys.readouterr().err
     with pytest.raises(EmulationError, match="nonsense"):
         warm.warm_up()
+
+
+STAMP = """
+import sys
+from pathlib import Path
+from qworkbench.emulator.kernels import compiled
+compiled.sources.cache_clear()
+if sys.argv[1:]:
+    compiled.sources = lambda: sys.argv[1]
+import numpy as np
+import qworkbench.emulator.kernels as k
+from qworkbench.numerics import ConvGeometry, Requantize
+rq = Requantize(np.full(1, 0.1), "int8", -128, 127)
+k.conv2d(np.ones((1, 8, 6, 6), np.int8), np.ones((3, 8, 3, 3), np.int8), None, ConvGeometry((3, 3)), rq)
+from qworkbench.emulator.kernels.vector import sweeps
+made = [d.stats for d in vars(sweeps).values() if hasattr(d, "stats")]
+print(sum(sum(s.cache_hits.values()) for s in made), sum(sum(s.cache_misses.values()) for s in made))
+"""
+
+
+@pytest.mark.skipif(isa.chosen() == isa.PORTABLE, reason="no generated kernels on this processor")
+def test_an_edit_of_any_source_of_the_kernels_compiles_them_anew(tmp_path):
+    def run(*arguments):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-c", STAMP, *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return [int(word) for word in done.stdout.split()]
+
+    assert run() == [0, 1]
+    assert run() == [1, 0]
+    assert run("edited") == [0, 1]

@@ -2,9 +2,8 @@
 
 Same functions, same signatures, same codes, bit for bit, as :mod:`qworkbench.numerics.reference`. Kernels are module
 level and cached on disk; each compiles once per combination of dtypes, when it is first used, and releases the GIL.
-Each file holds the whole of its kernels, since numba's cache looks at one file only. Convolutions and products use the
-dot instructions that :mod:`.isa` finds (``QWORKBENCH_ISA`` forces a path, ``portable`` among them) on
-``QWORKBENCH_NUM_THREADS`` threads; everything else runs on one.
+Convolutions and products use the dot instructions that :mod:`.isa` finds (``QWORKBENCH_ISA`` forces a path,
+``portable`` among them) on ``QWORKBENCH_NUM_THREADS`` threads; everything else runs on one.
 """
 
 from __future__ import annotations

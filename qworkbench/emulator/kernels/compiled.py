@@ -14,6 +14,8 @@ from typing import Any
 
 import numba
 
+njit: Any = numba.njit
+
 
 @cache
 def sources() -> str:
@@ -28,7 +30,7 @@ def kernel(signature: str | None = None, *, error_model: str = "numpy") -> Calla
     """Return the decorator of a kernel; with a `signature` it compiles, or comes from disk, at once."""
 
     def compiled(function: Callable[..., Any]) -> Any:
-        made: Any = numba.njit(nogil=True, error_model=error_model)(function)
+        made: Any = njit(nogil=True, error_model=error_model)(function)
         made.enable_caching()
         kept = made._cache._cache_file
         kept._source_stamp = (kept._source_stamp, sources())

@@ -3,17 +3,15 @@
 3 x 3 with stride 1 or 2 walks down a column of 64 bytes: three loads of a row, interleaved so that the three columns of
 one channel lie in one 32-bit word, feed the dot instruction with that kernel row; each row of input is loaded once.
 Everything else adds one tap after the other to a row of sums. int8 enters as ``code + 128`` where the dot needs it.
-
-Generator and kernels share this file, because numba's disk cache looks at a kernel's own file only.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, types
 
@@ -130,7 +128,7 @@ def column_kernel(stride: int) -> Any:
 _down1, _down2 = column_kernel(1), column_kernel(2)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def columns_avx512(p: np.ndarray, sign: int) -> None:
     """Compute 3 x 3 windows, stride 1 or 2 in both directions: chunks of rows until none is left."""
     pitch, low, high = p[CHANNELS], p[LOW], p[HIGH]
@@ -168,7 +166,7 @@ def columns_avx512(p: np.ndarray, sign: int) -> None:
                     )  # fmt: skip
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def taps_any(p: np.ndarray) -> None:
     """Compute windows of any kind, int8 or int16, one tap after the other over the channels of a pixel."""
     channels = p[CHANNELS]

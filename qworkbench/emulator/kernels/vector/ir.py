@@ -115,7 +115,7 @@ def nearest_of_double(b: Any, value: Any) -> Any:
         eight, none = vector(i32, 8), constant(vector(i32, 8), ir.Undefined)
         halves = [shuffled(b, value, value, range(8 * i, 8 * i + 8)) for i in range(2)]
         parts = [call(b, "x86.avx512.mask.cvtpd2dq.512", eight, [h, none, everywhere, current]) for h in halves]
-    return shuffled(b, *parts, range(lanes))
+    return shuffled(b, parts[0], parts[1], range(lanes))
 
 
 def _bits(b: Any, mask: Any, lanes: int) -> Any:
@@ -138,9 +138,9 @@ def masked_load(b: Any, address: Any, kind: Any, mask: Any) -> Any:
     return call(b, name, kind, [pointer, constant(i32, 1), _bits(b, mask, kind.count), zero])
 
 
-def prefetch(b: Any, address: Any) -> None:
-    """Ask for the cache line at an address, for the second-level cache; any address will do."""
-    arguments = [b.inttoptr(address, i8.as_pointer()), *(constant(i32, n) for n in (0, 2, 1))]
+def prefetch(b: Any, address: Any, *, near: bool = False) -> None:
+    """Ask for the cache line at an address, for the second-level cache or `near`; any address will do."""
+    arguments = [b.inttoptr(address, i8.as_pointer()), *(constant(i32, n) for n in (0, 3 if near else 2, 1))]
     call(b, "prefetch.p0", ir.VoidType(), arguments)
 
 

@@ -1,11 +1,12 @@
 """How the int32 sums of a tile leave it: a residual added, requantized to int8 or int16 codes, or as they are.
 
-* residual: ``sum += round_half_even(float64(code) * ratio[channel])``, codes int8 or int16;
+* residual: ``sum += round_half_even(float64(code) * ratio[channel])``, codes int8 or int16; for int8 codes as
+  ``code * whole + ((code * part + 2**23) >> 24)``, where :mod:`.residual` found that the same;
 * int8: ``clamp(round_half_even(float32(sum) * scale[channel]), low, high)``;
 * int16: ``clamp(round_half_even(float64(sum) * scale[channel]), low, high)``;
 
-each only where the caller has proved that no product leaves int32. int8 without a residual leaves from the registers,
-everything else pixel by pixel through memory, so that its code is written once.
+each only where the caller has proved that no product leaves int32. int8, with such a residual or none, leaves from the
+registers, everything else pixel by pixel through memory, so that its code is written once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.ir import cgutils
+from qworkbench.emulator.kernels.vector.residual import BITS
 
 
 class Leaving:
@@ -33,8 +35,12 @@ class Leaving:
         self.limits = [v.splat(b, b.trunc(limit, v.i8), self.channels) for limit in (self.low, self.high)]
         full = b.icmp_signed(">=", count, v.word(64))
         self.mask = b.select(full, v.word(-1), b.sub(b.shl(v.word(1), b.and_(count, v.word(63))), v.word(1)))
-        straight = b.and_(b.icmp_signed("==", self.mode, v.word(at.INT8)), b.icmp_signed("==", self.ratio, v.word(0)))
-        self.straight = straight
+        self.whole, self.part = parameter(at.WHOLE), parameter(at.PART)
+        narrow = b.icmp_signed("==", self.mode, v.word(at.INT8))
+        self.enters = b.icmp_signed("!=", self.ratio, v.word(0))
+        self.plain = b.and_(narrow, b.not_(self.enters))
+        split = b.and_(b.icmp_signed("!=", self.part, v.word(0)), b.icmp_signed("==", self.code_bytes, v.word(1)))
+        self.split = b.and_(narrow, split)
         self.kind, self.real = v.vector(v.i32, lanes), v.vector(v.f64, lanes)
         self.room = cgutils.alloca_once(b, self.kind, vectors * 24)
 
@@ -42,21 +48,40 @@ class Leaving:
         """Let the sums of every pixel of a tile leave; `pixel` is the number of the first."""
         b = self.b
         places = b.add(self.places, b.shl(pixel, v.word(3)))
-        with b.if_else(self.straight) as (from_registers, through_memory):
-            with from_registers:
-                for m, row in enumerate(sums):
-                    place = b.add(v.load(b, b.add(places, v.word(8 * m)), v.i64, 8), self.channel)
-                    self._as_int8([b.load(room) for room in row], place)
-            with through_memory:
-                base = b.ptrtoint(self.room, v.i64)
-                step = 4 * self.lanes
-                for m, row in enumerate(sums):
-                    for n, room in enumerate(row):
-                        v.store(b, b.load(room), b.add(base, v.word(step * (m * self.vectors + n))), 4)
-                with cgutils.for_range(b, v.word(len(sums)), intp=v.i64) as turn:
-                    place = b.add(v.load(b, b.add(places, b.shl(turn.index, v.word(3))), v.i64, 8), self.channel)
-                    start = b.add(base, b.mul(turn.index, v.word(step * self.vectors)))
-                    self._one(start, place)
+        with b.if_else(self.plain) as (plain, other):
+            with plain:
+                self._from_registers(sums, places, enters=False)
+            with other, b.if_else(self.split) as (split, rest):
+                with split:
+                    self._from_registers(sums, places, enters=True)
+                with rest:
+                    self._through_memory(sums, places)
+
+    def fetch(self, pixel: Any, count: int) -> None:
+        """Ask for the lines of an int8 residual of `count` pixels from `pixel` on, where one enters."""
+        b = self.b
+        with b.if_then(self.enters):
+            places = b.add(self.places, b.shl(pixel, v.word(3)))
+            codes = b.add(self.codes, self.channel)
+            for m in range(count):
+                v.prefetch(b, b.add(codes, v.load(b, b.add(places, v.word(8 * m)), v.i64, 8)), near=True)
+
+    def _from_registers(self, sums: list[list[Any]], places: Any, *, enters: bool) -> None:
+        b = self.b
+        for m, row in enumerate(sums):
+            place = b.add(v.load(b, b.add(places, v.word(8 * m)), v.i64, 8), self.channel)
+            values = [b.load(room) for room in row]
+            self._as_int8(self._entered(values, place) if enters else values, place)
+
+    def _through_memory(self, sums: list[list[Any]], places: Any) -> None:
+        b = self.b
+        base, step = b.ptrtoint(self.room, v.i64), 4 * self.lanes
+        for m, row in enumerate(sums):
+            for n, room in enumerate(row):
+                v.store(b, b.load(room), b.add(base, v.word(step * (m * self.vectors + n))), 4)
+        with cgutils.for_range(b, v.word(len(sums)), intp=v.i64) as turn:
+            place = b.add(v.load(b, b.add(places, b.shl(turn.index, v.word(3))), v.i64, 8), self.channel)
+            self._one(b.add(base, b.mul(turn.index, v.word(step * self.vectors))), place)
 
     def _one(self, start: Any, place: Any) -> None:
         """Let one pixel leave whose sums are in memory at `start`."""
@@ -64,11 +89,10 @@ class Leaving:
         rooms = [cgutils.alloca_once(b, self.kind) for _ in range(self.vectors)]
         for n, room in enumerate(rooms):
             b.store(v.load(b, b.add(start, v.word(4 * self.lanes * n)), self.kind, 4), room)
-        with b.if_then(b.icmp_signed("!=", self.ratio, v.word(0))):
-            with b.if_else(b.icmp_signed("==", self.code_bytes, v.word(1))) as branches:
-                for branch, code in zip(branches, (v.i8, v.i16), strict=True):
-                    with branch:
-                        self._enter(rooms, code, place)
+        with b.if_then(self.enters), b.if_else(b.icmp_signed("==", self.code_bytes, v.word(1))) as branches:
+            for branch, code in zip(branches, (v.i8, v.i16), strict=True):
+                with branch:
+                    self._enter(rooms, code, place)
         for mode, leave in ((at.INT8, self._as_int8), (at.INT16, self._as_int16), (at.INT32, self._as_int32)):
             with b.if_then(b.icmp_signed("==", self.mode, v.word(mode))):
                 leave([b.load(room) for room in rooms], place)
@@ -85,11 +109,29 @@ class Leaving:
         ratio = b.add(self.ratio, b.shl(self.channel, v.word(3)))
         for n, room in enumerate(rooms):
             address = b.add(codes, v.word(size * lanes * n))
-            held = v.vector(code, lanes)
-            found = v.masked_load(b, address, held, self._part(n)) if lanes == 16 else v.load(b, address, held)
+            found = self._codes(address, v.vector(code, lanes), n)
             factor = v.load(b, b.add(ratio, v.word(8 * lanes * n)), self.real, 8)
             entering = v.nearest_of_double(b, b.fmul(b.sitofp(found, self.real), factor))
             b.store(b.add(b.load(room), entering), room)
+
+    def _entered(self, values: list[Any], place: Any) -> list[Any]:
+        """Return the sums of a pixel with its int8 residual, in integers."""
+        b, lanes = self.b, self.lanes
+        codes, held = b.add(self.codes, place), v.vector(v.i8, lanes)
+        whole, part = (b.add(table, b.shl(self.channel, v.word(2))) for table in (self.whole, self.part))
+        half, bits = (v.splat(b, v.constant(v.i32, n), lanes) for n in (1 << BITS - 1, BITS))
+        found = []
+        for n, value in enumerate(values):
+            code = b.sext(self._codes(b.add(codes, v.word(lanes * n)), held, n), self.kind)
+            much, little = (v.load(b, b.add(table, v.word(4 * lanes * n)), self.kind, 4) for table in (whole, part))
+            rounded = b.ashr(b.add(b.mul(code, little), half), bits)
+            found.append(b.add(b.add(value, b.mul(code, much)), rounded))
+        return found
+
+    def _codes(self, address: Any, kind: Any, n: int) -> Any:
+        if self.lanes != 16:
+            return v.load(self.b, address, kind)
+        return v.masked_load(self.b, address, kind, self._part(n))
 
     def _as_int8(self, sums: list[Any], place: Any) -> None:
         b, lanes = self.b, self.lanes

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
 from qworkbench.emulator.kernels.surface import Surface, new_surface, surface_of
 from qworkbench.emulator.kernels.vector import ir as v
@@ -14,7 +14,7 @@ from qworkbench.numerics.arithmetic import ConvGeometry
 MARGIN = 1
 
 
-@numba.njit("void(int64, int64, int64[::1], int64[::1], int64[::1], int64[::1])", nogil=True, cache=True)
+@kernel("void(int64, int64, int64[::1], int64[::1], int64[::1], int64[::1])")
 def _largest(
     x: int, out: int, x_strides: np.ndarray, out_strides: np.ndarray, sizes: np.ndarray, window: np.ndarray
 ) -> None:
@@ -40,7 +40,7 @@ def _largest(
                             best[c] = max(best[c], codes[c])
 
 
-@numba.njit("void(int64, int64[::1], int64[::1], int32[:, ::1])", nogil=True, cache=True)
+@kernel("void(int64, int64[::1], int64[::1], int32[:, ::1])")
 def _sums(x: int, strides: np.ndarray, sizes: np.ndarray, out: np.ndarray) -> None:
     """``out[n, c] = sum over all pixels of x[n, ., ., c]``; int32 holds 2**24 pixels."""
     channels = out.shape[1]

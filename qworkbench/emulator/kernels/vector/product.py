@@ -18,11 +18,12 @@ from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.threads import share, thread_count
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.paths import Path
+from qworkbench.emulator.kernels.vector.residual import split_ratio
 from qworkbench.numerics.arithmetic import Requantize
 
 INT32_LIMIT = 2**31
 CHUNK_PIXELS = 48  # they stay in the first-level cache while the panels pass; whole tiles of every shape
-MOST_PIXELS = 24  # of any tile
+MOST_PIXELS = 2 * 24  # of any tile, and of the tile whose lines are fetched ahead
 WORTH_A_THREAD = 1 << 25  # multiply-accumulates; below, waking a helper costs more than it saves
 SIGN_BITS = 0x80808080
 
@@ -166,6 +167,7 @@ def prepared(
     ratios = np.zeros(room, np.float64)
     if ratio is not None:
         ratios[:outputs] = ratio
+    split = split_ratio(ratios) if ratio is not None and mode == at.INT8 else None
     count = pixels.size  # the last tile computes its last pixel more than once
     pixels, places = (np.concatenate([t, np.repeat(t[-1:], MOST_PIXELS)]).astype(np.int64) for t in (pixels, places))
     tap_offsets, shifts = tap_offsets.astype(np.int64), shifts.astype(np.int64)
@@ -182,10 +184,12 @@ def prepared(
     }
     if ratio is not None:
         addresses[at.RATIO] = ratios
+    if split is not None:
+        addresses[at.WHOLE], addresses[at.PART] = split
     for slot, array in addresses.items():
         row[slot] = array.ctypes.data
     groups = -(-length // path.per_word)
-    row[at.TAP_COUNT], row[at.GROUPS] = taps, groups
+    row[at.TAP_COUNT], row[at.GROUPS], row[at.REST] = taps, groups, groups % at.UNROLLED
     row[at.PANELS], row[at.WIDE], row[at.TAIL] = panels, wide, tail
     row[at.PANEL_BYTES] = path.channels * taps * groups * path.per_word * weights.itemsize
     row[at.COUNT], row[at.CHANNELS], row[at.MODE] = count, outputs, mode

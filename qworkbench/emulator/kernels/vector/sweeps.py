@@ -27,7 +27,6 @@ from qworkbench.emulator.kernels.vector.parameters import (
 from qworkbench.emulator.kernels.vector.tile import Tile, tile_kernel
 
 SLICE = 48  # pixels of a chunk are a multiple of this: of whole tiles of every shape
-MOST_PIXELS = 24  # of any tile
 
 _bytes5, _bytes6, _bytes12, _bytes24 = (
     tile_kernel(Tile("busd", 16, pixels, vectors)) for pixels, vectors in ((5, 4), (6, 4), (12, 2), (24, 1))

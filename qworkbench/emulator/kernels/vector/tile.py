@@ -22,7 +22,6 @@ from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.leaving import Leaving
 
-UNROLLED = 4  # groups per turn of the inner loop
 LINE = 64  # bytes of a cache line
 
 
@@ -72,7 +71,7 @@ class _Writer:
         b, tile = self.b, self.tile
         self.x = b.add(self.parameter(at.X), self.shift)
         self.taps, self.tap_count, groups = (self.parameter(slot) for slot in (at.TAPS, at.TAP_COUNT, at.GROUPS))
-        self.turns, self.rest = b.lshr(groups, v.word(2)), b.and_(groups, v.word(UNROLLED - 1))
+        self.turns, self.rest = b.lshr(groups, v.word(2)), self.parameter(at.REST)
         bias = b.add(self.parameter(at.BIAS), b.shl(self.channel, v.word(2)))
         # loaded, not a splat of a scalar: so the compiler flips the whole vector as it loads, not before it spreads
         self.sign = v.load(b, self.parameter(at.SIGN), self.kind, 64) if self.flips else None
@@ -83,6 +82,7 @@ class _Writer:
         whole = b.add(b.sub(self.end, self.first), v.word(tile.pixels - 1))
         with cgutils.for_range(b, b.sdiv(whole, v.word(tile.pixels)), intp=v.i64) as turn:
             pixel = b.add(self.first, b.mul(turn.index, v.word(tile.pixels)))
+            leaving.fetch(b.add(pixel, v.word(tile.pixels)), tile.pixels)
             self._sum(bias, pixel)
             leaving.write(self.sums, pixel)
 
@@ -99,7 +99,7 @@ class _Writer:
             offset = v.load(b, b.add(self.taps, b.shl(tap.index, v.word(3))), v.i64, 8)
             b.store(v.word(0), self.reach)
             here = [b.add(row, offset) for row in rows]
-            for turns, count in ((self.turns, UNROLLED), (self.rest, 1)):
+            for turns, count in ((self.turns, at.UNROLLED), (self.rest, 1)):
                 with cgutils.for_range(b, turns, intp=v.i64):
                     self._groups(here, count)
 

@@ -1,6 +1,6 @@
 """Feature maps from planes to pixels and back: in blocks of 16 x 16 by register shuffles, the rest one by one.
 
-Knows addresses and distances only; generator and kernels share the file for numba's cache.
+Knows addresses and distances only.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray, intrinsic, types
 
@@ -89,7 +90,7 @@ def _bytes(source: int, source_pitch: int, target: int, target_pitch: int, rows:
             carray(v.int8_at(target + j * target_pitch + i), 1)[0] = line[j]
 
 
-@numba.njit("void(int64, int64, int64[::1], int64[::1])", nogil=True, cache=True)
+@kernel("void(int64, int64, int64[::1], int64[::1])")
 def to_planes(source: int, target: int, shape: np.ndarray, strides: np.ndarray) -> None:
     """Write int8 pixels to contiguous planes; `shape` is (N, C, H, W), `strides` the source's of image, row, pixel."""
     batch, channels, height, width = shape[0], shape[1], shape[2], shape[3]
@@ -113,7 +114,7 @@ def to_planes(source: int, target: int, shape: np.ndarray, strides: np.ndarray) 
             _bytes(here, strides[2], target + n * channels * size + h * width, size, width, channels)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel()
 def to_wide_planes(
     source: int, target: int, shape: np.ndarray, strides: np.ndarray, pixels: np.ndarray, planes: np.ndarray
 ) -> None:
@@ -146,7 +147,7 @@ def to_wide_planes(
                     line[w] = pixels[(here + w * strides[2]) // size]
 
 
-@numba.njit("void(int64, int64, int64[::1], int64[::1])", nogil=True, cache=True)
+@kernel("void(int64, int64, int64[::1], int64[::1])")
 def to_pixels(source: int, target: int, shape: np.ndarray, strides: np.ndarray) -> None:
     """Write contiguous int8 planes to pixels; `strides` are the target's."""
     batch, channels, height, width = shape[0], shape[1], shape[2], shape[3]
@@ -157,7 +158,7 @@ def to_pixels(source: int, target: int, shape: np.ndarray, strides: np.ndarray) 
             _bytes(source + n * channels * size + h * width, size, here, strides[2], channels, width)
 
 
-@numba.njit("void(int64, int64, int64, int64, int64, int64)", nogil=True, cache=True)
+@kernel("void(int64, int64, int64, int64, int64, int64)")
 def clear_margin(surface: int, batch: int, lines: int, line: int, side: int, margin: int) -> None:
     """Zero `margin` lines of `line` bytes above and below each image of `lines` lines, and `side` bytes beside each."""
     for n in range(batch):
