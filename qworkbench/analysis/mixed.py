@@ -152,6 +152,7 @@ def search(
     ahead: int = 1,
     progress: Callable[[str, int, int], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    on_rows: Callable[[pd.DataFrame], None] | None = None,
 ) -> MixedPrecision:
     """Bisect for the smallest k whose top-k union meets `target`, or without a target the largest within `budget`.
 
@@ -177,6 +178,8 @@ def search(
         Steps of the bisection that are measured together, for `measure` that works on several at once; trials that
         turn out not to be needed are dropped, so the result is the same.
     progress, cancelled : callable
+    on_rows : callable, optional
+        Receives the trials so far after each.
 
     Raises
     ------
@@ -216,6 +219,8 @@ def search(
         )
         if progress is not None:
             progress(f"top {count}: {outcome.value:.6g}", len(rows), max(total, len(rows)))
+        if on_rows is not None:
+            on_rows(pd.DataFrame(rows))
         return outcome
 
     chosen = _largest_within if target is None else _smallest_that_meets

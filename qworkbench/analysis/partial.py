@@ -199,6 +199,7 @@ def bisect(
     *,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    on_rows: Callable[[pd.DataFrame], None] | None = None,
 ) -> Region:
     """Halve the model until the smallest region is left whose quantization explains `share` of the loss.
 
@@ -213,6 +214,8 @@ def bisect(
     progress : callable, optional
         Called with (text, done, estimated total).
     cancelled : callable
+    on_rows : callable, optional
+        Receives the trials so far after each.
 
     Raises
     ------
@@ -245,6 +248,8 @@ def bisect(
             )
             if progress is not None:
                 progress(f"{len(key)} off: {known[key]:.1%}", len(rows), max(2 * count.bit_length() + 4, len(rows)))
+            if on_rows is not None:
+                on_rows(pd.DataFrame(rows))
         return known[key]
 
     low, stop = 0, count

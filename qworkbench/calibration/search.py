@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from qworkbench.calibration.method import DEFAULT_PERCENTILE, CalibrationMethod
-from qworkbench.errors import Cancelled
+from qworkbench.errors import CalibrationError, Cancelled, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,8 @@ SENSITIVE_SHARE = 0.2
 
 Progress = Callable[[str, int, int], None]
 Judge = Literal["emulator", "fake-quant"]
+OnRows = Callable[[tuple["Candidate", ...]], None]
+"""Receives the candidates so far after each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +81,28 @@ class SearchResult:
     @property
     def table(self) -> pd.DataFrame:
         """One row per candidate: step, cosine, l1, judged by, chosen, note."""
-        import pandas as pd
-
         chosen = {id(self.winner): "winner", id(self.applied): "applied"}
         if self.winner is self.applied:
             chosen = {id(self.winner): "winner, applied"}
-        rows = [
-            {
-                "candidate": c.name,
-                "step": c.step,
-                "cosine": c.score.cosine,
-                "l1": c.score.l1,
-                "judged_by": c.judge,
-                "chosen": chosen.get(id(c), ""),
-                "note": c.note,
-            }
-            for c in self.candidates
-        ]
-        return pd.DataFrame(rows).set_index("candidate")
+        return table_of(self.candidates, chosen)
+
+    def candidate(self, name: str) -> Candidate:
+        """Return the candidate called `name`; the part before ":" is enough where only one begins with it (``kl``).
+
+        Raises
+        ------
+        UnknownNameError
+        CalibrationError
+            For one that the emulator cannot represent.
+        """
+        known = {candidate.name: candidate for candidate in self.candidates}
+        begun = [full for full in known if full.partition(":")[0] == name]
+        name = begun[0] if len(begun) == 1 else name
+        if name not in known:
+            raise unknown_name("candidate of the search", name, known)
+        if known[name].judge != "emulator":
+            raise CalibrationError(f"{name!r} cannot be applied: the emulator has no asymmetric thresholds")
+        return known[name]
 
     def __repr__(self) -> str:
         from qworkbench.view.tables import text_table
@@ -108,6 +115,25 @@ class SearchResult:
         from qworkbench.view.tables import html_table
 
         return f"{html_table(self.table, caption=f'Search {self.strategy}')}<p>{escape(self.why)}</p>"
+
+
+def table_of(candidates: Sequence[Candidate], chosen: Mapping[int, str] = MappingProxyType({})) -> pd.DataFrame:
+    """Return one row per candidate; `chosen` says by id which of them won and was applied."""
+    import pandas as pd
+
+    rows = [
+        {
+            "candidate": c.name,
+            "step": c.step,
+            "cosine": c.score.cosine,
+            "l1": c.score.l1,
+            "judged_by": c.judge,
+            "chosen": chosen.get(id(c), ""),
+            "note": c.note,
+        }
+        for c in candidates
+    ]
+    return pd.DataFrame(rows).set_index("candidate")
 
 
 def three_methods(percentile: float = DEFAULT_PERCENTILE) -> tuple[CalibrationMethod, ...]:
@@ -123,6 +149,7 @@ def default_search(
     similarity: float = SIMILARITY,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    on_rows: OnRows | None = None,
 ) -> SearchResult:
     """Search as the FAQ "How to understand the default calibration method?" tells it.
 
@@ -143,12 +170,13 @@ def default_search(
         Called with (candidate, done, total); the total grows as steps are added.
     cancelled : callable
         Asked between candidates.
+    on_rows : callable, optional
 
     Raises
     ------
     Cancelled
     """
-    tried: list[Candidate] = []
+    tried = _Tried(on_rows)
 
     def attempt(method: CalibrationMethod, step: int, total: int) -> None:
         _tell(progress, cancelled, method.describe(), len(tried), total)
@@ -181,6 +209,7 @@ def list_search(
     *,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    on_rows: OnRows | None = None,
 ) -> SearchResult:
     """Try `methods` one by one and take the best by output cosine, as a ``quant_config`` with lists asks for.
 
@@ -188,7 +217,7 @@ def list_search(
     ------
     Cancelled
     """
-    tried: list[Candidate] = []
+    tried = _Tried(on_rows)
     for method in methods:
         _tell(progress, cancelled, method.describe(), len(tried), len(methods))
         tried.append(Candidate(method.describe(), 1, method, measure(method)))
@@ -203,6 +232,7 @@ def mix_search(
     percentile: float = DEFAULT_PERCENTILE,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    on_rows: OnRows | None = None,
 ) -> SearchResult:
     """Search as the FAQ "How to understand the mix calibration method?" tells it.
 
@@ -219,7 +249,7 @@ def mix_search(
         Sensitive nodes under a method, worst first. What counts as sensitive is not public: the caller decides.
     effects : callable
         Output cosine with each of some nodes quantized alone, by a method.
-    percentile, progress, cancelled
+    percentile, progress, cancelled, on_rows
         As in :func:`default_search`.
 
     Raises
@@ -229,7 +259,7 @@ def mix_search(
     import pandas as pd
 
     methods = three_methods(percentile)
-    tried: list[Candidate] = []
+    tried = _Tried(on_rows)
     for method in methods:
         _tell(progress, cancelled, method.describe(), len(tried), 8)
         tried.append(Candidate(method.describe(), 3, method, measure(method, {})))
@@ -259,6 +289,20 @@ def mix_search(
     table = pd.DataFrame(rows, columns=columns).set_index("node")
     why = "the error accumulated up to the outputs decides"
     return _done("mix", tried, why, progress, table)
+
+
+class _Tried(list[Candidate]):
+    """Candidates in the order tried, told to `on_rows` as they come."""
+
+    def __init__(self, on_rows: OnRows | None) -> None:
+        super().__init__()
+        self._on_rows = on_rows
+
+    def append(self, candidate: Candidate) -> None:
+        """Add `candidate` and tell."""
+        super().append(candidate)
+        if self._on_rows is not None:
+            self._on_rows(tuple(self))
 
 
 def _tell(progress: Progress | None, cancelled: Callable[[], bool], name: str, done: int, total: int) -> None:

@@ -10,6 +10,23 @@ IDLE: dict[str, Any] = {"state": "idle", "text": "", "done": 0, "total": 0}
 INTERVAL = 0.05
 """Seconds between two progress messages; a small net measures thousands of nodes per second."""
 
+ENDS: Mapping[str, str] = {
+    "sensitivity": "sensitivity measured",
+    "sensitivity_preview": "sensitivity estimated",
+    "compare_layers": "layers compared",
+    "mixed_precision": "mixed precision searched",
+    "recipe": "recipe run",
+    "bisect": "region found",
+    "partial": "region switched off",
+    "bad_cases": "samples compared",
+    "channels": "channels measured",
+}
+
+
+def ended_text(analysis: str) -> str:
+    """Return what an analysis has done."""
+    return ENDS.get(analysis, "analysed")
+
 
 class Progress:
     """Turns events of a run into the widget's ``status``."""

@@ -54,6 +54,29 @@ class WorkbenchLike(Protocol):
     def graph(self) -> Any:
         """The model as it is edited now."""
 
+    @property
+    def config(self) -> Any:
+        """The configuration in force."""
+
+    @property
+    def findings(self) -> Mapping[str, Any]:
+        """The newest result of each analysis, with the state that it was measured on."""
+
+    def holds(self, analysis: str) -> bool:
+        """Tell whether the newest result of `analysis` was measured on the state in force."""
+
+    def input_rows(self) -> Sequence[Row]:
+        """Return one row per model input: shape, what is declared about it, what can be."""
+
+    def use_candidate(self, name: str) -> Any:
+        """Apply another candidate of the newest calibration search."""
+
+    def repair(self, ops: Sequence[str], how: str = "int16") -> Sequence[Any]:
+        """Return the edits that take `ops` out of int8."""
+
+    def range_proposals(self, ranges: Any = None) -> Sequence[Any]:
+        """Look for tensors whose range is known."""
+
     def at(self, index: int) -> Any:
         """Return a step of the journal to look at."""
 

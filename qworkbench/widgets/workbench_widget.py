@@ -13,83 +13,43 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-import anywidget
-import traitlets as t
-
-from qworkbench.errors import EditError, QWorkbenchError, UnknownNameError, unknown_name
-from qworkbench.widgets.bundle import script, style
-from qworkbench.widgets.comparison import comparison
+from qworkbench.errors import QWorkbenchError, UnknownNameError, unknown_name
 from qworkbench.widgets.messages import dispatch
 from qworkbench.widgets.plain import plain
-from qworkbench.widgets.progress import IDLE, Progress
+from qworkbench.widgets.progress import Progress, ended_text
 from qworkbench.widgets.protocol import JobLike, WorkbenchLike
-from qworkbench.widgets.selection import common_details
+from qworkbench.widgets.reading import Reading
+from qworkbench.widgets.results import PAGES, partial_page
+from qworkbench.widgets.traits import Shown
+from qworkbench.widgets.variables import namespace, variable
 
 
-class WorkbenchWidget(anywidget.AnyWidget):
-    """A workbench in a cell: graph, reasons, edits, outputs.
+class WorkbenchWidget(Shown):
+    """A workbench in a cell: graph, reasons, edits, outputs, analyses.
 
     Parameters
     ----------
     workbench : WorkbenchLike
         What is shown. The widget listens to it until :meth:`close`.
-
-    Attributes
-    ----------
-    view, panel, outputs, history, table, flags, settings, code, comparison, status, error
-        What the page shows, set by the kernel only.
-    selected : str
-        Id of the selected node, set from both sides.
-    picked : list of str
-        Ids of all selected nodes where there are several, `selected` among them; set from both sides.
-    colouring : str
-        What the fill of a node says, set from both sides; empty leaves it to the page.
     """
-
-    _esm = script()
-    _css = style()
-
-    view = t.Dict().tag(sync=True)
-    selected = t.Unicode("").tag(sync=True)
-    panel = t.Dict().tag(sync=True)
-    outputs: t.List[Any] = t.List().tag(sync=True)
-    history: t.List[Any] = t.List().tag(sync=True)
-    table: t.List[Any] = t.List().tag(sync=True)
-    flags = t.Dict().tag(sync=True)
-    settings = t.Dict().tag(sync=True)
-    code = t.Unicode("").tag(sync=True)
-    comparison = t.Dict().tag(sync=True)
-    picked: t.List[Any] = t.List(t.Unicode()).tag(sync=True)
-    colouring = t.Unicode("").tag(sync=True)
-    status = t.Dict(dict(IDLE)).tag(sync=True)
-    error = t.Unicode("").tag(sync=True)
 
     def __init__(self, workbench: WorkbenchLike) -> None:
         self.workbench = workbench
         display = workbench.display
-        known = display.get("collapsed")
-        self._collapsed: set[str] | None = None if known is None else set(known)
-        self._effects: dict[str, float] = {}
-        self._against: int | None = None
+        self._reading = Reading(workbench, display.get("collapsed"))
         self._tickets = itertools.count()
         self._newest: dict[str, int] = {}
         self._pushing = threading.RLock()
         self._progress = Progress()
         self._job: JobLike | None = None
         self._readers: dict[str, Callable[[], Any]] = {
-            "view": self._read_view,
-            "panel": self._read_panel,
-            "outputs": workbench.output_rows,
-            "history": workbench.journal_rows,
-            "table": self._read_table,
-            "flags": self._read_flags,
-            "settings": workbench.settings_row,
-            "code": workbench.as_code,
-            "comparison": self._read_comparison,
+            **self._reading.readers,
+            "panel": lambda: self._reading.panel(self.view, self.selected, self.picked),
+            "comparison": lambda: self._reading.comparison(self.view),
         }
         super().__init__(
             colouring=str(display.get("colouring", "")),
-            **{name: plain(read()) for name, read in self._readers.items() if name != "panel"},
+            **{name: plain(read()) for name, read in self._reading.readers.items()},
         )
         if display.get("selected") in {row["id"] for row in self.table}:
             self.selected = str(display["selected"])
@@ -102,21 +62,20 @@ class WorkbenchWidget(anywidget.AnyWidget):
     # -- what a message can ask ---------------------------------------------------------------------------------------
     def run(self) -> None:
         """Run the integer model in the background."""
-        self._job = self.workbench.run_async()
+        self.follow(self.workbench.run_async())
 
     def rerun(self) -> None:
         """Do the same after an edit, if there are thresholds to run the model with."""
         if self.workbench.statistics is not None:
             self.run()
 
-    def calibrate(self, method: str, percentile: float | None, per_channel: bool) -> None:
-        """Read thresholds by another method, or search for the best one, in the background; then run."""
-        options: dict[str, Any] = {} if percentile is None else {"percentile": float(percentile)}
-        self._job = self.workbench.calibrate_async(None, method=method, per_channel=per_channel, **options)
+    def follow(self, job: JobLike) -> None:
+        """Take `job` as the newest one: the end of an older one is not shown any more."""
+        self._job = job
 
-    def analyse(self) -> None:
-        """Measure the sensitivity of every node, in the background."""
-        self._job = self.workbench.in_background("sensitivity")
+    def variable(self, path: str) -> Any:
+        """Return the notebook variable `path`."""
+        return variable(path, namespace())
 
     def compare(self, index: int | None) -> None:
         """Show step `index` of the journal beside the state in force; None ends that.
@@ -128,7 +87,7 @@ class WorkbenchWidget(anywidget.AnyWidget):
         """
         if index is not None:
             self.workbench.at(index)
-        self._against = index
+        self._reading.against = index
         self._refresh("comparison")
 
     def show(self, node: str) -> None:
@@ -146,9 +105,9 @@ class WorkbenchWidget(anywidget.AnyWidget):
         if module not in self.view["modules"]:
             raise unknown_name("module", module, self.view["modules"])
         folded = set(self.view["collapsed"])
-        self._collapsed = folded | {module} if collapsed else folded - {module}
+        self._reading.collapsed = folded | {module} if collapsed else folded - {module}
         self._refresh("view")
-        if self._against is not None:
+        if self._reading.against is not None:
             self._refresh("comparison")
 
     # -- from the page ------------------------------------------------------------------------------------------------
@@ -184,6 +143,12 @@ class WorkbenchWidget(anywidget.AnyWidget):
             self._set(status=self._progress.running(), error="")
         elif event == "edited":
             self._show_all()
+        elif event == "rows":
+            self._show_partial(str(data["analysis"]), data["result"])
+        elif event == "found" and data in PAGES:
+            self._refresh(f"found_{data}", "standing", "variables")
+            if data == "sensitivity":
+                self._refresh("view", "table", "flags")
         elif event == "ran":
             self._set(status=self._progress.ran(data))
             self._show_all()
@@ -191,63 +156,39 @@ class WorkbenchWidget(anywidget.AnyWidget):
             self._set(status=self._progress.analysed("calibrated"))
             self.rerun()
         elif event == "analysed":
-            self._effects = effects_of(data)
-            self._set(status=self._progress.analysed("sensitivity measured" if self._effects else "analysed"))
-            self._refresh("view", "table")
+            self._set(status=self._progress.analysed(ended_text(data["analysis"])))
         elif event in ("cancelled", "error") and not self._superseded():
             self._set(status=self._progress.ended(event, str(data or "")))
             if event == "error":
                 self._set(error=str(data))
+        if event in ("cancelled", "error"):
+            self._drop_partial()
 
     def _superseded(self) -> bool:
         """Tell whether the run that ended has made way for one of ours that is going on."""
         return self._job is not None and self._job.running and not self._job.cancelled
 
+    def _show_partial(self, analysis: str, result: Any) -> None:
+        """Show what an analysis has found so far."""
+        if analysis in PAGES:
+            self._set(**{f"found_{analysis}": plain(partial_page(analysis, result))})
+
+    def _drop_partial(self) -> None:
+        """Go back to the last whole result of an analysis that gave none."""
+        names = [f"found_{name}" for name in PAGES if getattr(self, f"found_{name}").get("partial")]
+        if names:
+            self._refresh(*names)
+
     # -- reading and setting ------------------------------------------------------------------------------------------
-    def _read_view(self) -> Mapping[str, Any]:
-        try:
-            view = self.workbench.view(self._collapsed)
-        except UnknownNameError:  # an undone unit conv was the second node of a folded module
-            self._collapsed = (self._collapsed or set()) & set(self.workbench.view()["modules"])
-            view = self.workbench.view(self._collapsed)
-        if not self._effects:
-            return view
-        return {**view, "nodes": [{**node, "sensitivity": self._effects.get(node["id"])} for node in view["nodes"]]}
-
-    def _read_table(self) -> list[Mapping[str, Any]]:
-        rows = self.workbench.node_rows()
-        return [{**row, "sensitivity": self._effects.get(row["id"])} for row in rows] if self._effects else [*rows]
-
-    def _read_panel(self) -> Mapping[str, Any]:
-        """Details of the selected nodes; the page describes modules and model inputs and outputs itself."""
-        boxes = {node["id"] for node in self.view.get("nodes", ()) if node["kind"] != "op"}
-        picked = [name for name in self.picked if name not in boxes]
-        if len(picked) > 1:
-            return {"several": common_details([self.workbench.node_details(name) for name in picked])}
-        name = self.selected
-        return self.workbench.node_details(name) if name and name not in boxes else {}
-
-    def _read_comparison(self) -> Mapping[str, Any]:
-        if self._against is None:
-            return {}
-        try:
-            return comparison(self.workbench, self._against, self.view)
-        except EditError:  # a new edit dropped the step that was compared with
-            self._against = None
-            return {}
-
     def _remember(self) -> None:
         """Leave with the workbench what is shown, so that a saved file brings it back."""
-        folded = None if self._collapsed is None else sorted(self._collapsed)
+        folded = None if self._reading.collapsed is None else sorted(self._reading.collapsed)
         self.workbench.display = {"collapsed": folded, "selected": self.selected, "colouring": self.colouring}
 
-    def _read_flags(self) -> dict[str, Any]:
-        wb = self.workbench
-        return {"can_undo": wb.can_undo, "can_redo": wb.can_redo, "stale": wb.stale, "march": wb.march}
-
     def _show_all(self) -> None:
-        self._refresh("view", "outputs", "history", "table", "flags", "settings", "code")
-        if self._against is not None:
+        names = ("view", "outputs", "history", "table", "flags", "settings", "code", "inputs", "standing", "variables")
+        self._refresh(*names)
+        if self._reading.against is not None:
             self._refresh("comparison")
         try:
             self._refresh("panel")
@@ -286,17 +227,10 @@ class WorkbenchWidget(anywidget.AnyWidget):
         from qworkbench.view.forms import still_forms
 
         live, metadata = super()._repr_mimebundle_() or ({}, {})
-        data = {**live, **still_forms(self.view)}
+        data: Mapping[str, Any] = {**live, **still_forms(self.view)}
         kept = {
             mime: value
             for mime, value in data.items()
             if (not include or mime in include) and (not exclude or mime not in exclude)
         }
         return kept, metadata
-
-
-def effects_of(table: Any) -> dict[str, float]:
-    """Return the largest effect per node of a sensitivity table; nothing for the result of another analysis."""
-    if not {"op_name", "L1"} <= set(getattr(table, "columns", ())):
-        return {}
-    return {str(name): float(value) for name, value in table.groupby("op_name")["L1"].max().items()}

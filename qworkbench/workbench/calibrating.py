@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from qworkbench.calibration.method import DEFAULT_PERCENTILE, CalibrationMethod
 from qworkbench.calibration.observe import batches_of, collect
-from qworkbench.calibration.search import SEARCHES, SearchResult
-from qworkbench.errors import QWorkbenchError
+from qworkbench.calibration.search import SEARCHES, Candidate, OnRows, SearchResult
+from qworkbench.errors import CalibrationError, QWorkbenchError
+from qworkbench.placement.types import Placement
 from qworkbench.workbench.edits import (
     Edit,
     SetCalibration,
@@ -33,6 +34,7 @@ class Calibrating(Requesting):
         per_channel: bool = False,
         progress: Callable[[int, int | None], None] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        on_rows: OnRows | None = None,
     ) -> SearchResult | None:
         """Observe calibration data, and choose how thresholds are read off it.
 
@@ -49,11 +51,13 @@ class Calibrating(Requesting):
         per_channel : bool
             One threshold per feature-map channel where convolutions on both sides allow it; a search decides itself.
         progress, cancelled : callable, optional
+        on_rows : callable, optional
+            Receives the candidates of a search so far after each.
 
         Returns
         -------
         SearchResult or None
-            Every candidate of a search and why the winner won.
+            Every candidate of a search and why the winner won; :meth:`use_candidate` applies another one.
 
         Raises
         ------
@@ -80,9 +84,16 @@ class Calibrating(Requesting):
 
             step = None if progress is None else lambda _, done, total: progress(done, total)
             result = search(
-                method, stages, self.config, self._example, percentile=percentile, progress=step, cancelled=cancelled
+                method,
+                stages,
+                self.config,
+                self._example,
+                percentile=percentile,
+                progress=step,
+                cancelled=cancelled,
+                on_rows=on_rows,
             )
-            edits = edits_of(result, self.config)
+            edits = edits_of(result.applied, self.config)
         if data is not None:
             with self._lock:
                 self._take(stages)
@@ -90,7 +101,26 @@ class Calibrating(Requesting):
             self.edit(*edits)
         else:
             self._publish("edited", None)
+        if result is not None:
+            self._found("search", result, self.config)
         return result
+
+    def use_candidate(self, name: str) -> Placement:
+        """Apply candidate `name` of the newest search instead of the one that was applied, as one step.
+
+        Raises
+        ------
+        CalibrationError
+            Before any search, or for a candidate that the emulator cannot represent.
+        UnknownNameError
+        """
+        from qworkbench.workbench.searching import edits_of
+
+        found = self.findings.get("search")
+        if found is None:
+            raise CalibrationError("there was no search yet; e.g. wb.calibrate(method='default')")
+        result: SearchResult = found.result
+        return self.edit(*edits_of(result.candidate(name), self.config))
 
     def calibrate_among(
         self,
@@ -120,7 +150,8 @@ class Calibrating(Requesting):
             progress=step,
             cancelled=cancelled,
         )
-        self.edit(*edits_of(result, self.config))
+        self.edit(*edits_of(result.applied, self.config))
+        self._found("search", result, self.config)
         return result
 
     def check_data(self, data: Any, *, cancelled: Callable[[], bool] = lambda: False) -> list[Finding]:
@@ -142,9 +173,14 @@ class Calibrating(Requesting):
                 job.progress(done, total or 0)
                 self._publish("progress", {"node": "calibration", "done": done, "total": total or 0})
 
+            def rows(candidates: tuple[Candidate, ...]) -> None:
+                self._publish("rows", {"analysis": "search", "result": candidates})
+
             try:
-                result = self.calibrate(data, progress=progress, cancelled=lambda: job.cancelled, **options)
-                self._publish("calibrated", None)
+                result = self.calibrate(
+                    data, progress=progress, cancelled=lambda: job.cancelled, on_rows=rows, **options
+                )
+                self._publish("calibrated", result)
                 return result
             except Exception as error:
                 self._publish("cancelled" if job.cancelled else "error", str(error))

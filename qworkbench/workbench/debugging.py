@@ -5,7 +5,7 @@ Only gathers graph, placement, plan and samples; what is measured, and how, is d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.analysis.badcase import find_bad_cases
@@ -29,6 +29,7 @@ from qworkbench.workbench.edits import Edit, SetPlacement
 from qworkbench.workbench.mixing import edits_for
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import torch
     from matplotlib.figure import Figure
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from qworkbench.analysis.distances import Function
     from qworkbench.analysis.sensitivity_memo import SensitivityMemo
     from qworkbench.workbench.config import Config
-    from qworkbench.workbench.diagnosing import Diagnosing
-    from qworkbench.workbench.jobs import Job, Worker
     from qworkbench.workbench.stages import Stages
 
 
@@ -98,14 +97,14 @@ def layers_of(stages: Stages, config: Config, feeds: dict[str, torch.Tensor], **
     return compare_layers(stages.graph(config), stages.placement(config), plan, feeds, **options)
 
 
-def values_figure(stages: Stages, config: Config, feeds: dict[str, torch.Tensor], name: str, kind: str) -> Figure:
-    """Return the histogram or the channel boxes of what node (or input) `name` puts out in float, with its limits."""
+def limited_values(
+    stages: Stages, config: Config, feeds: dict[str, torch.Tensor], name: str
+) -> tuple[np.ndarray, float]:
+    """Return what node (or input) `name` puts out in float, and the magnitude that its codes reach."""
     graph, placement, plan = stages.graph(config), stages.placement(config), stages.plan(config)
     known = (*graph.inputs, *graph.nodes.names())
     if name not in known:
         raise unknown_name("node", name, known)
-    if kind not in ("histogram", "channels"):
-        raise unknown_name("figure", kind, ("histogram", "channels"))
     value = name if name in graph.inputs else graph.nodes[name].output
     if name in graph.nodes and placement[name].on != "NONE":
         value = placement.unit_of(name).outputs[0]
@@ -116,6 +115,14 @@ def values_figure(stages: Stages, config: Config, feeds: dict[str, torch.Tensor]
         raise AnalysisError(f"{name!r} is not quantized, so no codes limit it; choose a node that runs on the BPU")
     limit = float(quantity.scale.max()) * QMAX[group.dtype]
     values = (feeds[value] if value in feeds else run_float(graph, feeds, keep={value})[value]).detach().numpy()
+    return values, limit
+
+
+def values_figure(stages: Stages, config: Config, feeds: dict[str, torch.Tensor], name: str, kind: str) -> Figure:
+    """Return the histogram or the channel boxes of what node (or input) `name` puts out in float, with its limits."""
+    if kind not in ("histogram", "channels"):
+        raise unknown_name("figure", kind, ("histogram", "channels"))
+    values, limit = limited_values(stages, config, feeds, name)
     return histogram_figure(values, limit, name) if kind == "histogram" else channel_figure(values, limit, name)
 
 
@@ -181,43 +188,3 @@ def check_of(stages: Stages, config: Config, ranges: Ranges | None) -> ModelChec
         fixed=config.scales,
         proposals=proposals_of(stages, config, ranges) if calibrated else (),
     )
-
-
-ANALYSES = ("sensitivity", "bad_cases", "compare_layers", "mixed_precision", "bisect", "recipe")
-STREAMING = ("sensitivity",)
-
-
-def start_analysis(
-    worker: Worker,
-    publish: Callable[[str, Any], None],
-    workbench: Diagnosing,
-    analysis: str,
-    *given: Any,
-    **options: Any,
-) -> Job:
-    """Start one of :data:`ANALYSES` as a job with progress and cancel.
-
-    Raises
-    ------
-    UnknownNameError
-    """
-    if analysis not in ANALYSES:
-        raise unknown_name("analysis", analysis, ANALYSES)
-
-    def work(job: Job) -> Any:
-        def progress(name: str, done: int, total: int) -> None:
-            job.progress(done, total)
-            publish("progress", {"node": name, "done": done, "total": total})
-
-        if analysis in STREAMING:
-            options.setdefault("on_rows", lambda rows: publish("rows", rows))
-        try:
-            result = getattr(workbench, analysis)(*given, progress=progress, cancelled=lambda: job.cancelled, **options)
-        except Exception as error:
-            publish("cancelled" if job.cancelled else "error", str(error))
-            raise
-        publish("analysed", result)
-        return result
-
-    publish("running", None)
-    return worker.start(work)

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qworkbench.analysis.channels import ChannelValues, channel_values
 from qworkbench.analysis.partial import Region, bisect, partial
 from qworkbench.errors import AnalysisError, unknown_name
+from qworkbench.workbench.background import start_analysis
 from qworkbench.workbench.debugging import (
     bad_cases_of,
     check_of,
     edits_of_region,
     fake_quantized,
     layers_of,
+    limited_values,
     preview_of,
     proposals_of,
     samples,
     sensitivity_of,
     shared_of,
-    start_analysis,
     values_figure,
 )
 from qworkbench.workbench.edits import Edit, FixScale
@@ -59,7 +61,10 @@ class Diagnosing(Running):
         pandas.DataFrame
             Only what edits changed is computed again.
         """
-        return sensitivity_of(self._stages, self.config, self._feeds(inputs), self._effects, **options)
+        config = self.config
+        found = sensitivity_of(self._stages, config, self._feeds(inputs), self._effects, **options)
+        self._found("sensitivity", found, config)
+        return found
 
     def sensitivity_preview(self, inputs: Any = None, **options: Any) -> pd.DataFrame:
         """Return an estimate of :meth:`sensitivity` from gradients, marked as one: the order at a glance.
@@ -71,7 +76,10 @@ class Diagnosing(Running):
             ``metric``, ``projections``, ``progress``, ``cancelled``: see
             :func:`qworkbench.analysis.preview.preview`.
         """
-        return preview_of(self._stages, self.config, self._feeds(inputs), self._effects, **options)
+        config = self.config
+        found = preview_of(self._stages, config, self._feeds(inputs), self._effects, **options)
+        self._found("sensitivity", found, config)
+        return found
 
     def bad_cases(self, data: Any, **options: Any) -> BadCases:
         """Return the samples of `data` on which the emulated outputs are farthest from float.
@@ -83,7 +91,10 @@ class Diagnosing(Running):
             ``metrics``, ``limit``, ``resume``, ``stop``, ``progress``, ``cancelled``: see
             :func:`qworkbench.analysis.badcase.find_bad_cases`.
         """
-        return bad_cases_of(self._stages, self.config, data, **options)
+        config = self.config
+        found = bad_cases_of(self._stages, config, data, **options)
+        self._found("bad_cases", found, config)
+        return found
 
     def compare_layers(self, inputs: Any = None, **options: Any) -> LayerComparison:
         """Compare every layer with float on `inputs` (None: the example), with the layer's own share and advice.
@@ -95,11 +106,22 @@ class Diagnosing(Running):
         **options
             ``progress``, ``cancelled``: see :func:`qworkbench.analysis.layers.compare_layers`.
         """
-        return layers_of(self._stages, self.config, self._feeds(inputs), **options)
+        config = self.config
+        found = layers_of(self._stages, config, self._feeds(inputs), **options)
+        self._found("compare_layers", found, config)
+        return found
 
     def values_figure(self, node: str, inputs: Any = None, kind: str = "histogram") -> Figure:
         """Return what a node or input puts out in float, with the ends of its codes: "histogram" or "channels"."""
         return values_figure(self._stages, self.config, self._feeds(inputs), node, kind)
+
+    def channels(self, node: str, inputs: Any = None) -> ChannelValues:
+        """Return how each channel of what a node or input puts out in float is spread, and how far codes reach."""
+        config = self.config
+        values, limit = limited_values(self._stages, config, self._feeds(inputs), node)
+        found = channel_values(values, limit, node)
+        self._found("channels", found, config)
+        return found
 
     def mixed_precision(
         self, target: float | None = None, inputs: Any = None, *, tables: Any = None, **options: Any
@@ -123,7 +145,10 @@ class Diagnosing(Running):
         if tables is None:
             watch = {name: options[name] for name in ("progress", "cancelled") if name in options}
             tables = self.sensitivity(feeds, **watch)
-        return mixed_of(self._stages, self.config, feeds, tables, target, **options)
+        config = self.config
+        found = mixed_of(self._stages, config, feeds, tables, target, **options)
+        self._found("mixed_precision", found, config)
+        return found
 
     def recipe(self, name: str, target: float, inputs: Any = None, **options: Any) -> Recipe:
         """Run a pipeline of the guide: "j6e", "j6m" or "j6p"; ``wb.edit(*result.edits)`` applies what it found.
@@ -139,7 +164,10 @@ class Diagnosing(Running):
             :func:`qworkbench.workbench.recipes.run_recipe`.
         """
         feeds = self._feeds(inputs)
-        return run_recipe(self._stages, self.config, feeds, name, target, self._effects, **options)
+        config = self.config
+        found = run_recipe(self._stages, config, feeds, name, target, self._effects, **options)
+        self._found("recipe", found, config)
+        return found
 
     def check(self, ranges: Mapping[str, tuple[float, float]] | None = None) -> ModelCheck:
         """Return the model check: fusion, call counts, dtypes, unusual settings; ``.save()`` writes the guide's file.
@@ -159,7 +187,10 @@ class Diagnosing(Running):
 
     def range_proposals(self, ranges: Mapping[str, tuple[float, float]] | None = None) -> list[FixedScale]:
         """Return what :meth:`fixed_scales` would fix, with the known range, its reason, and the scale now."""
-        return proposals_of(self._stages, self.config, ranges)
+        config = self.config
+        found = proposals_of(self._stages, config, ranges)
+        self._found("range_proposals", found, config)
+        return found
 
     def shared_modules(self, inputs: Any = None) -> pd.DataFrame:
         """Return the modules that are called or read several times, and which of them want a copy for each call.
@@ -183,7 +214,10 @@ class Diagnosing(Running):
         """
         if not patterns:
             raise AnalysisError("name the region to switch off, e.g. wb.partial('head.*')")
-        return partial(fake_quantized(self._stages, self.config, self._feeds(inputs), metric), patterns)
+        config = self.config
+        found = partial(fake_quantized(self._stages, config, self._feeds(inputs), metric), patterns)
+        self._found("partial", found, config)
+        return found
 
     def bisect(
         self, inputs: Any = None, *, metric: str | Function = "COSINE", share: float = 0.9, **options: Any
@@ -192,7 +226,10 @@ class Diagnosing(Running):
 
         ``wb.edit(*wb.repair(region.ops, "int16"))`` raises it, ``"cpu"`` leaves it in float32.
         """
-        return bisect(fake_quantized(self._stages, self.config, self._feeds(inputs), metric), share, **options)
+        config = self.config
+        found = bisect(fake_quantized(self._stages, config, self._feeds(inputs), metric), share, **options)
+        self._found("bisect", found, config)
+        return found
 
     def repair(self, ops: Sequence[str], how: str = "int16") -> tuple[Edit, ...]:
         """Return the edits that take `ops` out of int8: to "int16", or to the "cpu" in float32."""
@@ -208,6 +245,6 @@ class Diagnosing(Running):
     def in_background(self, analysis: str, *given: Any, **options: Any) -> Job:
         """Run a long analysis (``"sensitivity"`` ...) on the worker thread; a newer job cancels this one.
 
-        Listeners hear ``progress``, ``rows`` (a table so far), and ``analysed`` with the result, or ``error``.
+        Listeners hear ``progress``, ``rows`` and ``analysed`` (both with ``analysis`` and ``result``), or ``error``.
         """
         return start_analysis(self._worker, self._publish, self, analysis, *given, **options)

@@ -12,7 +12,7 @@ from qworkbench.workbench.costing import Costing
 from qworkbench.workbench.details import node_details
 from qworkbench.workbench.explain import Explanation, explain
 from qworkbench.workbench.histogram import histogram
-from qworkbench.workbench.rows import journal_rows, node_rows, output_rows, settings_row
+from qworkbench.workbench.rows import input_rows, journal_rows, node_rows, output_rows, settings_row
 from qworkbench.workbench.states import State, differing_nodes
 
 if TYPE_CHECKING:
@@ -145,6 +145,10 @@ class Exchanging(Costing):
     def settings_row(self) -> dict[str, Any]:
         """Return march and calibration with what can be chosen for each, as plain data."""
         return settings_row(self.config, self.statistics)
+
+    def input_rows(self) -> list[dict[str, Any]]:
+        """Return one row per model input: shape, what is declared about it, and what can be, as plain data."""
+        return input_rows(self.base_graph, self.config)
 
     def journal_rows(self) -> list[dict[str, Any]]:
         """Return the steps of the history as plain rows."""

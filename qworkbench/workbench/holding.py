@@ -6,7 +6,7 @@ editing, calibrating, running, diagnosing, exchanging.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +19,7 @@ from qworkbench.graph.ir import Graph
 from qworkbench.march import get_march
 from qworkbench.placement.types import Placement
 from qworkbench.workbench.config import Config, stub_dtypes, stub_scales
+from qworkbench.workbench.findings import Finding
 from qworkbench.workbench.history import History
 from qworkbench.workbench.jobs import Worker
 from qworkbench.workbench.models import InputShape, graph_of
@@ -76,6 +77,7 @@ class Holding:
         self._cache = ResultCache() if cache_bytes is None else ResultCache(cache_bytes)
         self._measured = Measured()
         self._effects = SensitivityMemo()
+        self._findings: dict[str, Finding] = {}
         self._last: Run | None = None
         self._trail = Trail()
         self.display: dict[str, Any] = {}
@@ -164,6 +166,23 @@ class Holding:
         last = self._last
         return last is None or last.config != self.config or last.calibrated != self._stages.calibrated
 
+    @property
+    def findings(self) -> dict[str, Finding]:
+        """The newest result of each analysis by its name (``"sensitivity"``, ``"search"`` ...), with its state."""
+        with self._lock:
+            return dict(self._findings)
+
+    def holds(self, analysis: str) -> bool:
+        """Tell whether the newest result of `analysis` was measured on the state in force; False without a result."""
+        found = self.findings.get(analysis)
+        return found is not None and found.holds(self.config, self._stages.calibrated)
+
+    def _found(self, analysis: str, result: Any, config: Config) -> None:
+        """Keep `result` of `analysis`, measured on `config`, and tell listeners."""
+        with self._lock:
+            self._findings[analysis] = Finding(result, config, self._stages.calibrated)
+        self._publish("found", analysis)
+
     def edited_nodes(self) -> frozenset[str]:
         """Return the names that the user changed, inserted nodes included."""
         inserted = (name for name in self.graph.nodes.names() if name not in self._stages.base.nodes)
@@ -172,7 +191,8 @@ class Holding:
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener(event, data)`` on every change; the returned function ends that.
 
-        Events: ``edited``, ``running``, ``progress``, ``ran``, ``cancelled``, ``error``. They may come on any thread.
+        Events: ``edited``, ``running``, ``progress``, ``rows`` (of an analysis, so far), ``found`` (its name), ``ran``,
+        ``calibrated``, ``analysed``, ``cancelled``, ``error``. They may come on any thread.
         """
         with self._lock:
             self._listeners.append(listener)
@@ -199,7 +219,7 @@ class Holding:
             self._measured = Measured()
             self._effects = SensitivityMemo()
 
-    def _publish(self, event: str, data: Mapping[str, Any] | Run | str | None) -> None:
+    def _publish(self, event: str, data: Any) -> None:
         with self._lock:
             if event == "edited" and self._held is not None:
                 self._held.append((event, data))

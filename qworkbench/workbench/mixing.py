@@ -81,6 +81,7 @@ def mixed_of(
     cost: str = "arithmetic",
     progress: Any = None,
     cancelled: Any = None,
+    on_rows: Any = None,
     **options: Any,
 ) -> MixedPrecision:
     """Search the smallest share of `dtype` that reaches `target`; see :func:`qworkbench.analysis.mixed.search`.
@@ -126,4 +127,5 @@ def mixed_of(
         ahead=1 if trials.executor is None else 2,
         progress=progress,
         cancelled=cancelled or (lambda: False),
+        on_rows=on_rows,
     )

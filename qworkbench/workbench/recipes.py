@@ -93,7 +93,7 @@ class Pipeline:
     feeds : Mapping of str to Tensor
     target : float
     memo : SensitivityMemo
-    progress, cancelled : callable
+    progress, cancelled, on_rows : callable
     **options
         See :class:`qworkbench.workbench.trials.Trials`.
     """
@@ -108,10 +108,11 @@ class Pipeline:
         progress: Callable[[str, int, int], None] | None,
         cancelled: Callable[[], bool],
         options: Mapping[str, Any],
+        on_rows: Callable[[pd.DataFrame], None] | None = None,
     ) -> None:
         self.stages, self.feeds, self.target, self.memo = stages, feeds, target, memo
         self.trials = Trials(stages, config, feeds, **options)
-        self.options, self.progress, self.cancelled = options, progress, cancelled
+        self.options, self.progress, self.cancelled, self.on_rows = options, progress, cancelled, on_rows
         self.rows: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self.best: tuple[float, tuple[Edit, ...]] | None = None
@@ -165,6 +166,8 @@ class Pipeline:
         self.rows.append({**row, dtype: raised, "meets": meets})
         if self.progress is not None:
             self.progress(f"{stage}: {value:.6g}", len(self.rows), 0)
+        if self.on_rows is not None:
+            self.on_rows(pd.DataFrame(self.rows))
 
     def _keep(self, value: float, edits: tuple[Edit, ...]) -> None:
         sign = -1.0 if self.trials.larger_is_worse else 1.0
@@ -182,6 +185,7 @@ def run_recipe(
     *,
     progress: Callable[[str, int, int], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    on_rows: Callable[[pd.DataFrame], None] | None = None,
     **options: Any,
 ) -> Recipe:
     """Run one of :data:`RECIPES` from `config`; its dtype wishes are replaced.
@@ -200,7 +204,7 @@ def run_recipe(
     auto = dict.fromkeys(("output", "input", "weight"), "auto")
     clean = tuple(SetDtype(node, **auto) for node in config.dtypes)
     base: tuple[Edit, ...] = (*((SetMarch(march.name),) if config.march != march.name else ()), *clean)
-    line = Pipeline(stages, config, feeds, target, memo, progress, cancelled, options)
+    line = Pipeline(stages, config, feeds, target, memo, progress, cancelled, options, on_rows)
     run = _gemm_and_half if march.parameter("float16") == "default" else _int8_int16_half
     if not march.parameter("dual_int16"):
         line.notes.append(f"dual int16 is not available on {march.name}: activations are raised, weights stay int8")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from qworkbench.calibration.method import METHODS
+from qworkbench.calibration.preprocess import CHANNELS, FITS, LAYOUTS, RUNTIME, SPACES, Preprocess
 from qworkbench.calibration.search import SEARCHES
 from qworkbench.march import MARCHES
+from qworkbench.workbench.edits.inputs import text_of
 from qworkbench.workbench.edits.model import ARITHMETIC_CHOICES
 
 if TYPE_CHECKING:
@@ -64,6 +66,34 @@ def settings_row(config: Config, statistics: Statistics | None) -> dict[str, Any
         "arithmetic": asdict(config.arithmetic),
         "arithmetics": {name: list(values) for name, values in ARITHMETIC_CHOICES.items()},
     }
+
+
+def input_rows(graph: Graph, config: Config) -> list[dict[str, Any]]:
+    """Return one row per model input: its shape, what is declared about it, and what each training type allows."""
+    choices = {
+        "rt": {train: list(rt) for train, rt in RUNTIME.items()},
+        "layout": LAYOUTS,
+        "space": SPACES,
+        "fit": FITS,
+    }
+    rows = []
+    for name in graph.inputs:
+        declared = config.inputs.get(name)
+        rows.append(
+            {
+                "name": name,
+                "shape": [str(d) for d in graph.shape(name)],
+                "declared": None if declared is None else _declared(declared),
+                "choices": choices,
+                "channels": CHANNELS,
+            }
+        )
+    return rows
+
+
+def _declared(declared: Preprocess) -> dict[str, Any]:
+    numbers = {name: text_of(getattr(declared, name)) for name in ("mean", "scale")}
+    return {**{name: getattr(declared, name) for name in ("rt", "train", "layout", "space", "fit")}, **numbers}
 
 
 def journal_rows(history: History) -> list[dict[str, Any]]:

@@ -17,6 +17,8 @@ from qworkbench.calibration.method import CalibrationMethod
 from qworkbench.calibration.search import (
     SENSITIVE_SHARE,
     SIMILARITY,
+    Candidate,
+    OnRows,
     Progress,
     Score,
     SearchResult,
@@ -153,11 +155,12 @@ def search(
     methods: Sequence[CalibrationMethod] = (),
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    on_rows: OnRows | None = None,
 ) -> SearchResult:
     """Run the search `strategy` ("default", "mix", or "list" of `methods`) for `config`; nothing is changed."""
     searcher = Searcher(stages, config, example, cancelled)
     if strategy == "list":
-        return list_search(searcher.measure, methods, progress=progress, cancelled=cancelled)
+        return list_search(searcher.measure, methods, progress=progress, cancelled=cancelled, on_rows=on_rows)
     if strategy == "mix":
         return mix_search(
             searcher.measure,
@@ -166,6 +169,7 @@ def search(
             percentile=percentile,
             progress=progress,
             cancelled=cancelled,
+            on_rows=on_rows,
         )
     return default_search(
         searcher.measure,
@@ -174,12 +178,21 @@ def search(
         similarity=SIMILARITY,
         progress=progress,
         cancelled=cancelled,
+        on_rows=on_rows,
     )
 
 
-def edits_of(result: SearchResult, config: Config) -> tuple[Edit, ...]:
-    """Return the edits that turn the calibration of `config` into what `result` applies."""
-    method, nodes = result.applied.method, result.applied.nodes
+def in_force(candidate: Candidate, config: Config) -> bool:
+    """Tell whether `config` has the calibration of `candidate`."""
+    return candidate.judge == "emulator" and (config.calibration, dict(config.methods)) == (
+        candidate.method,
+        dict(candidate.nodes),
+    )
+
+
+def edits_of(candidate: Candidate, config: Config) -> tuple[Edit, ...]:
+    """Return the edits that turn the calibration of `config` into that of `candidate`."""
+    method, nodes = candidate.method, candidate.nodes
     cleared = [SetNodeCalibration(name, "auto") for name in config.methods if name not in nodes]
     chosen = [SetNodeCalibration(name, m.name, m.percentile) for name, m in nodes.items()]
     whole = SetCalibration(method.name, method.percentile, method.per_channel, method.num_bin, method.max_num_bin)

@@ -55,6 +55,7 @@ class FakeWorkbench:
         self.listeners = []
         self.ran = False
         self.jobs = []
+        self.findings = {}
         self.nodes = {node["id"] for node in VIEW["nodes"] if node["kind"] == "op"}
 
     can_undo = property(lambda self: bool(self.done))
@@ -84,6 +85,12 @@ class FakeWorkbench:
 
     def settings_row(self):
         return {"march": self.march, "marches": [self.march], "method": "max", "methods": ["max"], "searches": []}
+
+    def input_rows(self):
+        return [{"name": "image", "shape": ["1", "1", "8", "8"], "declared": None}]
+
+    def holds(self, analysis):
+        return analysis in self.findings
 
     def as_code(self):
         return "import qworkbench as q"

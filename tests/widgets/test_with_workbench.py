@@ -136,7 +136,7 @@ def test_a_percentile_that_is_no_number_is_refused(widget, workbench):
 
 
 def test_sensitivity_colours_nodes_and_fills_the_table(widget):
-    widget.comm.custom({"type": "sensitivity"})
+    widget.comm.custom({"type": "analyse", "analysis": "sensitivity"})
     done(widget)
     figures = {row["id"]: row["sensitivity"] for row in widget.table}
     assert figures["conv"] > 0

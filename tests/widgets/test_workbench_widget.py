@@ -27,7 +27,8 @@ def test_opening_sends_the_whole_state(monkeypatch, workbench):
     state = data["state"]
     assert kind == "comm_open"
     assert state["view"] == {**VIEW, "collapsed": []}
-    assert state["flags"] == {"can_undo": False, "can_redo": False, "stale": True, "march": "bayes-e"}
+    flags = {"can_undo": False, "can_redo": False, "stale": True, "march": "bayes-e", "sensitivity_stale": False}
+    assert state["flags"] == flags
     assert state["status"]["state"] == "idle"
     assert state["outputs"][0]["cosine"] is None, "NaN must not reach JSON"
 

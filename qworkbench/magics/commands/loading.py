@@ -68,6 +68,9 @@ def calibrate(state: State, given: Namespace) -> Any:
     """Calibrate with data, or switch the method on the data seen before."""
     _check_method(given)
     workbench = state.workbench
+    if given.candidate is not None:
+        workbench.use_candidate(given.candidate)
+        return Step(f"calibration is {given.candidate} now", [])
     data = None if given.data is None else calibration_data(state, given.data)
     result = _calibrate(workbench, data, given)
     if result is not None:
@@ -141,7 +144,11 @@ LOADING = (
         "calibrate",
         "calibrate with data, or only switch the method",
         calibrate,
-        (Argument("data", "variable with calibration samples, or a folder/", "variable", optional=True), *METHOD),
+        (
+            Argument("data", "variable with calibration samples, or a folder/", "variable", optional=True),
+            *METHOD,
+            Argument("--candidate", "apply another candidate of the newest search, by its name", "text"),
+        ),
         "%qwb calibrate images --method max-percentile",
         "load",
     ),
