@@ -45,6 +45,7 @@ export class GraphCanvas {
     picked: new Set(),
     running: '',
     differing: new Map(),
+    region: new Set(),
     matches: null
   };
   private frame = 0;
@@ -128,6 +129,12 @@ export class GraphCanvas {
     this.schedule();
   }
 
+  /** Outline the nodes of a region. */
+  setRegion(ids: Iterable<string>): void {
+    this.marks.region = new Set(ids);
+    this.schedule();
+  }
+
   /** How the nodes are coloured now. */
   get shading(): Shading {
     return this.painter.shading;
@@ -171,8 +178,10 @@ export class GraphCanvas {
     this.schedule();
   }
 
-  setColouring(colouring: Colouring): void {
-    this.painter.setColouring(colouring);
+  /** Colour by `colouring`; `old` says that its figures are from before the newest edits. */
+  setColouring(colouring: Colouring, old = false): void {
+    this.element.toggleAttribute('data-old', old);
+    this.painter.setColouring(colouring, old);
     this.redraw();
   }
 

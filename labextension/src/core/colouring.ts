@@ -50,7 +50,9 @@ export class Shading {
 
   constructor(
     private readonly view: GraphView,
-    readonly colouring: Colouring
+    readonly colouring: Colouring,
+    /** The figures are from before the newest edits; they stand in brackets. */
+    readonly old = false
   ) {
     for (const node of view.nodes) {
       const figure = this.figure(node);
@@ -108,7 +110,8 @@ export class Shading {
     if (figure === undefined || node.kind === 'input' || node.kind === 'output') {
       return '';
     }
-    return this.colouring === 'cost' ? formatBytes(figure) : formatNumber(figure);
+    const text = this.colouring === 'cost' ? formatBytes(figure) : formatNumber(figure);
+    return this.old ? `(${text})` : text;
   }
 
   /** Colours and their meaning, those that occur only. */

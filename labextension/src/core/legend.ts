@@ -29,8 +29,8 @@ function boxSample(tone: string, path: string): SVGSVGElement {
   );
 }
 
-/** Make the legend of `view`. */
-export function legend(view: GraphView, colouring: Colouring): HTMLElement {
+/** Make the legend of `view`; `note` stands behind the colours. */
+export function legend(view: GraphView, colouring: Colouring, note?: Node): HTMLElement {
   const ops = view.nodes.filter(node => node.kind === 'op');
   const row = h('div', { class: 'qwb-legend', role: 'note', 'aria-label': 'Legend' });
   for (const place of PLACES.filter(on => ops.some(node => node.on === on))) {
@@ -73,7 +73,8 @@ export function legend(view: GraphView, colouring: Colouring): HTMLElement {
         'span',
         { class: 'qwb-heat' },
         h('strong', {}, name),
-        ...(shading.missing ? [shading.missing] : marks)
+        ...(shading.missing ? [shading.missing] : marks),
+        note
       )
     );
   }

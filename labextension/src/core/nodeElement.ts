@@ -12,7 +12,7 @@ import type { QuantClass, ViewNode } from './types';
 
 const PADDING = 12;
 /** Average width of a letter of the second line. */
-const LETTER = 5;
+const LETTER = 5.8;
 
 const isTerminal = (node: ViewNode) => node.kind === 'input' || node.kind === 'output';
 

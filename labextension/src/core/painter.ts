@@ -24,6 +24,8 @@ export interface Marks {
   running: string;
   /** Nodes that differ from the state that is compared with, and how. */
   differing: ReadonlyMap<string, string>;
+  /** Nodes of the region that is to blame. */
+  region: ReadonlySet<string>;
   /** Everything else is dimmed; null dims nothing. */
   matches: ReadonlySet<string> | null;
 }
@@ -112,11 +114,11 @@ export class Painter {
     );
     this.view = view;
     this.byId = new Map(view.nodes.map(node => [node.id, node]));
-    this.shading = new Shading(view, this.shading.colouring);
+    this.shading = new Shading(view, this.shading.colouring, this.shading.old);
   }
 
-  setColouring(colouring: Colouring): void {
-    this.shading = new Shading(this.view, colouring);
+  setColouring(colouring: Colouring, old = false): void {
+    this.shading = new Shading(this.view, colouring, old);
   }
 
   /** The tone of the fused unit that holds both ends of `edge`, or empty. */
@@ -152,7 +154,7 @@ export class Painter {
     this.mark(marks);
   }
 
-  private mark({ current, selected, picked, running, differing, matches }: Marks): void {
+  private mark({ current, selected, picked, running, differing, region, matches }: Marks): void {
     for (const [id, element] of this.nodes.drawn) {
       const match = matches?.has(id) ?? false;
       element.setAttribute('tabindex', id === current ? '0' : '-1');
@@ -160,6 +162,7 @@ export class Painter {
       element.classList.toggle('qwb-selected', id === selected || picked.has(id));
       element.classList.toggle('qwb-running', id === running);
       element.classList.toggle('qwb-differs', differing.has(id));
+      element.classList.toggle('qwb-region', region.has(id));
       element.classList.toggle('qwb-match', match);
       element.classList.toggle('qwb-dim', matches !== null && !match);
     }

@@ -11,12 +11,32 @@ import { ComparePane } from './comparePane';
 import { historyList } from './history';
 import { Inspector } from './inspector';
 import { NodeTable } from './nodeTable';
+import { Panels } from './panels/panels';
 import { outputSentence, outputStrip } from './outputs';
 import { toggled } from './selection';
 import { Setup } from './setup';
 import { watch, watchLife, type Edit, type Message, type Model } from './state';
 import { StatusLine } from './statusLine';
 import { Toolbar, type Pane } from './toolbar';
+
+/** What the tabs follow. */
+const PANEL_KEYS = [
+  'found_search',
+  'found_sensitivity',
+  'found_mixed_precision',
+  'found_recipe',
+  'found_compare_layers',
+  'found_bisect',
+  'found_partial',
+  'found_bad_cases',
+  'found_range_proposals',
+  'standing',
+  'inputs',
+  'variables',
+  'settings',
+  'selected',
+  'status'
+] as const;
 
 export class App {
   readonly element = h('div', { class: 'qwb qwb-app' });
@@ -30,6 +50,7 @@ export class App {
   private readonly legend = h('div', { class: 'qwb-legend-slot' });
   private readonly outputs = h('section', { class: 'qwb-outputs', 'aria-label': 'Model outputs' });
   private readonly history = h('div', { class: 'qwb-history-slot' });
+  private readonly panels: Panels;
   private readonly live = h('div', { class: 'qwb-live', role: 'status', 'aria-live': 'polite' });
   private readonly graphPane: HTMLElement;
   private readonly message = h(
@@ -47,6 +68,7 @@ export class App {
   private match = -1;
   private colouring: Colouring = 'placement';
   private following = false;
+  private shownOld = false;
 
   constructor(
     private readonly model: Model,
@@ -70,7 +92,7 @@ export class App {
       () => this.together(this.compare.canvas),
       signal
     );
-    this.setup = new Setup(send);
+    this.setup = new Setup(send, () => this.measure());
     this.toolbar = new Toolbar({
       send,
       query: text => this.query(text),
@@ -85,8 +107,15 @@ export class App {
     this.inspector = new Inspector({
       edit: (...edits) => this.edit(edits),
       collapse: (module, collapsed) => send({ type: 'collapse', module, collapsed }),
-      select: id => this.select(id, false, true)
+      select: id => this.select(id, false, true),
+      channels: node =>
+        send({ type: 'analyse', analysis: 'channels', options: { node }, ...this.panels.samples.asked })
     });
+    this.panels = new Panels(
+      this.inspector.element,
+      { send, select: id => this.select(id, false, true) },
+      () => this.updatePanels()
+    );
     this.table = new NodeTable((id, more) => this.select(id, more, true));
     this.graphPane = h('div', { class: 'qwb-graph-pane' }, this.canvas.element, this.message);
     this.table.hidden = true;
@@ -99,7 +128,7 @@ export class App {
         'div',
         { class: 'qwb-main' },
         h('div', { class: 'qwb-stage' }, this.compare.element, this.graphPane, this.table.element),
-        h('div', { class: 'qwb-side' }, this.inspector.element, this.history)
+        h('div', { class: 'qwb-side' }, this.panels.element, this.history)
       ),
       this.legend,
       this.outputs,
@@ -137,7 +166,10 @@ export class App {
             )
           )
       ],
-      [['settings', 'history', 'comparison', 'status'], () => this.updateSetup()],
+      [['settings', 'history', 'comparison', 'status', 'flags'], () => this.updateSetup()],
+      [['flags'], () => this.updateFlags()],
+      [['inputs', 'found_channels', 'settings'], () => this.updateSelection()],
+      [PANEL_KEYS, () => this.updatePanels()],
       [['table'], () => this.updateTable()],
       [['view', 'flags', 'status', 'error'], () => this.updateStatus()]
     ];
@@ -145,11 +177,13 @@ export class App {
       watch(model, keys, update, signal);
       update();
     }
+    watch(model, ['found_bisect'], () => this.revealRegion(), signal);
     watch(model, ['outputs'], () => this.announce(outputSentence(model.get('outputs') ?? [])), signal);
     watch(
       model,
       ['error'],
       () => {
+        this.inspector.refuse(model.get('error') ?? '');
         this.inspector.reset();
         this.updateSelection();
       },
@@ -204,7 +238,7 @@ export class App {
     this.view = view ?? EMPTY_VIEW;
     this.message.hidden = this.view.nodes.length > 0;
     this.canvas.setView(this.view);
-    this.legend.replaceChildren(legend(this.view, this.colouring));
+    this.drawLegend();
     this.canvas.setDiffering(new Map(Object.entries(this.model.get('comparison')?.nodes ?? {})));
     this.query(this.toolbar.search.value, true);
     this.updateSelection();
@@ -213,12 +247,12 @@ export class App {
   private updateSelection(): void {
     const { model } = this;
     this.canvas.pick(model.get('picked') ?? []);
-    this.inspector.update(
-      this.view,
-      model.get('selected') ?? '',
-      model.get('panel') ?? {},
-      model.get('settings') ?? {}
-    );
+    this.inspector.update(this.view, model.get('selected') ?? '', model.get('panel') ?? {}, {
+      settings: model.get('settings') ?? {},
+      inputs: model.get('inputs') ?? [],
+      channels: model.get('found_channels') ?? {},
+      channelsStanding: model.get('standing')?.channels
+    });
     this.updateTable();
   }
 
@@ -254,8 +288,57 @@ export class App {
       model.get('settings') ?? {},
       model.get('history') ?? [],
       comparison.index ?? null,
-      model.get('status') ?? {}
+      model.get('status') ?? {},
+      model.get('flags')?.sensitivity_stale === true
     );
+  }
+
+  /** Mark sensitivities that were measured before the newest edits, wherever they are. */
+  private updateFlags(): void {
+    this.table.staleSensitivity = this.model.get('flags')?.sensitivity_stale === true;
+    if (this.old !== this.shownOld) {
+      this.colour(this.colouring);
+    }
+  }
+
+  private updatePanels(): void {
+    this.panels.update(this.model);
+    const found = this.model.get('found_bisect') ?? {};
+    const region = this.panels.current === 'region' ? (found.ops ?? []) : [];
+    this.canvas.setRegion(region.flatMap(name => [name, `input:${name}`, ...this.foldedAround(name)]));
+  }
+
+  /** Bring the region that was just found into sight. */
+  private revealRegion(): void {
+    const { ops = [], partial } = this.model.get('found_bisect') ?? {};
+    if (!partial && ops.length > 0 && this.panels.current === 'region') {
+      this.canvas.reveal(this.foldedAround(ops[0])[0] ?? ops[0]);
+    }
+  }
+
+  /** The folded module that node `name` is drawn in, if it is. */
+  private foldedAround(name: string): string[] {
+    return this.view.collapsed.filter(path => name.startsWith(`${path}.`));
+  }
+
+  /** Measure the sensitivities, with the table in sight. */
+  private measure(): void {
+    this.panels.show('sensitivity');
+    this.panels.sensitivity.ask();
+  }
+
+  /** Whether the colours are of figures from before the newest edits. */
+  private get old(): boolean {
+    return this.colouring === 'sensitivity' && this.model.get('flags')?.sensitivity_stale === true;
+  }
+
+  private drawLegend(): void {
+    const again = () => {
+      const press = h('button', { type: 'button', class: 'qwb-button qwb-plain' }, 'Measure again');
+      press.addEventListener('click', () => this.measure());
+      return h('span', { class: 'qwb-old-note' }, 'from before the newest edits ', press);
+    };
+    this.legend.replaceChildren(legend(this.view, this.colouring, this.old ? again() : undefined));
   }
 
   /** Show or end the A/B view. */
@@ -290,10 +373,11 @@ export class App {
 
   private colour(colouring: Colouring): void {
     this.colouring = colouring;
-    this.canvas.setColouring(colouring);
+    this.shownOld = this.old;
+    this.canvas.setColouring(colouring, this.old);
     this.compare.canvas.setColouring(colouring);
     this.toolbar.showColouring(colouring);
-    this.legend.replaceChildren(legend(this.view, colouring));
+    this.drawLegend();
   }
 
   private show(pane: Pane): void {
@@ -334,7 +418,7 @@ export class App {
   private lose(): void {
     this.lost.hidden = false;
     this.element.toggleAttribute('data-lost', true);
-    for (const part of [this.toolbar.edits, this.setup.element, this.inspector.element, this.history]) {
+    for (const part of [this.toolbar.edits, this.setup.element, this.panels.element, this.history]) {
       part.toggleAttribute('inert', true);
     }
     this.status.update({ state: 'idle', text: '' }, {}, '');

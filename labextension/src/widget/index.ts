@@ -3,6 +3,7 @@ import type { RenderProps } from '@anywidget/types';
 import { App } from './app';
 import type { Model } from './state';
 import './widget.css';
+import './panels.css';
 
 interface Props {
   model: unknown;

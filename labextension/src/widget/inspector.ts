@@ -4,11 +4,13 @@ import { focused, h, type Child } from '../core/dom';
 import type { GraphView, ViewNode } from '../core/types';
 import { arithmeticControls } from './arithmetic';
 import { controls, placementControl } from './controls';
+import { channelsPlot } from './channels';
 import { histogramPlot } from './histogram';
 import { icon } from './icons';
+import { InputForm } from './inputForm';
 import { button, pairs, section } from './parts';
 import { severalNodes } from './several';
-import type { Edit, NodeDetails, Panel, Settings, TensorInfo } from './state';
+import type { Edit, FoundChannels, InputRow, NodeDetails, Panel, Settings, TensorInfo } from './state';
 
 type Details = Partial<NodeDetails>;
 
@@ -16,6 +18,17 @@ export interface InspectorActions {
   edit: (...edits: Edit[]) => void;
   collapse: (module: string, collapsed: boolean) => void;
   select: (id: string) => void;
+  /** Measure the channels of node `id`. */
+  channels: (id: string) => void;
+}
+
+/** What the panel knows beyond the node itself. */
+export interface Around {
+  settings: Partial<Settings>;
+  inputs: readonly InputRow[];
+  channels: Partial<FoundChannels>;
+  /** How well the channels of this node are known: `fresh`, `stale`, or missing. */
+  channelsStanding?: string;
 }
 
 const METRICS: [keyof NonNullable<NodeDetails['metrics']>, string][] = [
@@ -28,23 +41,34 @@ const METRICS: [keyof NonNullable<NodeDetails['metrics']>, string][] = [
 
 export class Inspector {
   readonly element = h('aside', { class: 'qwb-inspector', 'aria-label': 'Selected node' });
+  private readonly form: InputForm;
   private shown = '';
 
-  constructor(private readonly actions: InspectorActions) {}
+  constructor(private readonly actions: InspectorActions) {
+    this.form = new InputForm(actions.edit);
+  }
 
   /** Show node `selected` of `view`; `panel` is what the kernel says of it, and may still be that of another node. */
-  update(view: GraphView, selected: string, panel: Panel, settings: Partial<Settings>): void {
+  update(view: GraphView, selected: string, panel: Panel, around: Around): void {
+    const { settings, inputs, channels, channelsStanding } = around;
+    const input = inputs.find(row => `input:${row.name}` === selected);
+    if (input) {
+      this.form.update(input);
+    }
     const state = JSON.stringify([
       selected,
       panel,
       view.modules,
       settings.methods,
+      settings.samples,
+      input?.name,
+      channels.node === selected && [channels, channelsStanding],
       selected === '' && settings.arithmetic,
       view.nodes.find(node => node.id === selected)
     ]);
     if (state !== this.shown) {
       this.shown = state;
-      this.replace(this.content(view, selected, panel, settings));
+      this.replace(this.content(view, selected, panel, around, input));
     }
   }
 
@@ -53,20 +77,31 @@ export class Inspector {
     this.shown = '';
   }
 
-  private content(view: GraphView, selected: string, panel: Panel, settings: Partial<Settings>): Child[] {
+  /** Show why the kernel refused what the input form asked for. */
+  refuse(error: string): void {
+    this.form.answer(error);
+  }
+
+  private content(
+    view: GraphView,
+    selected: string,
+    panel: Panel,
+    around: Around,
+    input: InputRow | undefined
+  ): Child[] {
     if (panel.several) {
       return severalNodes(panel.several, this.actions.edit);
     }
     const node = view.nodes.find(candidate => candidate.id === selected);
     if (panel.name !== undefined && panel.name === selected) {
-      return this.details(view, panel, node, settings.methods ?? []);
+      return this.details(view, panel, node, around);
     }
     if (node && node.kind !== 'op') {
-      return this.box(node);
+      return this.box(node, input);
     }
     return selected
       ? [h('p', { class: 'qwb-empty' }, `Reading ${selected} \u2026`)]
-      : this.empty(view, settings);
+      : this.empty(view, around.settings);
   }
 
   private empty(view: GraphView, settings: Partial<Settings>): Child[] {
@@ -95,14 +130,15 @@ export class Inspector {
   }
 
   /** A graph input, a graph output or a collapsed module: known to the view, not to the workbench. */
-  private box(node: ViewNode): Child[] {
+  private box(node: ViewNode, input: InputRow | undefined): Child[] {
     return [
       h('header', { class: 'qwb-node-head' }, h('h3', {}, node.kind === 'module' ? node.id : node.label)),
       node.reason && h('p', { class: 'qwb-reason' }, node.reason),
       node.kind === 'module' &&
         button({ icon: 'expand', text: 'Open this module', class: 'qwb-way', key: 'expand' }, () =>
           this.actions.collapse(node.id, false)
-        )
+        ),
+      input && this.form.element
     ];
   }
 
@@ -110,9 +146,10 @@ export class Inspector {
     view: GraphView,
     panel: Details,
     node: ViewNode | undefined,
-    methods: readonly string[]
+    { settings, channels, channelsStanding }: Around
   ): Child[] {
     const { edit } = this.actions;
+    const methods = settings.methods ?? [];
     const on = panel.on ?? 'NONE';
     return [
       h(
@@ -157,6 +194,9 @@ export class Inspector {
       controls(panel, edit, methods),
       panel.histogram &&
         section('Values in calibration', histogramPlot(panel.histogram, panel.threshold ?? null)),
+      (settings.samples ?? 0) > 0 &&
+        on === 'BPU' &&
+        channelsPlot(panel.name ?? '', channels, channelsStanding, this.actions.channels),
       this.metrics(panel),
       this.neighbours(view, panel.name ?? ''),
       this.tensors(panel),

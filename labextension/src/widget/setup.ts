@@ -49,7 +49,11 @@ export class Setup {
   private readonly sensitivity: HTMLButtonElement;
   private settings: Partial<Settings> = {};
 
-  constructor(private readonly send: (message: Message) => void) {
+  /** `measure` starts the measurement of sensitivities. */
+  constructor(
+    private readonly send: (message: Message) => void,
+    measure: () => void
+  ) {
     const [march, marchSelect] = select('March', 'BPU architecture to place and emulate for');
     const [method, methodSelect] = select('Calibration', 'How thresholds are read off the calibration data');
     const [compare, compareSelect] = select('Compare with', 'Show a former state beside the one in force');
@@ -65,14 +69,7 @@ export class Setup {
     compareSelect.addEventListener('change', () =>
       send({ type: 'compare', index: compareSelect.value === '' ? null : Number(compareSelect.value) })
     );
-    this.sensitivity = button(
-      {
-        text: 'Sensitivity',
-        title: 'Measure how far the outputs move when only one node is quantized',
-        key: 'sensitivity'
-      },
-      () => send({ type: 'sensitivity' })
-    );
+    this.sensitivity = button({ text: 'Sensitivity', key: 'sensitivity' }, measure);
     this.element = h(
       'div',
       { class: 'qwb-setup', role: 'group', 'aria-label': 'Whole model' },
@@ -94,7 +91,8 @@ export class Setup {
     settings: Partial<Settings>,
     history: readonly HistoryRow[],
     against: number | null,
-    status: Partial<Status>
+    status: Partial<Status>,
+    stale = false
   ): void {
     this.settings = settings;
     const { methods = [], searches = [], samples = 0, method = '' } = settings;
@@ -118,6 +116,12 @@ export class Setup {
     this.perChannel.checked = settings.per_channel ?? false;
     this.perChannel.disabled = !calibrated;
     this.sensitivity.disabled = !calibrated || status.state === 'running';
+    this.sensitivity.classList.toggle('qwb-stale', stale);
+    setAttributes(this.sensitivity, {
+      title: stale
+        ? 'Measure again: edits came after the sensitivities were measured'
+        : 'Measure how far the outputs move when only one node is quantized'
+    });
     const steps = history.map((row): [string, string] => [
       String(row.index),
       row.index === 0 ? row.text : `${row.index}. ${row.text}`

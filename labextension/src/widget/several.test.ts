@@ -124,7 +124,7 @@ describe('the whole model', () => {
       { type: 'edit', edits: [{ kind: 'SetMarch', march: 'bayes' }] },
       { type: 'calibrate', method: 'kl', per_channel: false },
       { type: 'edit', edits: [{ kind: 'SetArithmetic', scale_denominator: 128 }] },
-      { type: 'sensitivity' }
+      { type: 'analyse', analysis: 'sensitivity', options: { metric: 'L1' } }
     ]);
   });
 
@@ -220,7 +220,7 @@ test('when the kernel is gone the page says so and takes no more edits', () => {
   open({ selected: 'softmax', panel: details('softmax') });
   model.emit('comm_live_update');
   expect(one('.qwb-lost').hidden).toBe(false);
-  expect(one('.qwb-inspector').hasAttribute('inert')).toBe(true);
+  expect(one('.qwb-panels').hasAttribute('inert')).toBe(true);
 });
 
 test('what is being measured is marked', () => {

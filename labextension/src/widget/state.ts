@@ -133,6 +133,8 @@ export interface Flags {
   /** There are edits that no run has seen. */
   stale: boolean;
   march: string;
+  /** Edits came after the sensitivities were measured. */
+  sensitivity_stale?: boolean;
 }
 
 export interface TableRow {
@@ -148,7 +150,119 @@ export interface TableRow {
   reason: string;
 }
 
+export type Value = string | number | boolean | null;
+
+/** A table as the kernel sends it. */
+export interface TableData {
+  columns: string[];
+  rows: Value[][];
+}
+
+/** What an analysis found, or has found so far. */
+interface Found {
+  /** Rows are still coming. */
+  partial: boolean;
+}
+
+export interface FoundSearch extends Found, TableData {
+  strategy: string;
+  why: string;
+  /** What each sensitive node chose, after a mix search. */
+  nodes: TableData | null;
+}
+
+export interface FoundSensitivity extends Found, TableData {
+  metrics: string[];
+  /** From gradients, not measured. */
+  estimate: boolean;
+}
+
+/** Trials of a search for mixed precision, or of a recipe. */
+export interface FoundTrials extends Found, TableData {
+  metric: string;
+  unit: string;
+  target: number | null;
+  /** Cost and metric of what would be applied. */
+  chosen: [number, number] | null;
+  text: string;
+  edits: number;
+  reached?: boolean;
+  notes?: string[];
+  name?: string;
+}
+
+export interface FoundLayers extends Found, TableData {
+  first_bad: string;
+}
+
+export interface FoundRegion extends Found {
+  metric: string;
+  quantized: number;
+  repaired: number;
+  explained: number;
+  members: [string, string][];
+  ops: string[];
+  trials: TableData;
+}
+
+export interface FoundCases extends Found, TableData {
+  seen: number;
+  finished: boolean;
+  replaced: Record<string, string>;
+  /** Metric, sample, output, distance. */
+  worst: [string, number, string, number][];
+}
+
+export interface FoundChannels extends Found, TableData {
+  node: string;
+  limit: number;
+}
+
+/** Whether the result of each analysis still holds; `candidate` is the one of the search that is in force. */
+export type Standing = Partial<Record<Analysis | 'search' | 'candidate', string>>;
+
+export type Analysis =
+  | 'sensitivity'
+  | 'sensitivity_preview'
+  | 'compare_layers'
+  | 'mixed_precision'
+  | 'recipe'
+  | 'bisect'
+  | 'partial'
+  | 'bad_cases'
+  | 'channels'
+  | 'range_proposals';
+
+/** A model input, what is declared about it, and what can be. */
+export interface InputRow {
+  name: string;
+  shape: string[];
+  declared: Record<'rt' | 'train' | 'layout' | 'space' | 'fit' | 'mean' | 'scale', string> | null;
+  choices?: {
+    /** Runtime types by training type. */
+    rt: Record<string, string[]>;
+    layout: string[];
+    space: string[];
+    fit: string[];
+  };
+  /** By training type. */
+  channels?: Record<string, number>;
+}
+
 export interface Traits {
+  found_search: Partial<FoundSearch>;
+  found_sensitivity: Partial<FoundSensitivity>;
+  found_mixed_precision: Partial<FoundTrials>;
+  found_recipe: Partial<FoundTrials>;
+  found_compare_layers: Partial<FoundLayers>;
+  found_bisect: Partial<FoundRegion>;
+  found_partial: Partial<TableData>;
+  found_bad_cases: Partial<FoundCases>;
+  found_range_proposals: Partial<TableData>;
+  found_channels: Partial<FoundChannels>;
+  standing: Standing;
+  inputs: InputRow[];
+  variables: string[];
   view: GraphView;
   selected: string;
   /** Ids of all selected nodes where there are several. */
@@ -171,6 +285,7 @@ export type Edit =
   | { kind: 'InsertUnitConv'; node: string; where: 'before' | 'after' }
   | { kind: 'RemoveUnitConv'; node: string; where: 'before' | 'after'; slot?: number }
   | { kind: 'SetNodeCalibration'; node: string; method: string }
+  | ({ kind: 'SetPreprocess'; node: string; rt: string } & Record<string, string>)
   | { kind: 'SetMarch'; march: string }
   | ({ kind: 'SetArithmetic' } & Record<string, string | number>)
   | { kind: 'FixScale'; node: string; scale: number }
@@ -179,7 +294,21 @@ export type Edit =
 
 export type Message =
   | { type: 'edit'; edits: Edit[]; run?: boolean }
-  | { type: 'undo' | 'redo' | 'run' | 'cancel' | 'reset' | 'sensitivity' }
+  | { type: 'undo' | 'redo' | 'run' | 'cancel' | 'reset' }
+  | {
+      type: 'analyse';
+      analysis: Analysis;
+      options?: Record<string, unknown>;
+      /** A notebook variable. */
+      samples?: string;
+      /** The worst sample of the bad cases by this metric. */
+      worst?: string;
+    }
+  | { type: 'apply'; what: 'candidate'; name: string }
+  | { type: 'apply'; what: 'mixed_precision'; top_k?: number }
+  | { type: 'apply'; what: 'recipe' }
+  | { type: 'apply'; what: 'bisect'; how: 'int16' | 'cpu' }
+  | { type: 'apply'; what: 'range_proposals'; nodes: string[] }
   | { type: 'jump'; index: number }
   | { type: 'compare'; index: number | null }
   | { type: 'calibrate'; method: string; percentile?: number; per_channel: boolean }
@@ -194,6 +323,23 @@ export interface Model {
   send(content: Message): void;
   on(event: string, callback: () => void): void;
   off(event: string, callback: () => void): void;
+}
+
+/** The rows of `table` as objects by column; nothing where there is no table. */
+export function records(table: Partial<TableData> | null | undefined): Record<string, Value>[] {
+  const { columns = [], rows = [] } = table ?? {};
+  return rows.map(row => Object.fromEntries(columns.map((column, index) => [column, row[index]])));
+}
+
+/** `value` as a number, or null where it is none; infinite ones travel as words. */
+export function figure(value: Value | undefined): number | null {
+  return typeof value === 'number'
+    ? value
+    : value === 'Infinity'
+      ? Infinity
+      : value === '-Infinity'
+        ? -Infinity
+        : null;
 }
 
 /** Call `callback` when one of `keys` changes, until `signal` aborts. */

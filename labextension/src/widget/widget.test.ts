@@ -317,6 +317,7 @@ describe('the table', () => {
 
   test('sorts up, down and back, missing figures last', () => {
     open({ table: [...rows, { ...rows[0], id: 'unmeasured', cosine: null }] });
+    choose('input[value=table]');
     const order = () => [...el.querySelectorAll<HTMLElement>('tr[data-row]')].map(item => item.dataset.row);
     const head = one('[data-column=cosine]');
     click(head.firstElementChild!);
