@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 
 from qworkbench.emulator.cache import ResultCache, StepResult
-from qworkbench.emulator.fingerprint import digest
+from qworkbench.emulator.fingerprint import Chain, digest
 from qworkbench.emulator.plan import Plan, Step
 from qworkbench.emulator.steps import run_step
 from qworkbench.errors import Cancelled
@@ -45,17 +45,24 @@ def feed_prints(feeds: Mapping[str, np.ndarray]) -> dict[str, bytes]:
 
 
 def fingerprints(
-    plan: Plan, feeds: Mapping[str, np.ndarray], known: Mapping[str, bytes] | None = None
+    plan: Plan,
+    feeds: Mapping[str, np.ndarray],
+    known: Mapping[str, bytes] | None = None,
+    chain: Chain | None = None,
 ) -> dict[str, bytes]:
-    """Return the fingerprint of every key of `plan` on these `feeds`; `known` is what :func:`feed_prints` returned."""
+    """Return the fingerprint of every key of `plan` on these `feeds`.
+
+    `known` is what :func:`feed_prints` returned; `chain` remembers links between one plan and the next.
+    """
     found = dict(feed_prints(feeds) if known is None else known)
     batch = plan.batch_of(feeds)
+    link = (chain or Chain()).link
     for step in plan.steps:
         # a float kernel may follow the batch without reading a feed: a class token expanded to every sample
         follows = (batch,) if step.kind == "torch" else ()
-        whole = digest(step.digest, *follows, *(found[key] for key in step.inputs))
+        whole = link(step.digest, *follows, *(found[key] for key in step.inputs))
         for slot, key in enumerate(step.outputs):
-            found[key] = whole if slot == 0 else digest(whole, slot)
+            found[key] = whole if slot == 0 else link(whole, slot)
     return found
 
 

@@ -35,6 +35,23 @@ class Uncounted:
     value: Any
 
 
+class Chain:
+    """Digests of short tuples of digests, remembered: a plan after an edit links mostly what the one before linked."""
+
+    def __init__(self, keep: int = 50_000) -> None:
+        self._keep = keep
+        self._held: dict[tuple[Any, ...], bytes] = {}
+
+    def link(self, *parts: bytes | int) -> bytes:
+        """Return ``digest(*parts)``."""
+        found = self._held.get(parts)
+        if found is None:
+            if len(self._held) >= self._keep:
+                self._held.clear()
+            found = self._held[parts] = digest(*parts)
+        return found
+
+
 def digest(*parts: Any) -> bytes:
     """Return a 16-byte digest of `parts` (numbers, strings, arrays, tensors, dataclasses, nested containers)."""
     state = hashlib.blake2b(digest_size=SIZE)

@@ -37,7 +37,7 @@ class Viewed(Protocol):
 
     @property
     def last_run(self) -> Any:
-        """None, or an object with the data frame ``layers``."""
+        """None, or an object whose ``metrics`` map node names to distances with ``cosine`` and ``l1``."""
 
     @property
     def march(self) -> str:
@@ -55,13 +55,11 @@ def layer_metrics(last_run: Any) -> dict[str, tuple[float | None, float | None]]
     """Return (cosine, L1) per node name; None where a figure is missing or NaN."""
     if last_run is None:
         return {}
-    layers = last_run.layers
 
-    def column(name: str) -> Iterable[float | None]:
-        values = layers[name] if name in layers.columns else [None] * len(layers)
-        return (None if v is None or math.isnan(v) else float(v) for v in values)
+    def figure(value: float) -> float | None:
+        return None if math.isnan(value) else float(value)
 
-    return dict(zip(map(str, layers.index), zip(column("cosine"), column("l1"), strict=True), strict=True))
+    return {name: (figure(found.cosine), figure(found.l1)) for name, found in last_run.metrics.items()}
 
 
 def sentence(

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from qworkbench.view.figures import Figures
 from qworkbench.view.palette import DARK, LIGHT, Theme
 
 HEADERS = {"on": "on", "l1": "L1", "mse": "MSE", "atol": "max |Δ|", "rtol": "rel. Δ", "sqnr": "SQNR dB", "op": "op"}
@@ -50,10 +51,19 @@ def format_cell(column: str, value: Any) -> str:
     return f"{value:{sign}.4g}"
 
 
-def _cells(frame: pd.DataFrame) -> list[tuple[str, list[Any], bool]]:
+Table = pd.DataFrame | Figures
+
+
+def _has_index(table: Table) -> bool:
+    return isinstance(table, Figures) or not isinstance(table.index, pd.RangeIndex)
+
+
+def _cells(frame: Table) -> list[tuple[str, list[Any], bool]]:
     """Return (column, values as Python objects, numeric) with the index first, unless it only counts."""
+    if isinstance(frame, Figures):
+        return frame.cells()
     columns: list[tuple[str, list[Any], bool]] = []
-    if not isinstance(frame.index, pd.RangeIndex):
+    if _has_index(frame):
         columns.append(("" if frame.index.name is None else str(frame.index.name), frame.index.tolist(), False))
     for position, name in enumerate(frame.columns):
         series = frame.iloc[:, position]
@@ -68,10 +78,10 @@ def _trend(column: str, value: Any) -> str:
     return " qwb-better" if value * _BETTER[column] > 0 else " qwb-worse"
 
 
-def table_markup(frame: pd.DataFrame, *, caption: str) -> str:
+def table_markup(frame: Table, *, caption: str) -> str:
     """Return the ``<table>`` alone, without its style sheet."""
     columns = _cells(frame)
-    has_index = not isinstance(frame.index, pd.RangeIndex)
+    has_index = _has_index(frame)
     head = "".join(
         f'<th scope="col"{" class=qwb-n" if numeric else ""}>{escape(header(name))}</th>'
         for name, _, numeric in columns
@@ -98,12 +108,12 @@ def table_markup(frame: pd.DataFrame, *, caption: str) -> str:
     )
 
 
-def html_table(frame: pd.DataFrame, *, caption: str) -> str:
+def html_table(frame: Table, *, caption: str) -> str:
     """Return `frame` as an HTML table with its own style, for a notebook cell.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    frame : pandas.DataFrame or Figures
         The index becomes row headers, unless it only counts.
     caption : str
     """
@@ -119,7 +129,7 @@ def _pad(text: str, width: int, *, right: bool) -> str:
     return space + text if right else text + space
 
 
-def text_table(frame: pd.DataFrame) -> str:
+def text_table(frame: Table) -> str:
     """Return `frame` as aligned plain text: a header, a rule, one line per row; figures to the right."""
     columns = []
     for name, values, numeric in _cells(frame):

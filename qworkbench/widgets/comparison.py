@@ -41,7 +41,7 @@ def comparison(workbench: WorkbenchLike, index: int, view: Mapping[str, Any]) ->
             **_by_box(differing, boxes_of(state.graph, picture["collapsed"])),
             **_by_box(differing, boxes_of(workbench.graph, view["collapsed"])),
         },
-        "outputs": [] if run is None else output_rows(run.table),
+        "outputs": [] if run is None else output_rows(run),
     }
 
 

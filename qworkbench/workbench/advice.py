@@ -82,7 +82,7 @@ def advise(
             wins.append((saved, moved - lost, placement.subgraphs - after.subgraphs, edits, target))
     wins.sort(key=lambda win: (win[0], win[1]), reverse=True)
     wins = wins[:limit]
-    base = _worst(measure(config))
+    base = measure(config).tables.worst
     rows = []
     for done, (saved, moved, joined, edits, target) in enumerate(wins):
         if cancelled():
@@ -90,7 +90,7 @@ def advise(
         text = "; ".join(edit.describe() for edit in edits)
         if progress is not None:
             progress(text, done, len(wins))
-        cosine, l1 = _worst(measure(target))
+        cosine, l1 = measure(target).tables.worst
         code = f"wb.edit({', '.join(edit.as_code() for edit in edits)})"
         rows.append((text, saved, moved, joined, cosine, cosine - base[0], l1, l1 - base[1], code))
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -120,7 +120,3 @@ def _applied(stages: Stages, config: Config, edits: tuple[Edit, ...]) -> Config 
     except QWorkbenchError:
         return None
     return config
-
-
-def _worst(run: Run) -> tuple[float, float]:
-    return float(run.table["cosine"].min()), float(run.table["l1"].max())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -101,6 +102,25 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("on", "scales", "dtypes", "methods", "assumptions", "input_orders", "inputs"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    @cached_property
+    def wishes(self) -> tuple[Any, ...]:
+        """What placement follows from, beside the march and the unit convs, as a hashable value."""
+        return (
+            tuple(sorted(self.on.items())),
+            tuple(sorted(self.scales.items())),
+            tuple(sorted(self.dtypes.items(), key=lambda item: item[0])),
+            self.share_modules,
+            self.split,
+            tuple(sorted(self.assumptions.items())),
+            self.batching,
+        )
+
+    @cached_property
+    def emulation(self) -> tuple[Any, ...]:
+        """What a plan follows from, beside the statistics, as a hashable value."""
+        methods = tuple(sorted(self.methods.items(), key=lambda item: item[0]))
+        return self.unit_convs, self.march, self.wishes, self.calibration, methods, self.arithmetic
 
     @property
     def machine(self) -> March:

@@ -133,14 +133,14 @@ class Exchanging(Costing):
 
     def output_rows(self) -> list[dict[str, Any]]:
         """Return the newest run's outputs as plain rows; empty before any run."""
-        rows = [] if self._last is None else output_rows(self._last.table)
+        rows = [] if self._last is None else output_rows(self._last)
         for row in rows:
             row.update({f"{column}_trail": self._trail.series(row["output"], column) for column in ("cosine", "l1")})
         return rows
 
     def node_rows(self) -> list[dict[str, Any]]:
         """Return one plain row per node, with the newest run's distances."""
-        return node_rows(self.graph, self.placement, None if self._last is None else self._last.layers)
+        return node_rows(self.graph, self.placement, self._last)
 
     def settings_row(self) -> dict[str, Any]:
         """Return march and calibration with what can be chosen for each, as plain data."""

@@ -6,8 +6,6 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from qworkbench.calibration.method import METHODS
 from qworkbench.calibration.preprocess import CHANNELS, FITS, LAYOUTS, RUNTIME, SPACES, Preprocess
 from qworkbench.calibration.search import SEARCHES
@@ -21,20 +19,25 @@ if TYPE_CHECKING:
     from qworkbench.placement.types import Placement
     from qworkbench.workbench.config import Config
     from qworkbench.workbench.history import History
+    from qworkbench.workbench.run import Run
 
 
-def output_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return one row per model output of a run's table."""
+def output_rows(run: Run) -> list[dict[str, Any]]:
+    """Return one row per model output of a run."""
+    figures = run.tables.output_figures
     columns = ("cosine", "l1", "cosine_before", "l1_before", "delta_cosine", "delta_l1")
-    return [{"output": name, **{c: _number(row[c]) for c in columns}} for name, row in table.iterrows()]
+    return [
+        {"output": name, **{c: _number(figures.columns[c][row]) for c in columns}}
+        for row, name in enumerate(figures.names)
+    ]
 
 
-def node_rows(graph: Graph, placement: Placement, layers: pd.DataFrame | None) -> list[dict[str, Any]]:
+def node_rows(graph: Graph, placement: Placement, run: Run | None) -> list[dict[str, Any]]:
     """Return one row per node; distances are None before a run."""
     rows = []
     for node in graph.nodes:
         placed = placement[node.name]
-        found = layers.loc[node.name] if layers is not None and node.name in layers.index else None
+        found = None if run is None else run.metrics.get(node.name)
         rows.append(
             {
                 "id": node.name,
@@ -43,8 +46,8 @@ def node_rows(graph: Graph, placement: Placement, layers: pd.DataFrame | None) -
                 "dtype": placed.dtype if placed.on != "NONE" else "",
                 "quant_class": placed.quant_class,
                 "subgraph": placed.subgraph,
-                "cosine": None if found is None else _number(found["cosine"]),
-                "l1": None if found is None else _number(found["l1"]),
+                "cosine": None if found is None else _number(found.cosine),
+                "l1": None if found is None else _number(found.l1),
                 "reason": placed.reason.sentence,
             }
         )

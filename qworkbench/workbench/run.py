@@ -17,15 +17,16 @@ import pandas as pd
 from qworkbench.analysis.metrics import Metrics, compare, compare_codes
 from qworkbench.emulator.cache import ResultCache
 from qworkbench.emulator.execute import execute, feed_prints, fingerprints
-from qworkbench.emulator.fingerprint import digest
-from qworkbench.emulator.plan import Plan, Quantity
+from qworkbench.emulator.fingerprint import Chain, digest
+from qworkbench.emulator.plan import Quantity
 from qworkbench.errors import Cancelled
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of, outputs_of
 from qworkbench.graph.ir import Graph
+from qworkbench.view.figures import Figures
 from qworkbench.workbench.config import Config
 from qworkbench.workbench.run_tables import RunTables
-from qworkbench.workbench.stages import Stages
+from qworkbench.workbench.stages import Compared, Stages
 
 Progress = Callable[[str, int, int], None]
 
@@ -84,7 +85,7 @@ class Run:
         return self.tables.changes
 
     def __repr__(self) -> str:
-        worst = self.table["cosine"].min() if len(self.table) else float("nan")
+        worst, _ = self.tables.worst
         count = f"{len(self.outputs)} output{'' if len(self.outputs) == 1 else 's'}"
         return f"<Run: {count}, worst cosine {worst:.6f}, {len(self.computed)} of {self.steps} steps>"
 
@@ -94,18 +95,19 @@ class Run:
 
         parts = [repr(self)]
         if not cycle:
-            parts += [f"{caption}:\n{text_table(frame)}" for caption, frame in self._shown()]
+            parts += [f"{caption}:\n{text_table(figures)}" for caption, figures in self._shown()]
         printer.text("\n\n".join(parts))
 
     def _repr_html_(self) -> str:
         from qworkbench.view.tables import html_table
 
-        return "".join(html_table(frame, caption=caption) for caption, frame in self._shown())
+        return "".join(html_table(figures, caption=caption) for caption, figures in self._shown())
 
-    def _shown(self) -> list[tuple[str, pd.DataFrame]]:
+    def _shown(self) -> list[tuple[str, Figures]]:
         """Return the captioned tables of a cell: the outputs, and the nodes that moved where any did."""
-        tables = [("Outputs against float", self.table)]
-        return [*tables, ("Nodes that changed most", self.deltas)] if len(self.deltas) else tables
+        outputs, changes = self.tables.output_figures, self.tables.change_figures
+        tables = [("Outputs against float", outputs)]
+        return [*tables, ("Nodes that changed most", changes)] if len(changes) else tables
 
 
 @dataclass
@@ -115,7 +117,23 @@ class Measured:
     keep: int = 2
     references: dict[bytes, dict[str, np.ndarray]] = field(default_factory=dict)
     metrics: dict[tuple[bytes, bytes, str, bytes], Metrics] = field(default_factory=dict)
+    chain: Chain = field(default_factory=Chain)
     lock: Lock = field(default_factory=Lock)
+    _feeds: list[tuple[dict[str, np.ndarray], dict[str, bytes]]] = field(default_factory=list)
+
+    def prints(self, feeds: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+        """Return the fingerprints of `feeds`: comparing with a copy of the last ones is faster than a digest.
+
+        An array that was written in place, by whatever way, differs from the copy.
+        """
+        with self.lock:
+            for copies, known in self._feeds:
+                if copies.keys() == feeds.keys() and all(_identical(copies[name], feeds[name]) for name in feeds):
+                    return known
+            found = feed_prints(feeds)
+            copies = {name: np.array(array) for name, array in feeds.items()}
+            self._feeds = [(copies, found), *self._feeds[: self.keep - 1]]
+            return found
 
     def reference(self, graph: Graph, feeds: Mapping[str, Any], key: bytes) -> dict[str, np.ndarray]:
         """Return every float activation of the captured model on `feeds`."""
@@ -134,6 +152,18 @@ class Measured:
         """Remember the distance of (inputs, codes, float value, scale)."""
         with self.lock:
             self.metrics[key] = metrics
+
+
+def _identical(a: np.ndarray, b: np.ndarray) -> bool:
+    """Tell whether two arrays hold the same bits, NaN and the sign of zero included."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    if not b.flags.c_contiguous:
+        b = np.ascontiguousarray(b)
+    one, other = (array.reshape(-1).view(np.uint8) for array in (a, b))
+    words = one.size // 8 * 8
+    whole = np.array_equal(one[:words].view(np.uint64), other[:words].view(np.uint64))
+    return whole and np.array_equal(one[words:], other[words:])
 
 
 def run_config(
@@ -159,22 +189,20 @@ def run_config(
     graph, placement, plan = stages.graph(config), stages.placement(config), stages.plan(config)
     feeds = feeds_of(stages.base, sample)
     arrays = {name: tensor.numpy() for name, tensor in feeds.items()}
-    fed = feed_prints(arrays)
+    fed = measured.prints(arrays)
     inputs = digest(fed)
     reference = measured.reference(stages.base, feeds, inputs)
-    prints = fingerprints(plan, arrays, fed)
-    twins = _twins(graph, plan, stages.aliases(config), reference)
+    prints = fingerprints(plan, arrays, fed, measured.chain)
 
-    waiting: dict[str, list[tuple[str, str]]] = {}
+    waiting: dict[str, list[Compared]] = {}
     found: dict[str, Metrics] = {}
-    # equal codes may stand for other numbers: a table that saturates everywhere does not tell the scale behind it
-    scales = {key: plan.quantities[key].scale.tobytes() if key in plan.quantities else b"" for key, _ in twins.values()}
-    for node, (key, twin) in twins.items():
-        known = measured.metrics.get((inputs, prints[key], twin, scales[key]))
+    for one in stages.compared(config, plan):
+        # equal codes may stand for other numbers: a table that saturates everywhere does not tell the scale behind it
+        known = measured.metrics.get((inputs, prints[one.key], one.twin, one.scale))
         if known is not None:
-            found[node] = known
-        else:
-            waiting.setdefault(key, []).append((node, twin))
+            found[one.node] = known
+        elif one.twin in reference:
+            waiting.setdefault(one.key, []).append(one)
     outputs: dict[str, np.ndarray] = {}
     total = len(waiting)
 
@@ -183,22 +211,26 @@ def run_config(
             outputs[key] = array
         if key not in waiting:
             return
-        quantity = plan.quantities.get(key)
-        for node, twin in waiting.pop(key):
-            found[node] = _distance(reference[twin], array, quantity)
-            measured.put((inputs, prints[key], twin, scales[key]), found[node])
+        for one in waiting.pop(key):
+            found[one.node] = metrics = _distance(reference[one.twin], array, one.quantity)
+            measured.put((inputs, prints[key], one.twin, one.scale), metrics)
             if progress is not None:
-                progress(node, total - len(waiting), total)
+                progress(one.node, total - len(waiting), total)
 
     wanted = set(waiting) | set(plan.outputs)
     execution = execute(plan, arrays, wanted, cache, prints=prints, on_result=on_result, cancelled=cancelled)
     if cancelled():
         raise Cancelled("the run was cancelled; results are those of the last finished run")
     named = {name: outputs[key] for name, key in zip(graph.output_names, plan.outputs, strict=True)}
-    at_outputs = {
-        name: compare(reference[value] if value in reference else named[name], named[name])
-        for name, value in zip(graph.output_names, stages.base.outputs, strict=True)
-    }
+    at_outputs = {}
+    for name, value, key in zip(graph.output_names, stages.base.outputs, plan.outputs, strict=True):
+        place = (inputs, prints.get(key, b""), value, b"output")
+        known = measured.metrics.get(place)
+        if known is None:
+            known = compare(reference.get(value, named[name]), named[name])
+            if key in prints:
+                measured.put(place, known)
+        at_outputs[name] = known
     same = before if before is not None and before.inputs == inputs else None
     return Run(
         outputs=named,
@@ -221,19 +253,6 @@ def run_config(
         metrics=found,
         calibrated=calibrated,
     )
-
-
-def _twins(
-    graph: Graph, plan: Plan, aliases: Mapping[str, str], reference: Mapping[str, np.ndarray]
-) -> dict[str, tuple[str, str]]:
-    """Map each node that has a result to (key in the plan, value in the float reference)."""
-    found = {}
-    for node in graph.nodes:
-        key = plan.results.get(node.name)
-        twin = aliases.get(node.output, node.output)
-        if key is not None and twin in reference:
-            found[node.name] = (key, twin)
-    return found
 
 
 def _distance(reference: np.ndarray, array: np.ndarray, quantity: Quantity | None) -> Metrics:

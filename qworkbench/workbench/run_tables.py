@@ -5,6 +5,7 @@ Keeps distances, names and scales, no tensor and no plan, so that the trail of f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,8 @@ from qworkbench.analysis.metrics import Metrics
 from qworkbench.emulator.plan import Quantity
 from qworkbench.graph.ir import Graph
 from qworkbench.placement.types import Placement
-from qworkbench.workbench.tables import change_table, layer_table, output_table
+from qworkbench.view.figures import Figures
+from qworkbench.workbench.tables import change_figures, layer_table, output_figures
 
 
 @dataclass(eq=False)
@@ -46,7 +48,7 @@ class RunTables:
     @cached_property
     def outputs(self) -> pd.DataFrame:
         """One row per model output."""
-        return output_table(self.at_outputs, self.outputs_before)
+        return self.output_figures.frame()
 
     @cached_property
     def layers(self) -> pd.DataFrame:
@@ -56,4 +58,21 @@ class RunTables:
     @cached_property
     def changes(self) -> pd.DataFrame:
         """The nodes that moved most."""
-        return change_table(self.graph, self.placement, self.metrics, self.metrics_before)
+        return self.change_figures.frame()
+
+    @cached_property
+    def output_figures(self) -> Figures:
+        """The distances of every output, and how they moved, without a frame around them."""
+        return output_figures(self.at_outputs, self.outputs_before)
+
+    @cached_property
+    def change_figures(self) -> Figures:
+        """The nodes that moved most, without a frame around them."""
+        return change_figures(self.graph, self.placement, self.metrics, self.metrics_before)
+
+    @property
+    def worst(self) -> tuple[float, float]:
+        """The smallest cosine and the largest L1 of the outputs that have one; NaN without any."""
+        cosines = [m.cosine for m in self.at_outputs.values() if not math.isnan(m.cosine)]
+        lengths = [m.l1 for m in self.at_outputs.values() if not math.isnan(m.l1)]
+        return min(cosines, default=math.nan), max(lengths, default=math.nan)

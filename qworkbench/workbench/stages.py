@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from threading import RLock
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +19,7 @@ from qworkbench.calibration.internals import internals_of
 from qworkbench.calibration.method import CalibrationMethod, Statistics
 from qworkbench.emulator.builder import build_plan
 from qworkbench.emulator.memo import PlanMemo
-from qworkbench.emulator.plan import Plan
+from qworkbench.emulator.plan import Plan, Quantity
 from qworkbench.errors import CalibrationError
 from qworkbench.graph.edits import insert_unit_conv
 from qworkbench.graph.freshness import WeightWatch
@@ -31,6 +33,17 @@ from qworkbench.workbench.config import Config, UnitConv
 KEPT = 64
 
 Stage = TypeVar("Stage")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """One node's result: its key in the plan, the float value that it stands for, and how codes become numbers."""
+
+    node: str
+    key: str
+    twin: str
+    quantity: Quantity | None
+    scale: bytes
 
 
 class Stages:
@@ -93,7 +106,7 @@ class Stages:
 
     def placement(self, config: Config) -> Placement:
         """Return the placement of `config`."""
-        key = ("placement", config.unit_convs, config.march, _frozen(config))
+        key = ("placement", config.unit_convs, config.march, config.wishes)
         return self._stage(
             key, lambda: place(self.graph(config), self._machine(config), config.overrides, self._placing)
         )
@@ -119,23 +132,27 @@ class Stages:
         for method in {config.calibration, *config.methods.values()}:
             self._statistics.check(method)
         with self._lock:
-            key = (
-                "plan",
-                self._calibrated,
-                config.unit_convs,
-                config.march,
-                _frozen(config),
-                config.calibration,
-                tuple(sorted(config.methods.items(), key=lambda item: item[0])),
-                config.arithmetic,
-            )
-            thresholds = self.thresholds(config)
-            return self._stage(
-                key,
-                lambda: build_plan(
-                    self.graph(config), self.placement(config), thresholds, config.arithmetic, self._memo
-                ),
-            )
+            key = ("plan", self._calibrated, config.emulation)
+            return self._stage(key, lambda: self._build(config))
+
+    def _build(self, config: Config) -> Plan:
+        thresholds = self.thresholds(config)
+        return build_plan(self.graph(config), self.placement(config), thresholds, config.arithmetic, self._memo)
+
+    def compared(self, config: Config, plan: Plan) -> tuple[Compared, ...]:
+        """Return what `plan`, that of `config`, gives for each node that has a result, in the order of the nodes."""
+        return self._stage(("compared", self._calibrated, config.emulation), lambda: self._compared(config, plan))
+
+    def _compared(self, config: Config, plan: Plan) -> tuple[Compared, ...]:
+        aliases = self.aliases(config)
+        found = []
+        for node in self.graph(config).nodes:
+            key = plan.results.get(node.name)
+            if key is not None:
+                quantity = plan.quantities.get(key)
+                scale = b"" if quantity is None else quantity.scale.tobytes()
+                found.append(Compared(node.name, key, aliases.get(node.output, node.output), quantity, scale))
+        return tuple(found)
 
     def thresholds(self, config: Config) -> ConfiguredThresholds:
         """Return the thresholds by the methods of `config`; only after a calibration."""
@@ -155,14 +172,16 @@ class Stages:
             found.update((part, method) for part in inner if part.rpartition(".")[0] == name)
         return found
 
-    def aliases(self, config: Config) -> dict[str, str]:
+    def aliases(self, config: Config) -> Mapping[str, str]:
         """Map the output of each unit conv to the value of the captured model that it equals."""
-        graph = self.graph(config)
+        return self._stage(("aliases", config.unit_convs), lambda: self._aliases(self.graph(config)))
+
+    def _aliases(self, graph: Graph) -> Mapping[str, str]:
         found: dict[str, str] = {}
         for node in graph.nodes:
             if node.name not in self.base.nodes and node.inputs[0] is not None:
                 found[node.output] = found.get(node.inputs[0], node.inputs[0])
-        return found
+        return MappingProxyType(found)
 
     def _insert(self, unit_convs: tuple[UnitConv, ...]) -> Graph:
         graph = self.base
@@ -188,7 +207,7 @@ class ConfiguredThresholds:
         self,
         statistics: Statistics,
         method: CalibrationMethod,
-        aliases: dict[str, str],
+        aliases: Mapping[str, str],
         methods: Mapping[str, CalibrationMethod] | None = None,
     ) -> None:
         self._statistics, self._method, self._aliases = statistics, method, aliases
@@ -221,15 +240,3 @@ class ConfiguredThresholds:
         if sketch is None:
             raise CalibrationError(f"an asymmetric range of {name!r} needs statistics; calibrate with data")
         return self.method(name).range_of(sketch)
-
-
-def _frozen(config: Config) -> tuple[Any, ...]:
-    return (
-        tuple(sorted(config.on.items())),
-        tuple(sorted(config.scales.items())),
-        tuple(sorted(config.dtypes.items(), key=lambda item: item[0])),
-        config.share_modules,
-        config.split,
-        tuple(sorted(config.assumptions.items())),
-        config.batching,
-    )

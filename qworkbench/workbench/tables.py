@@ -1,8 +1,9 @@
-"""The three tables of a run, as DataFrames: outputs, layers, and what changed most."""
+"""The three tables of a run: outputs and what changed most as figures, layers as a DataFrame."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,26 +11,24 @@ import pandas as pd
 
 from qworkbench.analysis.metrics import Metrics
 from qworkbench.emulator.plan import Quantity
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph
 from qworkbench.numerics.dtypes import QMAX
 from qworkbench.placement.types import Placement
+from qworkbench.view.figures import Figures
 
 OUTPUT_COLUMNS = ("cosine", "l1", "mse", "atol", "sqnr")
 
 
-def output_table(metrics: Mapping[str, Metrics], before: Mapping[str, Metrics] | None) -> pd.DataFrame:
+def output_figures(metrics: Mapping[str, Metrics], before: Mapping[str, Metrics] | None) -> Figures:
     """Return one row per model output: distances now, before, and their differences (NaN without a before)."""
-    rows = []
-    for name, found in metrics.items():
-        former = None if before is None else before.get(name)
-        row: dict[str, Any] = {"output": name, **{c: getattr(found, c) for c in OUTPUT_COLUMNS}}
-        for column in ("cosine", "l1"):
-            old = float("nan") if former is None else float(getattr(former, column))
-            row[f"{column}_before"] = old
-            row[f"delta_{column}"] = row[column] - old
-        rows.append(row)
-    columns = ["output", *OUTPUT_COLUMNS, "cosine_before", "delta_cosine", "l1_before", "delta_l1"]
-    return pd.DataFrame(rows, columns=columns).set_index("output")
+    now = list(metrics.values())
+    former = [None if before is None else before.get(name) for name in metrics]
+    columns: dict[str, list[float]] = {c: [float(getattr(m, c)) for m in now] for c in OUTPUT_COLUMNS}
+    for column in ("cosine", "l1"):
+        old = [math.nan if m is None else float(getattr(m, column)) for m in former]
+        columns[f"{column}_before"] = old
+        columns[f"delta_{column}"] = [a - b for a, b in zip(columns[column], old, strict=True)]
+    return Figures("output", tuple(metrics), columns)
 
 
 def layer_table(
@@ -93,43 +92,33 @@ def threshold_and_scale(quantity: Quantity | None) -> tuple[float, float]:
     return (scale * QMAX[quantity.dtype] if quantity.dtype != "int32" else float("nan")), scale
 
 
-def change_table(
+def change_figures(
     graph: Graph,
     placement: Placement,
     metrics: Mapping[str, Metrics],
     before: Mapping[str, Metrics] | None,
     *,
     most: int = 10,
-) -> pd.DataFrame:
+) -> Figures:
     """Return the nodes whose cosine or L1 moved most against `before`, the largest relative L1 change first."""
-    columns = ["op", "on", "cosine_before", "cosine", "delta_cosine", "l1_before", "l1", "delta_l1"]
-    if before is None:
-        return pd.DataFrame(columns=columns).rename_axis("node")
-    nodes = list(graph.nodes)
-    (cosine, l1), (old_cosine, old_l1) = (_cosine_and_l1(nodes, found) for found in (metrics, before))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        moved = np.flatnonzero((np.abs(cosine - old_cosine) > 0) | (np.abs(l1 - old_l1) > 0))
-        size = np.fmax(l1, old_l1)
-        by = np.where(size == 0.0, np.nan, np.abs(l1 - old_l1) / size)[moved]
-    chosen = moved[np.argsort(-by, kind="stable")][:most]  # NaN comes last
-    return pd.DataFrame(
-        {
-            "op": [nodes[i].op for i in chosen],
-            "on": [placement[nodes[i].name].on for i in chosen],
-            "cosine_before": old_cosine[chosen],
-            "cosine": cosine[chosen],
-            "delta_cosine": (cosine - old_cosine)[chosen],
-            "l1_before": old_l1[chosen],
-            "l1": l1[chosen],
-            "delta_l1": (l1 - old_l1)[chosen],
-        },
-        index=pd.Index([nodes[i].name for i in chosen], name="node"),
-        columns=columns,
-    )
-
-
-def _cosine_and_l1(nodes: Sequence[Node], metrics: Mapping[str, Metrics]) -> np.ndarray:
-    """Return both distances of every node (2, nodes); NaN where there is none."""
-    found = (metrics.get(node.name) for node in nodes)
-    pairs = [(np.nan, np.nan) if m is None else (m.cosine, m.l1) for m in found]
-    return np.array(pairs, dtype=float).reshape(-1, 2).T
+    former = before or {}
+    moved: list[tuple[float, str]] = []
+    for name in graph.nodes.names():
+        now, old = metrics.get(name), former.get(name)
+        if now is old or now is None or old is None:  # most nodes keep the very figures that they had
+            continue
+        if abs(now.cosine - old.cosine) > 0 or abs(now.l1 - old.l1) > 0:
+            size = max(now.l1, old.l1)
+            share = abs(now.l1 - old.l1) / size if size else math.nan
+            moved.append((-1.0 if math.isnan(share) else share, name))
+    moved.sort(key=lambda row: -row[0])
+    names = tuple(name for _, name in moved[:most])
+    columns: dict[str, list[Any]] = {
+        "op": [graph.nodes[name].op for name in names],
+        "on": [placement[name].on for name in names],
+    }
+    for column in ("cosine", "l1"):
+        then = columns[f"{column}_before"] = [float(getattr(former[name], column)) for name in names]
+        now_at = columns[column] = [float(getattr(metrics[name], column)) for name in names]
+        columns[f"delta_{column}"] = [a - b for a, b in zip(now_at, then, strict=True)]
+    return Figures("node", names, columns)

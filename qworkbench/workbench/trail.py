@@ -40,7 +40,8 @@ class Trail:
         runs = self._runs
         found = []
         for run in runs:
-            if run.inputs == runs[-1].inputs and output in run.table.index:
-                value = float(run.table[column][output])
+            metrics = run.tables.at_outputs.get(output)
+            if run.inputs == runs[-1].inputs and metrics is not None:
+                value = float(getattr(metrics, column))
                 found.append(value if math.isfinite(value) else None)
         return found

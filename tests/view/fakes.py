@@ -121,7 +121,9 @@ def run_of(graph: Graph, *, worst: float = 0.9931) -> Any:
     names = [node.name for node in graph.nodes]
     step = (1 - worst) / max(len(names), 1)
     cosine = [1 - step * (i + 1) for i in range(len(names))]
-    return SimpleNamespace(layers=pd.DataFrame({"cosine": cosine, "l1": [0.001 * i for i in range(len(names))]}, names))
+    l1 = [0.001 * i for i in range(len(names))]
+    metrics = {name: SimpleNamespace(cosine=c, l1=d) for name, c, d in zip(names, cosine, l1, strict=True)}
+    return SimpleNamespace(layers=pd.DataFrame({"cosine": cosine, "l1": l1}, names), metrics=metrics)
 
 
 def small_cnn() -> FakeWorkbench:

@@ -6,7 +6,6 @@ import json
 import math
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 
 from qworkbench.errors import UnknownNameError
@@ -183,7 +182,12 @@ def test_unknown_names_are_refused_with_a_hint(kwargs: dict, text: str) -> None:
 
 def test_missing_figures_are_none() -> None:
     wb = small_cnn()
-    wb.last_run = SimpleNamespace(layers=pd.DataFrame({"cosine": [math.nan, 0.5]}, ["stem.conv", "stem.bn"]))
+    wb.last_run = SimpleNamespace(
+        metrics={
+            "stem.conv": SimpleNamespace(cosine=math.nan, l1=math.nan),
+            "stem.bn": SimpleNamespace(cosine=0.5, l1=math.nan),
+        }
+    )
     nodes = by_id(build_view(wb))
     assert nodes["stem.conv"]["cosine"] is None
     assert (nodes["stem.bn"]["cosine"], nodes["stem.bn"]["l1"]) == (0.5, None)
