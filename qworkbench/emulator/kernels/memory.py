@@ -13,9 +13,10 @@ import numpy as np
 LINE = 64  # bytes of a vector; memory begins on one
 SLACK = 512  # bytes behind the end that vector loads may touch
 IDLE_BYTES = 256 * 1024**2
+BYTE = np.dtype(np.uint8)
 STEPS = 8  # block sizes between one power of two and the next
 
-_idle: dict[int, list[np.ndarray]] = {}
+_idle: dict[int, list[tuple[np.ndarray, int]]] = {}  # blocks with their addresses, by size
 _idle_bytes = [0]
 
 
@@ -25,29 +26,34 @@ class Memory(np.ndarray[Any, Any]):
     A view forgets every array between it and the owner of its bytes, unless their types differ; hence a type.
     """
 
+    address: int  # of the block
+
     def __del__(self) -> None:
         block = self.base
         if type(block) is np.ndarray and _idle_bytes[0] + block.nbytes <= IDLE_BYTES:
             _idle_bytes[0] += block.nbytes
-            _idle.setdefault(block.nbytes, []).append(block)
+            _idle.setdefault(block.nbytes, []).append((block, self.address))
 
 
-def _block_size(size: int) -> int:
+def block_size(size: int) -> int:
+    """Return the size of the block that `size` bytes are lent from, with room for alignment and slack."""
+    size += LINE + SLACK
     step = 1 << max((size - 1).bit_length() - STEPS.bit_length(), 12)
     return -(-size // step) * step
 
 
-def borrowed(size: int) -> tuple[Memory, int, int]:
-    """Return at least `size` uninitialized bytes with slack behind them, the offset of the first line, its address."""
-    whole = _block_size(size + LINE + SLACK)
+def borrowed(whole: int) -> tuple[Memory, int, int]:
+    """Return a block of a :func:`block_size`, uninitialized, the offset of its first line, and that line's address."""
     try:
-        block = _idle[whole].pop()
+        block, address = _idle[whole].pop()
         _idle_bytes[0] -= whole
     except (KeyError, IndexError):
         block = np.empty(whole, np.uint8)
-    address = int(block.ctypes.data)
+        address = int(block.ctypes.data)
     offset = -address % LINE
-    return Memory(block.shape, np.uint8, block), offset, address + offset
+    memory = Memory(whole, BYTE, block)
+    memory.address = address
+    return memory, offset, address + offset
 
 
 def idle_bytes() -> int:

@@ -7,11 +7,12 @@ reads windows that reach into the margin without padding, copying or gathering f
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from qworkbench.emulator.kernels.memory import LINE, SLACK, borrowed
+from qworkbench.emulator.kernels.memory import LINE, SLACK, block_size, borrowed
 
 CHANNELS = 16  # pitch is a multiple of this
 
@@ -38,22 +39,40 @@ def pitch_of(channels: int) -> int:
     return -(-channels // CHANNELS) * CHANNELS
 
 
+class Layout(NamedTuple):
+    """Where a surface of one shape has what, in bytes."""
+
+    whole: tuple[int, int, int, int]
+    block: int
+    seen: tuple[int, int, int, int]
+    first: int  # distance of the first pixel inside
+    edge: tuple[int, int, int, int, int]  # images, lines of an image, bytes of a line, of its margin, the margin
+
+
+@lru_cache(4096)
+def _layout(shape: tuple[int, int, int, int], item: int, margin: int, pitch: int) -> Layout:
+    batch, _, height, width = shape
+    whole = (batch, height + 2 * margin, width + 2 * margin, pitch)
+    pixel = pitch * item
+    row = whole[2] * pixel
+    image = whole[1] * row
+    edge = (batch, whole[1], row, pixel * margin, margin)
+    return Layout(whole, block_size(batch * image), (image, item, row, pixel), margin * (row + pixel), edge)
+
+
 def new_surface(shape: tuple[int, ...], dtype: Any, margin: int, pitch: int | None = None) -> np.ndarray:
     """Return an (N, C, H, W) view of a new surface: inside uninitialized, margin zero."""
-    batch, channels, height, width = shape
-    pitch = pitch or pitch_of(channels)
-    whole = (batch, height + 2 * margin, width + 2 * margin, pitch)
-    size = whole[0] * whole[1] * whole[2] * pitch * np.dtype(dtype).itemsize
-    memory, offset, address = borrowed(size)
-    surface = Surface(whole, dtype, memory, offset)
-    image, row, pixel, one = surface.strides
-    surface.margin, surface.inside, surface.seen = margin, tuple(shape), (image, one, row, pixel)
-    surface.origin = address + margin * (row + pixel)
+    dtype, shape = np.dtype(dtype), tuple(shape)
+    layout = _layout(shape, dtype.itemsize, margin, pitch or pitch_of(shape[1]))
+    memory, offset, address = borrowed(layout.block)
+    surface = Surface(layout.whole, dtype, memory, offset)
+    surface.margin, surface.inside, surface.seen = margin, shape, layout.seen
+    surface.origin = address + layout.first
     if margin:
         from qworkbench.emulator.kernels.vector.transpose import clear_margin
 
-        clear_margin(address, batch, whole[1], row, pixel * margin, margin)
-    return inside_of(surface)
+        clear_margin(address, *layout.edge)
+    return np.ndarray(shape, dtype, surface, layout.first, layout.seen)
 
 
 def inside_of(surface: Surface) -> np.ndarray:

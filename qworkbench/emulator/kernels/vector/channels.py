@@ -10,9 +10,10 @@ import numpy as np
 from qworkbench.emulator.kernels.accumulator import Accumulator, finish
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
+from qworkbench.emulator.kernels.ready import remember
 from qworkbench.emulator.kernels.surface import Surface, aligned, new_surface, pitch_of, surface_of, surfaced
 from qworkbench.emulator.kernels.threads import share, thread_count
-from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, SIGN_BITS, WORTH_A_THREAD, Forms, remembered
+from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, WORTH_A_THREAD, Forms, remembered, sign
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
 
@@ -29,7 +30,24 @@ class Channels:
     shape: tuple[int, ...]
     dtype: Any
     reach: int
+    geometry: ConvGeometry
+    work: int
     kept: tuple[np.ndarray, ...]
+
+    def on(self, x: Surface, out: Surface, _: Surface | None) -> None:
+        """Compute from and to surfaces."""
+        from qworkbench.emulator.kernels.vector import depthwise
+
+        row, pads = self.row.copy(), self.geometry.pads
+        row[depthwise.X] = x.origin - pads[0] * x.strides[1] - pads[1] * x.strides[2]
+        row[depthwise.OUT] = out.origin
+        threads = thread_count() if self.work >= WORTH_A_THREAD else 1
+        if self.columns:
+            row[depthwise.CHUNKS] = self.shape[0] * (1 if threads == 1 else min(self.shape[2], 4 * threads))
+            share(depthwise.columns_avx512, row, threads)
+        else:
+            row[depthwise.CHUNKS] = self.shape[0] * self.shape[2]
+            share(depthwise.taps_any, row, threads)
 
 
 def convolve_channels(
@@ -60,22 +78,12 @@ def convolve_channels(
     )
     if made is None:
         return None
-    from qworkbench.emulator.kernels.vector import depthwise
-
-    out = new_surface(made.shape, made.dtype, MARGIN if made.shape[2] * made.shape[3] > 1 else 0)
+    out = new_surface(made.shape, made.dtype, _margin(made.shape))
     to = surface_of(out)
     assert to is not None
-    row = made.row.copy()
-    row[depthwise.X] = surface.origin - geometry.pads[0] * surface.strides[1] - geometry.pads[1] * surface.strides[2]
-    row[depthwise.OUT] = to.origin
-    row[depthwise.OUT_IMAGE], row[depthwise.OUT_ROW], row[depthwise.OUT_PIXEL] = to.strides[:3]
-    threads = thread_count() if out.size * w[0].size >= WORTH_A_THREAD else 1
-    if made.columns:
-        row[depthwise.CHUNKS] = made.shape[0] * (1 if threads == 1 else min(made.shape[2], 4 * threads))
-        share(lambda p: depthwise.columns_avx512(p, SIGN_BITS), row, threads)
-    else:
-        row[depthwise.CHUNKS] = made.shape[0] * made.shape[2]
-        share(depthwise.taps_any, row, threads)
+    made.on(surface, to, None)
+    if surface is x.base and made.dtype != np.int32:
+        remember(forms, surface, w, bias, geometry, rq, residual, to, made.on)
     if made.dtype != np.int32 or (rq is None and residual is None):
         return out, 0
     return finish("conv2d", Accumulator(np.ascontiguousarray(out), made.reach), 1, rq, residual)
@@ -129,10 +137,19 @@ def _prepare(
     row[depthwise.WEIGHTS], row[depthwise.BIAS] = weights.ctypes.data, begin.ctypes.data
     row[depthwise.SCALE], row[depthwise.CHANNELS] = scale.ctypes.data, pitch
     row[depthwise.BYTES], row[depthwise.MODE] = x.itemsize, mode
+    row[depthwise.SIGN] = sign().ctypes.data
     if rq is not None:
         row[depthwise.LOW], row[depthwise.HIGH] = rq.low, rq.high
     dtype = {depthwise.INT8: np.int8, depthwise.INT16: np.int16}.get(mode, np.int32)
-    return Channels(row, columns, shape, dtype, reach, (weights, begin, scale, taps))
+    line = (shape[3] + 2 * _margin(shape)) * pitch * np.dtype(dtype).itemsize
+    row[depthwise.OUT_IMAGE], row[depthwise.OUT_ROW] = (shape[2] + 2 * _margin(shape)) * line, line
+    row[depthwise.OUT_PIXEL] = pitch * np.dtype(dtype).itemsize
+    work = int(np.prod(shape)) * w[0].size
+    return Channels(row, columns, shape, dtype, reach, geometry, work, (weights, begin, scale, taps))
+
+
+def _margin(shape: tuple[int, ...]) -> int:
+    return MARGIN if shape[2] * shape[3] > 1 else 0
 
 
 def _mode(rq: Requantize | None, reach: int) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 
 from qworkbench.emulator.kernels.accumulator import Accumulator, finish
 from qworkbench.emulator.kernels.dots import row_sums
+from qworkbench.emulator.kernels.ready import remember
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import Surface, new_surface, pitch_of, surface_of, surfaced
 from qworkbench.emulator.kernels.vector import parameters
@@ -60,15 +61,16 @@ def convolve(
     out = new_surface(shape, dtype, _margin(shape))
     to = surface_of(out)
     assert to is not None
-    entering = None
+    held = None
     if residual is not None:
         if residual.codes.shape != shape or residual.codes.dtype not in CODES:
             checks.residual("conv2d", residual, shape, shape[1])
         held = _alike(residual.codes, to)
-        entering = held.origin, held.itemsize
-    product.run(surface.origin, to.origin, entering)
+    product.on(surface, to, held)
     if integer and rq is not None:
         return requantize(out, rq, 1), 0
+    if surface is x.base:
+        remember(forms, surface, w, bias, geometry, rq, residual, to, product.on)
     return out, 0
 
 

@@ -17,7 +17,7 @@ from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, ty
 
 (X, X_IMAGE, X_ROW, X_PIXEL, OUT, OUT_IMAGE, OUT_ROW, OUT_PIXEL, BATCH, HEIGHT, WIDTH, STRIDE_H, STRIDE_W,
  TAPS, TAP_COUNT, WEIGHTS, BIAS, SCALE, LOW, HIGH, CHANNELS, BYTES, COUNTER, CHUNKS, MODE,
- WORDS) = range(26)  # fmt: skip
+ SIGN, WORDS) = range(27)  # fmt: skip
 INT8, INT16, INT32 = range(3)  # MODE: what leaves
 VECTOR = 64
 
@@ -63,7 +63,7 @@ def column_kernel(stride: int) -> Any:
         def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
             x, x_row, x_pixel, rows, weights, weight_row, bias, scale, out, out_row, low, high, mask, sign = args
             words, real = v.vector(v.i32, 16), v.vector(v.f32, 16)
-            sign = v.splat(b, b.trunc(sign, v.i32), 16)
+            sign = v.load(b, sign, words, 64)
             # a line of one quarter (4 channels of each of 4 groups) follows another at the distance weight_row
             quarter = [b.mul(weight_row, v.word(j)) for j in range(12)]
             weight = [[v.load(b, b.add(weights, quarter[4 * r + j]), words) for j in range(4)] for r in range(3)]
@@ -129,9 +129,9 @@ _down1, _down2 = column_kernel(1), column_kernel(2)
 
 
 @kernel()
-def columns_avx512(p: np.ndarray, sign: int) -> None:
+def columns_avx512(p: np.ndarray) -> None:
     """Compute 3 x 3 windows, stride 1 or 2 in both directions: chunks of rows until none is left."""
-    pitch, low, high = p[CHANNELS], p[LOW], p[HIGH]
+    pitch, low, high, sign = p[CHANNELS], p[LOW], p[HIGH], p[SIGN]
     groups = pitch // 16
     weight_row = (groups + 3) * 16
     parts = p[CHUNKS] // p[BATCH]

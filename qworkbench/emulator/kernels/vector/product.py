@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from qworkbench.emulator.kernels.memory import LINE
-from qworkbench.emulator.kernels.surface import aligned
+from qworkbench.emulator.kernels.surface import Surface, aligned
 from qworkbench.emulator.kernels.threads import share, thread_count
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.paths import Path
@@ -25,7 +25,6 @@ INT32_LIMIT = 2**31
 CHUNK_PIXELS = 48  # they stay in the first-level cache while the panels pass; whole tiles of every shape
 MOST_PIXELS = 2 * 24  # of any tile, and of the tile whose lines are fetched ahead
 WORTH_A_THREAD = 1 << 25  # multiply-accumulates; below, waking a helper costs more than it saves
-SIGN_BITS = 0x80808080
 
 
 Tables = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -50,9 +49,15 @@ class Product:
         if residual is not None:
             row[at.CODES], row[at.CODE_BYTES] = residual
         threads = thread_count() if self.work >= WORTH_A_THREAD else 1
-        if threads > 1:
-            row[at.CHUNKS], row[at.PANEL_PARTS] = _chunks(int(row[at.COUNT]), int(row[at.PANELS]), threads)
+        if threads == 1:
+            self.path.sweep(row)
+            return
+        row[at.CHUNKS], row[at.PANEL_PARTS] = _chunks(int(row[at.COUNT]), int(row[at.PANELS]), threads)
         share(self.path.sweep, row, threads)
+
+    def on(self, x: Surface, out: Surface, residual: Surface | None) -> None:
+        """Compute from and to surfaces."""
+        self.run(x.origin, out.origin, None if residual is None else (residual.origin, residual.itemsize))
 
 
 def _chunks(pixels: int, panels: int, threads: int) -> tuple[int, int]:
@@ -180,7 +185,7 @@ def prepared(
         at.WEIGHTS: weights,
         at.BIAS: bias,
         at.SCALE: scale,
-        at.SIGN: _sign(),
+        at.SIGN: sign(),
     }
     if ratio is not None:
         addresses[at.RATIO] = ratios
@@ -202,11 +207,11 @@ def prepared(
 
 
 @cache
-def _sign() -> np.ndarray:
+def sign() -> np.ndarray:
     """Return a vector of the bits that turn an int8 code into ``code + 128``."""
-    sign = aligned(LINE, np.uint8)
-    sign[:] = 0x80
-    return sign
+    bits = aligned(LINE, np.uint8)
+    bits[:] = 0x80
+    return bits
 
 
 def remembered(forms: Forms | None, kind: str, key: Any, make: Callable[[], Any], anchors: tuple[Any, ...]) -> Any:
