@@ -15,9 +15,10 @@ import torch
 from qworkbench.graph.ir import Graph, Node, NodeTable
 from qworkbench.graph.repeated import read_directly
 from qworkbench.graph.structure import Slot, leaves, map_leaves
-from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
+from qworkbench.graph.torch_frontend.builder import Builder
 from qworkbench.graph.torch_frontend.handlers import FUNCTIONS, MODULES
 from qworkbench.graph.torch_frontend.trace import Call, Trace
+from qworkbench.graph.torch_frontend.values import UnsupportedError
 
 
 def _handler(call: Call) -> Callable[..., Any] | None:

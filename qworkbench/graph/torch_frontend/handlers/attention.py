@@ -10,7 +10,8 @@ import torch
 
 from qworkbench.graph.replay import Replay
 from qworkbench.graph.structure import Slot
-from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
+from qworkbench.graph.torch_frontend.builder import Builder
+from qworkbench.graph.torch_frontend.values import UnsupportedError
 
 
 def _masked(mask: torch.Tensor, scores: torch.Tensor, keep_where_true: bool, instead: float) -> torch.Tensor:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from qworkbench.graph.structure import Slot
-from qworkbench.graph.torch_frontend.builder import Builder, dtype_name
+from qworkbench.graph.torch_frontend.builder import Builder
+from qworkbench.graph.torch_frontend.values import dtype_name
 
 _NAMES = {
     "where": "Where", "masked_fill": "Where", "bitwise_not": "Not", "logical_not": "Not", "bitwise_and": "And",

@@ -9,7 +9,8 @@ import torch
 
 from qworkbench.graph.ir import Dim, Sym
 from qworkbench.graph.structure import Slot
-from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
+from qworkbench.graph.torch_frontend.builder import Builder
+from qworkbench.graph.torch_frontend.values import UnsupportedError
 
 _END = 2**63 - 1
 

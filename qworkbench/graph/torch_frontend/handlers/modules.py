@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qworkbench.graph.structure import Slot
-from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
+from qworkbench.graph.torch_frontend.builder import Builder
 from qworkbench.graph.torch_frontend.handlers import (
     activations,
     elementwise,
@@ -17,6 +17,7 @@ from qworkbench.graph.torch_frontend.handlers import (
     windows,
 )
 from qworkbench.graph.torch_frontend.leaves import STUBS
+from qworkbench.graph.torch_frontend.values import UnsupportedError
 
 Module = Any
 _A, _S = activations.FUNCTIONS, shapes.FUNCTIONS

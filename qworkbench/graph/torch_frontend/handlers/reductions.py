@@ -10,7 +10,8 @@ from torch import Tensor
 
 from qworkbench.graph.replay import Replay
 from qworkbench.graph.structure import Slot
-from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
+from qworkbench.graph.torch_frontend.builder import Builder
+from qworkbench.graph.torch_frontend.values import UnsupportedError
 
 
 def _reduce(op: str) -> Callable[..., Any]:

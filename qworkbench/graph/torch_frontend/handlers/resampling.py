@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qworkbench.graph.structure import Slot
-from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
+from qworkbench.graph.torch_frontend.builder import Builder
 from qworkbench.graph.torch_frontend.handlers.windows import adaptive_avg_pool
+from qworkbench.graph.torch_frontend.values import UnsupportedError
 
 _MODES = {"nearest": "nearest", "nearest-exact": "nearest", "linear": "linear", "bilinear": "linear",
           "trilinear": "linear", "bicubic": "cubic"}  # fmt: skip

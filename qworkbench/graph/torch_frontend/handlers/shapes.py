@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from qworkbench.graph.structure import Slot
-from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
+from qworkbench.graph.torch_frontend.builder import Builder
+from qworkbench.graph.torch_frontend.values import UnsupportedError
 
 
 def _reshape(b: Builder, input: Slot, *shape: Any, **sizes: Any) -> Slot:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from qworkbench.graph.structure import Slot
-from qworkbench.graph.torch_frontend.builder import Builder, UnsupportedError
+from qworkbench.graph.torch_frontend.builder import Builder
+from qworkbench.graph.torch_frontend.values import UnsupportedError
 
 
 def spread(value: Any, count: int) -> tuple[int, ...]:
