@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
-from qworkbench.emulator.kernels.surface import planes_of
+from qworkbench.emulator.kernels.lines import memory_order, merged_axes, steps_of
 from qworkbench.errors import EmulationError
 
 
@@ -43,68 +42,40 @@ class Metrics:
         return None if self.scale is None else self.atol / self.scale
 
 
-LANES = 32
-"""Partial sums side by side: wide enough for every vector unit, and the same order of additions on each of them."""
+def _summed(reference: np.ndarray, other: np.ndarray, scale: float) -> np.ndarray:
+    """Return the sums of a float32 reference and int8, int16 or float32 numbers that count in `scale`."""
+    from qworkbench.emulator.kernels.vector import pair_sums as summing
 
-_SUMS = numba.types.UniTuple(numba.types.float64, 7)  # type: ignore[no-untyped-call]
-
-
-def _read(kind: numba.types.Type) -> numba.types.Type:
-    return numba.types.Array(kind, 1, "C", readonly=True)
-
-
-_REAL = _read(numba.types.float32)
-_SIGNATURES = [
-    _SUMS(_REAL, _read(kind), numba.types.float32)
-    for kind in (numba.types.float32, numba.types.int8, numba.types.int16)
-]
+    adding = {"int8": summing.add_int8, "int16": summing.add_int16, "float32": summing.add_float32}[str(other.dtype)]
+    lanes = np.zeros((summing.SUMS, summing.LANES))
+    span, (first, step), (second, at) = _runs(reference, other)
+    adding(first.ctypes.data, second.ctypes.data, span, step, at, np.float32(scale), lanes)
+    total = np.append(lanes.sum(axis=1), reference.size)
+    total[5:7] = lanes[5:].max(axis=1)
+    if np.isnan(total[4]):
+        total[5:7] = np.nan  # a maximum that ignores NaN would hide a broken tensor
+    return total
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _fold(a: np.ndarray, b: np.ndarray, scale: np.float32, into: np.ndarray) -> None:
-    """Add whole rows of lanes to `into`; a shorter row would keep the inner loop from becoming vector code."""
-    # of arrays that it made itself the compiler knows that they do not overlap
-    ab, aa, bb, l1, dd = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
-    top, relative = np.zeros(LANES), np.zeros(LANES)
-    for row in range(a.size // LANES):
-        start = row * LANES
-        for lane in range(LANES):
-            x = np.float64(a[start + lane])
-            y = np.float64(np.float32(b[start + lane]) * scale)
-            d = abs(x - y)
-            ab[lane] += x * y
-            aa[lane] += x * x
-            bb[lane] += y * y
-            l1[lane] += d
-            dd[lane] += d * d
-            top[lane] = d if d > top[lane] else top[lane]
-            ratio = d / abs(x)  # 0 / 0 is NaN, which no comparison takes
-            relative[lane] = ratio if ratio > relative[lane] else relative[lane]
-    into[0] += ab
-    into[1] += aa
-    into[2] += bb
-    into[3] += l1
-    into[4] += dd
-    into[5] = np.maximum(into[5], top)
-    into[6] = np.maximum(into[6], relative)
+def _runs(
+    reference: np.ndarray, other: np.ndarray
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return how many runs of adjacent pairs there are along three axes and how long one is; arrays and their steps.
 
-
-@numba.njit(_SIGNATURES, cache=True, nogil=True, error_model="numpy")
-def _accumulate(
-    a: np.ndarray, b: np.ndarray, scale: np.float32
-) -> tuple[float, float, float, float, float, float, float]:
-    """Return sum ab, sum a^2, sum b^2, sum |d|, sum d^2, max |d|, max |d| / |a| in float64; `b` counts in `scale`."""
-    lanes = np.zeros((7, LANES))
-    _fold(a, b, scale, lanes)
-    rest = a.size % LANES
-    if rest:
-        last_a, last_b = np.zeros(LANES, a.dtype), np.zeros(LANES, b.dtype)
-        last_a[:rest], last_b[:rest] = a[a.size - rest :], b[a.size - rest :]
-        _fold(last_a, last_b, scale, lanes)
-    top, relative = lanes[5].max(), lanes[6].max()
-    if np.isnan(lanes[4].sum()):
-        top = relative = np.nan  # a maximum that ignores NaN would hide a broken tensor
-    return lanes[0].sum(), lanes[1].sum(), lanes[2].sum(), lanes[3].sum(), lanes[4].sum(), top, relative
+    Axes are taken in the order in which `other` lies in memory, copies made only where runs do not coincide.
+    """
+    order = memory_order(other)
+    pair = (reference.transpose(order), other.transpose(order))
+    sizes, steps = merged_axes(pair[0].shape, [steps_of(array, array.shape) for array in pair])
+    if len(sizes) > 4 or any(step[-1] != 1 or min(step) < 0 for step in steps):
+        pair = (np.ascontiguousarray(reference), np.ascontiguousarray(other))
+        sizes, steps = (reference.size,), [(1,), (1,)]
+    more = (4 - len(sizes)) * (1,)
+    first, second = (
+        (array, np.array((*(0 for _ in more), *step[:-1]), np.int64) * array.itemsize)
+        for array, step in zip(pair, steps, strict=True)
+    )
+    return np.array(more + sizes, np.int64), first, second
 
 
 def _decibel(signal: float, noise: float) -> float:
@@ -156,8 +127,7 @@ def compare_codes(reference: np.ndarray, codes: np.ndarray, scale: float) -> Met
     if codes.dtype not in (np.int8, np.int16):
         raise EmulationError(f"codes are int8 or int16, got {codes.dtype}; compare() takes real numbers")
     _same_shape(reference, codes)
-    flat = planes_of(codes).reshape(-1)
-    return metrics_of(np.array([*_accumulate(_flat(reference), flat, np.float32(scale)), flat.size]), scale)
+    return metrics_of(_summed(_real(reference), codes, scale), scale)
 
 
 def sums(reference: np.ndarray, emulated: np.ndarray) -> np.ndarray:
@@ -180,8 +150,7 @@ def sums(reference: np.ndarray, emulated: np.ndarray) -> np.ndarray:
         When the shapes differ.
     """
     _same_shape(reference, emulated)
-    a, b = _flat(reference), _flat(emulated)
-    return np.array([*_accumulate(a, b, np.float32(1)), a.size])
+    return _summed(_real(reference), _real(emulated), 1.0)
 
 
 def _same_shape(reference: np.ndarray, emulated: np.ndarray) -> None:
@@ -189,11 +158,11 @@ def _same_shape(reference: np.ndarray, emulated: np.ndarray) -> None:
         raise EmulationError(f"cannot compare shapes {reference.shape} and {emulated.shape}")
 
 
-def _flat(tensor: np.ndarray) -> np.ndarray:
+def _real(tensor: np.ndarray) -> np.ndarray:
     """Return the numbers of `tensor` as float32; a complex one counts as its real and imaginary parts."""
     if np.iscomplexobj(tensor):
         return np.ascontiguousarray(tensor, np.complex64).reshape(-1).view(np.float32)
-    return np.ascontiguousarray(tensor, np.float32).reshape(-1)
+    return tensor.astype(np.float32, copy=False)
 
 
 def merged(first: np.ndarray, second: np.ndarray) -> np.ndarray:

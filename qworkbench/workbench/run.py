@@ -18,6 +18,9 @@ from qworkbench.analysis.metrics import Metrics, compare, compare_codes
 from qworkbench.emulator.cache import ResultCache
 from qworkbench.emulator.execute import execute, feed_prints, fingerprints
 from qworkbench.emulator.fingerprint import Chain, digest
+from qworkbench.emulator.kernels.lines import memory_order
+from qworkbench.emulator.kernels.rescale import dequantize
+from qworkbench.emulator.kernels.surface import channels_last, is_surface
 from qworkbench.emulator.plan import Quantity
 from qworkbench.errors import Cancelled
 from qworkbench.graph.execute import run_float
@@ -212,7 +215,8 @@ def run_config(
         if key not in waiting:
             return
         for one in waiting.pop(key):
-            found[one.node] = metrics = _distance(reference[one.twin], array, one.quantity)
+            beside = _beside(reference, one.twin, array)
+            found[one.node] = metrics = _distance(beside, array, one.quantity)
             measured.put((inputs, prints[key], one.twin, one.scale), metrics)
             if progress is not None:
                 progress(one.node, total - len(waiting), total)
@@ -255,6 +259,19 @@ def run_config(
     )
 
 
+def _beside(references: dict[str, np.ndarray], value: str, array: np.ndarray) -> np.ndarray:
+    """Return the reference of `value`, from now on with its axes in memory in the order of `array`."""
+    found = references[value]
+    order = memory_order(array)
+    if found.dtype == np.float32 and not found.transpose(order).flags.c_contiguous:
+        if is_surface(array):
+            found = channels_last(found)
+        else:
+            found = np.ascontiguousarray(found.transpose(order)).transpose(np.argsort(order))
+        references[value] = found
+    return found
+
+
 def _distance(reference: np.ndarray, array: np.ndarray, quantity: Quantity | None) -> Metrics:
     if quantity is None:
         return compare(reference, array)
@@ -264,10 +281,11 @@ def _distance(reference: np.ndarray, array: np.ndarray, quantity: Quantity | Non
 
 
 def _dequantized(codes: np.ndarray, scale: np.ndarray, axis: int) -> np.ndarray:
+    if scale.size == 1 or axis == 1:
+        return dequantize(codes, scale)
     shape = [1] * codes.ndim
-    if scale.size > 1:
-        shape[axis] = -1
-    return codes.astype(np.float32) * scale.reshape(shape).astype(np.float32)
+    shape[axis] = -1
+    return np.asarray(codes.astype(np.float32) * scale.reshape(shape).astype(np.float32))
 
 
 def _rebuilt(base: Graph, named: Mapping[str, np.ndarray]) -> Any:

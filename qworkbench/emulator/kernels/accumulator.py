@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.views import owned, rows_of
 from qworkbench.numerics import checks
@@ -24,7 +24,7 @@ class Accumulator:
     reach: int
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _enter(acc: np.ndarray, codes: np.ndarray, ratio: np.ndarray, per_element: bool) -> None:
     """``acc += rint(float64(code) * ratio)``, ratio by row or by element as in requantize; saturates at 2**62."""
     whole = acc.dtype.type

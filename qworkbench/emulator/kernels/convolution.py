@@ -6,10 +6,10 @@ products every vector unit multiplies at full width. Everything else runs as int
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from qworkbench.emulator.kernels.accumulator import Accumulator, finish
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.dots import INT32_LIMIT, accumulate, depth_of, largest_code, padded_rows, row_sums
 from qworkbench.emulator.kernels.ready import run_again
 from qworkbench.emulator.kernels.vector.channels import convolve_channels
@@ -22,7 +22,7 @@ from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
 BLOCK_BYTES = 1 << 18  # columns of one block stay in the second-level cache
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _columns(x: np.ndarray, base: np.ndarray, tap: np.ndarray, out: np.ndarray) -> None:
     """``out[p, k] = x[base[p] + tap[k]]``: the window of pixel p as one contiguous row."""
     for p in range(base.size):
@@ -32,7 +32,7 @@ def _columns(x: np.ndarray, base: np.ndarray, tap: np.ndarray, out: np.ndarray) 
             row[k] = x[start + tap[k]]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _depthwise(
     x: np.ndarray, w: np.ndarray, strides: tuple[int, int], dilations: tuple[int, int], acc: np.ndarray
 ) -> None:

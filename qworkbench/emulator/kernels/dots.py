@@ -7,16 +7,16 @@ proves that no true sum leaves int32 (then wrap-around on the way is harmless), 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.views import owned
 
 INT32_LIMIT = 2**31
 DEPTH_MULTIPLE = 32
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _dots32(a: np.ndarray, b: np.ndarray, out: np.ndarray, offset: int, step_i: int, step_j: int) -> None:
     """``out[offset + i * step_i + j * step_j] += sum_k a[i, k] * b[j, k]`` modulo 2**32."""
     rows, depth = a.shape
@@ -92,7 +92,7 @@ def _dots32(a: np.ndarray, b: np.ndarray, out: np.ndarray, offset: int, step_i: 
             out[offset + i * step_i + j * step_j] += s00
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _dots64(a: np.ndarray, b: np.ndarray, out: np.ndarray, offset: int, step_i: int, step_j: int) -> None:
     """``out[offset + i * step_i + j * step_j] += sum_k a[i, k] * b[j, k]`` in int64."""
     for i in range(a.shape[0]):
@@ -105,7 +105,7 @@ def _dots64(a: np.ndarray, b: np.ndarray, out: np.ndarray, offset: int, step_i: 
             out[offset + i * step_i + j * step_j] += total
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _row_sums(rows: np.ndarray, sums: np.ndarray) -> np.int64:
     """``sums[i] = sum_k rows[i, k]``; return ``max_i sum_k |rows[i, k]|``. int32 holds 2**15 codes."""
     largest = np.int64(0)

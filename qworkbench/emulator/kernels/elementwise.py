@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.lines import Line, Span, lined
 from qworkbench.emulator.kernels.lookup import look_up
 from qworkbench.emulator.kernels.rescale import CODES, WORTH_A_TABLE
@@ -22,7 +22,7 @@ from qworkbench.numerics.multiplier import common_shift, integer_multiplier
 from qworkbench.numerics.reference import mul as mul_exactly
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _add_float(
     a: np.ndarray, a_at: Any, b: np.ndarray, b_at: Any, out: np.ndarray, to: Any, span: Any, ratios: np.ndarray,
     low: Any, high: Any, rounding: int,
@@ -45,7 +45,7 @@ def _add_float(
                     result[i] = whole(real(x[i]) * left + same, low, high, rounding)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _add_fixed(
     a: np.ndarray, a_at: Any, b: np.ndarray, b_at: Any, out: np.ndarray, to: Any, span: Any, left: int, right: int,
     shift: int, low: Any, high: Any, rounding: int,
@@ -61,7 +61,7 @@ def _add_fixed(
                 result[i] = shifted(total, shift, low, high, rounding)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _mul_float(
     a: np.ndarray, a_at: Any, b: np.ndarray, b_at: Any, out: np.ndarray, to: Any, span: Any, multiplier: np.ndarray,
     low: Any, high: Any, rounding: int,
@@ -86,7 +86,7 @@ def _mul_float(
                     result[i] = whole(real(product) * factor, low, high, rounding)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _mul_fixed(
     a: np.ndarray, a_at: Any, b: np.ndarray, b_at: Any, out: np.ndarray, to: Any, span: Any, mantissa: int, shift: int,
     low: Any, high: Any, rounding: int,
@@ -102,7 +102,7 @@ def _mul_fixed(
                 result[i] = shifted(product * mantissa, shift, low, high, rounding)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _extremum(
     a: np.ndarray, a_at: Any, b: np.ndarray, b_at: Any, out: np.ndarray, to: Any, span: Any, larger: bool
 ) -> None:

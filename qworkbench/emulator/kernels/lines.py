@@ -84,8 +84,8 @@ def _in_order(
     out = np.empty(shape, dtype)
     if all(operand.shape == shape and operand.flags.c_contiguous for operand in operands):
         return out, (1, 1, out.size), (out.reshape(-1), (0, 0, 0, 1)), [(_read_only(x), (0, 0, 0, 1)) for x in operands]
-    steps = [_steps(operand, shape) for operand in operands]
-    sizes, steps = _merged(shape, steps)
+    steps = [steps_of(operand, shape) for operand in operands]
+    sizes, steps = merged_axes(shape, steps)
     if len(sizes) > 3 or any(step[-1] not in (0, 1) or min(step) < 0 for step in steps):
         whole = tuple(np.ascontiguousarray(np.broadcast_to(operand, shape)) for operand in operands)
         return _in_order(dtype, shape, whole)
@@ -97,13 +97,18 @@ def _in_order(
     return out, (images, rows, length), (out.reshape(-1), (0, rows * length, length, 1)), lines
 
 
-def _steps(operand: np.ndarray, shape: tuple[int, ...]) -> tuple[int, ...]:
+def steps_of(operand: np.ndarray, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the distance in elements of neighbours along each axis of `shape`; 0 where `operand` repeats."""
     own = [0 if n == 1 else s // operand.itemsize for n, s in zip(operand.shape, operand.strides, strict=True)]
     return (0,) * (len(shape) - operand.ndim) + tuple(own)
 
 
-def _merged(shape: tuple[int, ...], steps: list[tuple[int, ...]]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
+def memory_order(array: np.ndarray) -> tuple[int, ...]:
+    """Return the axes of `array` from the largest step in memory to the smallest."""
+    return tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+
+
+def merged_axes(shape: tuple[int, ...], steps: list[tuple[int, ...]]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
     """Return as few axes as hold the same elements: neighbours merge where every operand runs on through both."""
     sizes: list[int] = [1]
     found: list[list[int]] = [[1] for _ in steps]

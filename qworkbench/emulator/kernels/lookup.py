@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.isa import chosen, features
 from qworkbench.emulator.kernels.lines import lined
 from qworkbench.numerics import checks
 from qworkbench.numerics.tables import SegmentTable
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _look_up8(q: np.ndarray, at: Any, table: np.ndarray, out: np.ndarray, to: Any, span: Any) -> None:
     """``out = table[q + 128]`` for int8 q."""
     images, rows, length = span
@@ -24,7 +24,7 @@ def _look_up8(q: np.ndarray, at: Any, table: np.ndarray, out: np.ndarray, to: An
                 result[i] = table[np.uint64(np.int64(codes[i]) + 128)]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _look_up16(q: np.ndarray, at: Any, table: np.ndarray, out: np.ndarray, to: Any, span: Any) -> None:
     """``out = table[q + 32768]`` for int16 q."""
     images, rows, length = span
@@ -35,7 +35,7 @@ def _look_up16(q: np.ndarray, at: Any, table: np.ndarray, out: np.ndarray, to: A
                 result[i] = table[np.uint64(np.int64(codes[i]) + 32768)]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _expand(rows: np.ndarray, entry: np.ndarray, full: np.ndarray) -> None:
     """``full[q + 32768]`` of every int16 code q: ``v[j] + ((v[j+1] - v[j]) * f + 2**shift / 2 >> shift)`` in int32.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.reduce import reduce_mean
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.vector.pooling import largest
@@ -19,7 +19,7 @@ from qworkbench.numerics.dtypes import NUMPY, QMIN
 from qworkbench.numerics.reference.reduce import reduce_max
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _max_windows(
     x: np.ndarray,
     kernel: tuple[int, int],
@@ -53,7 +53,7 @@ def _max_windows(
                     result[j] = max(result[j], near[j])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _sum_windows(
     x: np.ndarray,
     kernel: tuple[int, int],

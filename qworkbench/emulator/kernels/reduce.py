@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.vector.pooling import image_sums
 from qworkbench.emulator.kernels.views import owned
@@ -17,7 +17,7 @@ from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import Requantize
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _sum_rows(rows: np.ndarray, out: np.ndarray) -> None:
     """``out[i] = sum_k rows[i, k]`` in int64."""
     for i in range(rows.shape[0]):

@@ -10,9 +10,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.lines import lined
 from qworkbench.emulator.kernels.lookup import look_up
 from qworkbench.emulator.kernels.rounding import shifted, whole
@@ -28,7 +28,7 @@ CODES = np.arange(-128, 128).astype(np.int8)
 WORTH_A_TABLE = 1024  # codes; below, the table costs more than the pass
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _requantize_float(
     q: np.ndarray, at: Any, multiplier: np.ndarray, m_at: Any, out: np.ndarray, to: Any, span: Any, low: Any, high: Any,
     rounding: int,
@@ -50,7 +50,7 @@ def _requantize_float(
                     result[i] = whole(real(codes[i]) * factor, low, high, rounding)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _requantize_fixed(
     q: np.ndarray, at: Any, mantissa: np.ndarray, shift: np.ndarray, m_at: Any, out: np.ndarray, to: Any, span: Any,
     low: Any, high: Any, rounding: int,
@@ -66,7 +66,7 @@ def _requantize_fixed(
                 out[there + r * to[2] + i] = y
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _quantize(
     x: np.ndarray, at: Any, scale: np.ndarray, s_at: Any, out: np.ndarray, to: Any, span: Any, low: Any, high: Any,
     rounding: int,
@@ -95,7 +95,7 @@ def _quantize(
     return missing
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _dequantize(q: np.ndarray, at: Any, scale: np.ndarray, s_at: Any, out: np.ndarray, to: Any, span: Any) -> None:
     """``out = float32(q) * s``."""
     images, rows, length = span

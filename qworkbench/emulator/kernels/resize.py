@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.views import owned
 from qworkbench.numerics import checks
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _bilinear(
     x: np.ndarray,
     h0: np.ndarray,

@@ -1,7 +1,4 @@
-"""The two roundings that every kernel inlines: of a float, and of an integer times a power of two.
-
-numba's disk cache looks at the file of a kernel only. After a change here, touch the files that use it.
-"""
+"""The two roundings that every kernel inlines: of a float, and of an integer times a power of two."""
 
 from __future__ import annotations
 

@@ -132,3 +132,15 @@ def planes_of(x: np.ndarray) -> np.ndarray:
         pixels = np.ndarray((surface.size,), kind, surface)
         to_wide_planes(surface.origin, out.ctypes.data, shape, strides, pixels, out.reshape(-1).view(kind))
     return out
+
+
+def channels_last(x: np.ndarray) -> np.ndarray:
+    """Return the 4-d float32 or int32 `x` with the channels of a pixel beside each other, as an (N, C, H, W) view."""
+    batch, channels, height, width = x.shape
+    if min(channels, height * width) < CHANNELS or not x.flags.c_contiguous or x.itemsize != 4:
+        return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    from qworkbench.emulator.kernels.vector.transpose import to_wide_pixels
+
+    out = np.empty((batch, height, width, channels), x.dtype)
+    to_wide_pixels(x.ctypes.data, out.ctypes.data, batch, channels, height * width)
+    return out.transpose(0, 3, 1, 2)

@@ -1,16 +1,16 @@
 """Pixels moved with all their channels: gathered by rows and columns, to where the channels begin in the target.
 
-One loop for concatenation, splits, slices and nearest neighbours of surfaces; 16 bytes at a time. Generator and kernel
-share the file for numba's cache. Knows addresses and distances in bytes only.
+One loop for concatenation, splits, slices and nearest neighbours of surfaces; 16 bytes at a time. Knows
+addresses and distances in bytes only.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray, intrinsic, types
 
@@ -28,7 +28,7 @@ def _copy_block(typing_context: Any, source: Any, target: Any) -> Any:
     return types.void(types.int64, types.int64), generate
 
 
-@numba.njit("void(int64, int64, int64[::1], int64[::1], int64, int64[::1], int64, int64)", nogil=True, cache=True)
+@kernel("void(int64, int64, int64[::1], int64[::1], int64, int64[::1], int64, int64)")
 def gather(
     source: int, image: int, rows: np.ndarray, columns: np.ndarray, target: int, steps: np.ndarray, images: int,
     size: int,

@@ -1,15 +1,15 @@
 """A table of 256 bytes held in four 512-bit registers: one permutation for each half of it, chosen by the sign.
 
-Generator and kernel share the file for numba's cache. Knows lines only (:mod:`qworkbench.emulator.kernels.lines`).
+Knows lines only (:mod:`qworkbench.emulator.kernels.lines`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 
@@ -49,7 +49,7 @@ def _permuted(typing_context: Any, table: Any, source: Any, target: Any, count: 
     return types.void(*([types.int64] * 4)), generate
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel()
 def look_up_avx512(q: np.ndarray, at: Any, table: np.ndarray, out: np.ndarray, to: Any, span: Any) -> None:
     """``out = table[q mod 256]`` for int8 q, out and table."""
     images, rows, length = span

@@ -158,6 +158,21 @@ def to_pixels(source: int, target: int, shape: np.ndarray, strides: np.ndarray) 
             _bytes(source + n * channels * size + h * width, size, here, strides[2], channels, width)
 
 
+@kernel()
+def to_wide_pixels(source: int, target: int, batch: int, channels: int, area: int) -> None:
+    """Write contiguous planes of 32-bit numbers to contiguous pixels; at least a block of both."""
+    addresses = np.empty(BLOCK, np.int64)
+    for n in range(batch):
+        for begin in range(0, area, BLOCK):
+            first = min(begin, area - BLOCK)
+            for c in range(0, channels, BLOCK):
+                plane = min(c, channels - BLOCK)
+                for i in range(BLOCK):
+                    addresses[i] = source + (n * channels + plane + i) * area * 4
+                to = target + ((n * area + first) * channels + plane) * 4
+                _gathered32(addresses.ctypes.data, first * 4, to, channels * 4)
+
+
 @kernel("void(int64, int64, int64, int64, int64, int64)")
 def clear_margin(surface: int, batch: int, lines: int, line: int, side: int, margin: int) -> None:
     """Zero `margin` lines of `line` bytes above and below each image of `lines` lines, and `side` bytes beside each."""
