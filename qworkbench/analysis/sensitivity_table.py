@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from qworkbench.graph.ir import Graph
     from qworkbench.placement.types import Placement
 
+FIXED_COLUMNS = ("op_name", "sensitive_type", "op_type", "output", "quant_dtype", "flops", "flops_share", "estimate")
+"""Columns of every sensitivity table; the others are metrics."""
+
 
 class SensitivityTable:
     """Distances per quantizer and output; see :func:`qworkbench.analysis.sensitivity.sensitivity` for the columns."""
@@ -60,3 +63,17 @@ class SensitivityTable:
         names = [metric.name for metric in self.metrics]
         columns = ["op_name", "sensitive_type", "op_type", "output", *names, "quant_dtype", "flops", "flops_share"]
         return pd.DataFrame(rows, columns=columns)
+
+
+def effects_of(frame: pd.DataFrame) -> dict[str, float]:
+    """Return the largest effect per node of a sensitivity table, by its first metric; larger is worse for each."""
+    metric = next((str(name) for name in frame.columns if name not in FIXED_COLUMNS), None)
+    if metric is None:
+        return {}
+    values = frame[metric].astype(float)
+    if metric.upper() == "COSINE":
+        values = 1.0 - values
+    elif metric.upper() == "SQNR":
+        values = 10.0 ** (-values / 20.0)
+    found = values.groupby(frame["op_name"]).max()
+    return {str(name): float(value) for name, value in found.items()}

@@ -8,8 +8,9 @@ from traitlets import Bool, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from qworkbench.errors import unknown_name
+from qworkbench.view.colouring import COLOURINGS as NAMES
 
-COLOURINGS = ("placement", "class", "dtype", "subgraph", "cosine", "l1", "sensitivity", "cost")
+COLOURINGS = tuple(NAMES)
 
 
 class QWorkbench(Configurable):

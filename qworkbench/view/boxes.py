@@ -12,6 +12,8 @@ from qworkbench.view.text import last_part, shorten, text_width
 LABEL, DETAIL = 13.0, 11.0
 """Type sizes of the two lines of a box, in pixels."""
 PADDING = 12.0
+PILE = 6.0
+"""How far the sheets below a folded module stand out at its right and at its foot."""
 GLYPH = 24.0
 """Room for the letter of the quantization class."""
 LONGEST = 30
@@ -59,6 +61,7 @@ def _box(**fields: Any) -> dict[str, Any]:
         "inserted": False,
         "cosine": None,
         "l1": None,
+        "sensitivity": None,
         "count": 1,
         "bpu_share": None,
         "reason": "",
@@ -143,24 +146,19 @@ def detail_text(box: Mapping[str, Any]) -> str:
     return f"{box['op']} · {box['dtype']}" if box["dtype"] else str(box["op"])
 
 
-def cosine_text(box: Mapping[str, Any]) -> str:
-    """Return the cosine as a box prints it, or nothing; values that round to 1 but are not print as 0.9999."""
-    cosine = box["cosine"]
-    if cosine is None:
-        return ""
-    return f"{min(cosine, 0.9999):.4f}" if cosine < 1 else "1.0000"
+def box_size(box: Mapping[str, Any], detail: str, score: str) -> tuple[float, float]:
+    """Return (width, height) that `box` needs for its texts, `detail` and `score` being those of its second line.
 
-
-def box_size(box: Mapping[str, Any]) -> tuple[float, float]:
-    """Return (width, height) that the text of `box` needs, in pixels; widths come in steps of 8."""
+    In pixels; widths come in steps of 8.
+    """
     if box["kind"] in ("input", "output"):
         return _step(text_width(box["label"], 12, bold=True) + 2 * 16), 30.0
     if box["kind"] == "op" and box["on"] == "NONE":
         return _step(text_width(box["label"], DETAIL) + 2 * 14), 26.0
     first = text_width(box["label"], LABEL, bold=True) + (GLYPH if GLYPHS[box["quant_class"]] else 0)
-    second = text_width(detail_text(box), DETAIL)
-    if box["cosine"] is not None:
-        second += 14 + text_width(cosine_text(box), DETAIL)
+    second = text_width(detail, DETAIL)
+    if score:
+        second += 14 + text_width(score, DETAIL)
     return _step(max(first, second, 64) + 2 * PADDING), 56.0 if box["kind"] == "module" else 46.0
 
 

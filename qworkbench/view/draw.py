@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from qworkbench.errors import unknown_name
+from qworkbench.view.colouring import Shading
 from qworkbench.view.edges import draw_edge
 from qworkbench.view.frames import overlap, rect_of
 from qworkbench.view.heading import HEADING_MARGIN, draw_heading
@@ -58,10 +59,10 @@ def draw(view: Mapping[str, Any], *, theme: str = "light", selected: str | None 
     left = min([0.0, *(words[0] - CAPTION_MARGIN for words in captions.values())])
     right = max([view["width"], *(words[1] + CAPTION_MARGIN for words in captions.values())])
     width = max(right - left, NARROWEST)
-    heading, top = draw_heading(view, colours, width, titled=titled)
+    shading = Shading(view["nodes"], view["edges"], view.get("color_by", "placement"))
+    heading, top = draw_heading(view, colours, width, shading, titled=titled)
     dx, dy = (width - (right - left)) / 2 - left, top
 
-    color_by = view.get("color_by", "placement")
     # boundaries last: their tags stay on top of the other lines
     edges = sorted(view["edges"], key=lambda edge: edge["boundary"] is not None)
     group_of = {node["id"]: (node["group"], node["on"]) for node in view["nodes"]}
@@ -74,7 +75,7 @@ def draw(view: Mapping[str, Any], *, theme: str = "light", selected: str | None 
         heading,
         *(_frame(frame, captions.get(frame["module"]), colours, dx, dy) for frame in view.get("frames", ())),
         *(draw_edge(edge, colours, dx, dy, fused(edge)) for edge in edges),
-        *(draw_node(node, color_by, colours, dx, dy, node["id"] == selected) for node in view["nodes"]),
+        *(draw_node(node, shading, colours, dx, dy, node["id"] == selected) for node in view["nodes"]),
     )
     return Scene(
         round(width, 1),

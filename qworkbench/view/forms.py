@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from qworkbench.errors import FileFormatError
 from qworkbench.view.png import to_png
 from qworkbench.view.svg import to_svg
 
@@ -26,3 +28,24 @@ def still_forms(view: Mapping[str, Any]) -> dict[str, Any]:
         "image/svg+xml": to_svg(data),
         "text/plain": str(data["sentence"]),
     }
+
+
+def write_picture(view: Mapping[str, Any], path: Path, theme: str = "light") -> Path:
+    """Write `view` as ``.svg`` or ``.png``.
+
+    Raises
+    ------
+    FileFormatError
+        Another ending, or a path that cannot be written.
+    UnknownNameError
+        For an unknown theme.
+    """
+    kind = path.suffix.lower()
+    if kind not in (".svg", ".png"):
+        raise FileFormatError(f"{str(path)!r} must end in .svg or .png")
+    content = to_png(dict(view), theme=theme) if kind == ".png" else to_svg(dict(view), theme=theme).encode()
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
+    return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from qworkbench.view.colouring import COLOURINGS, Shading
 from qworkbench.view.edges import ARROW, BOND
 from qworkbench.view.nodes import DASH, glyph
 from qworkbench.view.palette import TAGS, Swatch, Theme
@@ -19,7 +20,9 @@ Mark = tuple[list[Outline | Words], float, str]
 """What is drawn around (0, 0), how wide it is, and what it means."""
 
 
-def draw_heading(view: Mapping[str, Any], theme: Theme, width: float, *, titled: bool = True) -> tuple[Group, float]:
+def draw_heading(
+    view: Mapping[str, Any], theme: Theme, width: float, shading: Shading, *, titled: bool = True
+) -> tuple[Group, float]:
     """Draw title, sentence and legend for a picture `width` wide; return them with the height that they take."""
     items: list[Outline | Words] = []
     left, y = HEADING_MARGIN, 30.0
@@ -33,7 +36,7 @@ def draw_heading(view: Mapping[str, Any], theme: Theme, width: float, *, titled:
             y += 19
         y += 12
     x = left
-    for drawn, wide, meaning in _marks(view, theme):
+    for drawn, wide, meaning in _marks(view, theme, shading):
         total = wide + 7 + text_width(meaning, SMALL)
         if x > left and x + total > width - left:
             x, y = left, y + ROW
@@ -55,7 +58,7 @@ def _moved(item: Outline | Words, dx: float, dy: float) -> Outline | Words:
     return Outline(moved, item.fill, item.stroke, item.width, item.dash)
 
 
-def _marks(view: Mapping[str, Any], theme: Theme) -> list[Mark]:
+def _marks(view: Mapping[str, Any], theme: Theme, shading: Shading) -> list[Mark]:
     ops = [node for node in view["nodes"] if node["kind"] == "op"]
     modules = [node for node in view["nodes"] if node["kind"] == "module"]
     places = theme.placement
@@ -68,7 +71,7 @@ def _marks(view: Mapping[str, Any], theme: Theme) -> list[Mark]:
     for on, (shape, meaning, dash) in boxes.items():
         if any(node["on"] == on for node in ops):
             swatch = places[on]
-            fill = theme.background if view.get("color_by") == "cosine" else swatch.fill
+            fill = swatch.fill if shading.colouring == "placement" or shading.missing else theme.background
             found.append(([Outline(shape, fill, swatch.stroke, 1.5, dash)], 26, meaning))
     if modules:
         stack: list[Outline | Words] = [
@@ -87,9 +90,7 @@ def _marks(view: Mapping[str, Any], theme: Theme) -> list[Mark]:
     for kind, tag in TAGS.items():
         if any(edge["boundary"] == kind for edge in view["edges"]):
             found.append((_boundary_mark(tag, theme.boundary[kind], theme.background), 46, kind))
-    if view.get("color_by") == "cosine" and any(node["cosine"] is not None for node in view["nodes"]):
-        found += _cosine_marks(theme)
-    return found
+    return [*found, *_tone_marks(theme, shading)]
 
 
 def _boundary_mark(tag: str, colour: str, paper: str) -> list[Outline | Words]:
@@ -102,9 +103,14 @@ def _boundary_mark(tag: str, colour: str, paper: str) -> list[Outline | Words]:
     ]
 
 
-def _cosine_marks(theme: Theme) -> list[Mark]:
+def _tone_marks(theme: Theme, shading: Shading) -> list[Mark]:
+    """Return what the fills mean, the first mark behind the name of the colouring."""
+    name = COLOURINGS[shading.colouring]
+    if shading.missing:
+        return [([], 0, f"{name}: {shading.missing}")]
     marks: list[Mark] = []
-    for step in theme.cosine:
-        meaning = f"cosine ≥ {step.at_least:g}" if step.at_least >= 0 else "cosine below"
-        marks.append(([Outline(rounded(0, 0, 18, 15, 3), step.fill, theme.muted, 0.8)], 18, meaning))
+    for number, (tone, meaning) in enumerate(shading.entries(theme)):
+        swatch = tone.swatch(theme, theme.muted)
+        text = meaning if number else f"{name} {meaning}"
+        marks.append(([Outline(rounded(0, 0, 18, 15, 3), swatch.fill, swatch.stroke, 0.8)], 18, text))
     return marks

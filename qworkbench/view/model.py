@@ -11,16 +11,15 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
-from qworkbench.errors import unknown_name
 from qworkbench.graph.ir import Graph
-from qworkbench.view.boxes import box_size, cosine_text, module_box, node_box, terminal_box
+from qworkbench.view.boxes import PILE, box_size, detail_text, module_box, node_box, terminal_box
+from qworkbench.view.colouring import Shading, cosine_text, known_colouring
 from qworkbench.view.frames import module_frames
 from qworkbench.view.layout import layout
 from qworkbench.view.links import Link, link_boxes
 from qworkbench.view.modules import boxes_of, module_counts, resolve_collapsed
 
 SCHEMA = 1
-COLOR_BY = ("placement", "cosine")
 MARGIN = 20.0
 
 
@@ -91,7 +90,8 @@ def build_view(
     collapsed : collection of module paths, optional
         Modules drawn as one box. None folds nothing up to about 300 nodes and, above, the deepest module level that
         brings the picture below that. A module that cannot be one box without a cycle is opened one level.
-    color_by : "placement" | "cosine"
+    color_by : str
+        One of :data:`qworkbench.view.colouring.COLOURINGS`.
 
     Returns
     -------
@@ -105,8 +105,7 @@ def build_view(
     UnknownNameError
         For an unknown module path or `color_by`.
     """
-    if color_by not in COLOR_BY:
-        raise unknown_name("colouring", color_by, COLOR_BY)
+    known_colouring(color_by)
     graph, placement = workbench.graph, workbench.placement
     metrics = layer_metrics(workbench.last_run)
     edited = workbench.edited_nodes()
@@ -129,16 +128,25 @@ def build_view(
     for value, name in zip(graph.outputs, graph.output_names, strict=True):
         nodes.append(terminal_box("output", graph, value, name))
 
-    links = link_boxes(graph, placement, boxes)
+    effects = node_effects(workbench)
     for node in nodes:
-        node["w"], node["h"] = box_size(node)
+        node["sensitivity"] = max(
+            (effects[name] for name in inside.get(node["id"], ()) if name in effects), default=None
+        )
+    links = link_boxes(graph, placement, boxes)
+    shading = Shading(nodes, [_ends(link) for link in links], color_by)
+    for node in nodes:
+        node["w"], node["h"] = box_size(node, shading.word(node) or detail_text(node), shading.score(node))
+    # the sheets below a folded module take room, so that what leaves it is not covered
+    sheets = {node["id"]: PILE if node["kind"] == "module" else 0.0 for node in nodes}
     drawn = layout(
-        [(node["id"], node["w"], node["h"]) for node in nodes],
+        [(node["id"], node["w"], node["h"] + sheets[node["id"]]) for node in nodes],
         [(link.source, link.target) for link in links],
         margin=MARGIN,
     )
     for node in nodes:
-        node["x"], node["y"] = drawn.positions[node["id"]]
+        x, y = drawn.positions[node["id"]]
+        node["x"], node["y"] = x, y - sheets[node["id"]] / 2
     title = workbench.title if workbench.march in workbench.title else f"{workbench.title} on {workbench.march}"
     return {
         "schema": SCHEMA,
@@ -154,6 +162,20 @@ def build_view(
         "collapsed": sorted(folded),
         "modules": list(modules),
     }
+
+
+def node_effects(workbench: Any) -> dict[str, float]:
+    """Return the largest effect per node of the newest sensitivity table; nothing before there is one."""
+    finding = getattr(workbench, "findings", {}).get("sensitivity")
+    if finding is None:
+        return {}
+    from qworkbench.analysis.sensitivity_table import effects_of
+
+    return effects_of(finding.result)
+
+
+def _ends(link: Link) -> dict[str, Any]:
+    return {"source": link.source, "target": link.target, "boundary": link.boundary, "cost": link.cost}
 
 
 def _edge(link: Link, points: Iterable[tuple[float, float]]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qworkbench.view.boxes import DETAIL, GLYPH, LABEL, PADDING, cosine_text, detail_text
-from qworkbench.view.palette import GLYPHS, SHAPES, Swatch, Theme, cosine_step
+from qworkbench.view.boxes import DETAIL, GLYPH, LABEL, PADDING, PILE, detail_text
+from qworkbench.view.colouring import Shading
+from qworkbench.view.palette import GLYPHS, SHAPES, Swatch, Theme
 from qworkbench.view.scene import Command, Group, Outline, Words, cut, rounded
 
 DASH = (5.0, 3.0)
@@ -35,17 +36,15 @@ def node_text(node: Mapping[str, Any]) -> str:
     return f"{text}. {node['reason']}" if node["reason"] else text
 
 
-def swatch_of(node: Mapping[str, Any], color_by: str, theme: Theme) -> Swatch:
+def swatch_of(node: Mapping[str, Any], shading: Shading, theme: Theme) -> Swatch:
     """Return the colours of a box."""
     if node["kind"] in ("input", "output"):
         return theme.terminal
     share = node["bpu_share"]
     mixed = node["kind"] == "module" and share is not None and 0 < share < 1
     swatch = theme.module if mixed else theme.placement[node["on"]]
-    if color_by == "cosine" and node["cosine"] is not None:
-        step = cosine_step(theme, node["cosine"])
-        return Swatch(step.fill, swatch.stroke, step.text)
-    return swatch
+    tone = shading.tone(node)
+    return swatch if tone is None else tone.swatch(theme, swatch.stroke)
 
 
 def shape_of(node: Mapping[str, Any], x: float, y: float, grow: float = 0.0) -> tuple[Command, ...]:
@@ -60,18 +59,18 @@ def shape_of(node: Mapping[str, Any], x: float, y: float, grow: float = 0.0) -> 
 
 
 def draw_node(
-    node: Mapping[str, Any], color_by: str, theme: Theme, dx: float, dy: float, selected: bool = False
+    node: Mapping[str, Any], shading: Shading, theme: Theme, dx: float, dy: float, selected: bool = False
 ) -> Group:
     """Draw one box, moved by (`dx`, `dy`)."""
     x, y = node["x"] + dx, node["y"] + dy
-    swatch = swatch_of(node, color_by, theme)
+    swatch = swatch_of(node, shading, theme)
     terminal = node["kind"] in ("input", "output")
     dashed = node["on"] == "CPU" and node["kind"] == "op"
     items: list[Outline | Words] = []
     if node["kind"] == "module":
         items += [
             Outline(rounded(x + shift, y + shift, node["w"], node["h"], 8), theme.background, swatch.stroke, 1.2)
-            for shift in (6.0, 3.0)
+            for shift in (PILE, PILE / 2)
         ]
     items.append(Outline(shape_of(node, x, y), swatch.fill, swatch.stroke, 1.6, DASH if dashed else None))
     if terminal:
@@ -79,7 +78,7 @@ def draw_node(
     elif node["kind"] == "op" and node["on"] == "NONE":
         items.append(Words(x, y, node["label"], DETAIL, swatch.text, False, "middle"))
     else:
-        items += _texts(node, x, y, swatch)
+        items += _texts(node, shading, x, y, swatch)
     if node["kind"] == "module":
         items += _share_bar(node, x, y, theme)
     else:
@@ -91,16 +90,17 @@ def draw_node(
     return Group("node", tuple(items), name=node["id"], label=node_text(node))
 
 
-def _texts(node: Mapping[str, Any], x: float, y: float, swatch: Swatch) -> list[Outline | Words]:
+def _texts(node: Mapping[str, Any], shading: Shading, x: float, y: float, swatch: Swatch) -> list[Outline | Words]:
     left, right = x - node["w"] / 2 + PADDING, x + node["w"] / 2 - PADDING
     up = 14.0 if node["kind"] == "module" else 9.0
     low = 3.0 if node["kind"] == "module" else 10.0
     items: list[Outline | Words] = [
         Words(left, y - up, node["label"], LABEL, swatch.text, True),
-        Words(left, y + low, detail_text(node), DETAIL, swatch.text),
+        Words(left, y + low, shading.word(node) or detail_text(node), DETAIL, swatch.text),
     ]
-    if node["cosine"] is not None:
-        items.append(Words(right, y + low, cosine_text(node), DETAIL, swatch.text, False, "end"))
+    score = shading.score(node)
+    if score:
+        items.append(Words(right, y + low, score, DETAIL, swatch.text, False, "end"))
     return items
 
 

@@ -6,6 +6,8 @@ by group; other system fonts differ by a few percent, which the padding of the b
 
 from __future__ import annotations
 
+import math
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -70,6 +72,15 @@ def bytes_text(count: float) -> str:
     while count >= 1000 and power < 3:
         count, power = count / 1000, power + 1
     return f"{float(f'{count:.3g}'):g} {('B', 'kB', 'MB', 'GB')[power]}"
+
+
+def number_text(value: float) -> str:
+    """Return a number in three significant digits, as the widget writes it."""
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞"
+    size = abs(value)
+    text = f"{value:.2e}" if size and (size < 1e-4 or size >= 1e5) else f"{float(f'{value:.3g}'):.12g}"
+    return re.sub(r"e([+-])0*(?=\d)", r"e\1", text).replace("e+", "e").replace("-", "−")
 
 
 def last_part(name: str, op: str = "") -> str:

@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 from qworkbench.errors import EditError, UnknownNameError
+from qworkbench.view.model import node_effects
 from qworkbench.widgets.comparison import comparison
 from qworkbench.widgets.protocol import WorkbenchLike
-from qworkbench.widgets.results import PAGES, effects_of, page_of, standing
+from qworkbench.widgets.results import PAGES, page_of, standing
 from qworkbench.widgets.selection import common_details
 from qworkbench.widgets.variables import likely_samples, namespace
 
@@ -67,10 +68,7 @@ class Reading:
         except UnknownNameError:  # an undone unit conv was the second node of a folded module
             self.collapsed = (self.collapsed or set()) & set(self.workbench.view()["modules"])
             view = self.workbench.view(self.collapsed)
-        effects = self._sensitivity()
-        if not effects:
-            return view
-        return {**view, "nodes": [{**node, "sensitivity": effects.get(node["id"])} for node in view["nodes"]]}
+        return view
 
     def _table(self) -> list[Mapping[str, Any]]:
         effects, rows = self._sensitivity(), self.workbench.node_rows()
@@ -80,7 +78,7 @@ class Reading:
         """Return the largest effect per node of the newest sensitivity table."""
         finding = self.workbench.findings.get("sensitivity")
         if finding is not self._effects[0]:
-            self._effects = (finding, {} if finding is None else effects_of(finding.result))
+            self._effects = (finding, node_effects(self.workbench))
         return self._effects[1]
 
     def _flags(self) -> dict[str, Any]:

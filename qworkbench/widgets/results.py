@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from qworkbench.analysis.sensitivity_table import FIXED_COLUMNS
 from qworkbench.calibration.search import table_of
 from qworkbench.numerics.dtypes import QMAX
 
@@ -25,7 +26,6 @@ LAYER_COLUMNS = (
     "Atol", "base_model_min", "base_model_mean", "base_model_max", "rmse_qscale", "local_Cosine", "local_SQNR",
     "local_L1", "local_rmse_qscale", "truncated", "channel_SQNR", "advice",
 )  # fmt: skip
-ROW_COLUMNS = ("op_name", "sensitive_type", "op_type", "output", "quant_dtype", "flops", "flops_share", "estimate")
 
 
 def table(frame: pd.DataFrame, *, index: bool = False) -> Data:
@@ -44,7 +44,7 @@ def _search(found: Any, _partial: bool) -> Data:
 
 
 def _sensitivity(found: Any, partial: bool) -> Data:
-    metrics = [name for name in found.columns if name not in ROW_COLUMNS]
+    metrics = [name for name in found.columns if name not in FIXED_COLUMNS]
     return {
         **table(found.head(PREVIEW_ROWS) if partial else found),
         "metrics": metrics,
@@ -177,17 +177,3 @@ def _was_applied(workbench: WorkbenchLike, finding: Any) -> bool:
         return any(edits and applied(finding.config, edits) == workbench.config for edits in tried)
     except QWorkbenchError:
         return False
-
-
-def effects_of(frame: pd.DataFrame) -> dict[str, float]:
-    """Return the largest effect per node of a sensitivity table, by its first metric; larger is worse for each."""
-    metric = next((str(name) for name in frame.columns if name not in ROW_COLUMNS), None)
-    if metric is None:
-        return {}
-    values = frame[metric].astype(float)
-    if metric.upper() == "COSINE":
-        values = 1.0 - values
-    elif metric.upper() == "SQNR":
-        values = 10.0 ** (-values / 20.0)
-    found = values.groupby(frame["op_name"]).max()
-    return {str(name): float(value) for name, value in found.items()}

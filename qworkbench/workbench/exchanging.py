@@ -154,11 +154,47 @@ class Exchanging(Costing):
         """Return the steps of the history as plain rows."""
         return journal_rows(self._history)
 
-    def view(self, collapsed: Collection[str] | None = None) -> dict[str, Any]:
-        """Return the picture as plain data (:mod:`qworkbench.view.model`)."""
+    def view(self, collapsed: Collection[str] | None = None, *, colour: str = "placement") -> dict[str, Any]:
+        """Return the picture as plain data (:mod:`qworkbench.view.model`), coloured by `colour`.
+
+        Raises
+        ------
+        UnknownNameError
+            For an unknown module, or a `colour` that is none of :data:`qworkbench.view.colouring.COLOURINGS`.
+        """
         from qworkbench.view.model import build_view
 
-        return build_view(self, collapsed=collapsed)
+        return build_view(self, collapsed=collapsed, color_by=colour)
+
+    def save_picture(
+        self,
+        path: str | Path,
+        *,
+        colour: str = "placement",
+        theme: str = "light",
+        collapsed: Collection[str] | None = None,
+    ) -> Path:
+        """Write the picture as ``.svg`` or ``.png``, without a browser.
+
+        Parameters
+        ----------
+        path : str or Path
+        colour : str
+            What the fill of a box says: "placement", "class", "dtype", "subgraph", "cosine", "l1", "sensitivity" (of
+            the newest table) or "cost".
+        theme : "light" | "dark"
+        collapsed : collection of module paths, optional
+
+        Raises
+        ------
+        FileFormatError
+            Another ending, or a path that cannot be written.
+        UnknownNameError
+            An unknown colour, theme or module.
+        """
+        from qworkbench.view.forms import write_picture
+
+        return write_picture(self.view(collapsed, colour=colour), Path(path), theme)
 
     def to_onnx(self, path: str | Path, *, opset: int = 11) -> Path:
         """Write the float model as it is edited now, unit convs included, as ONNX with the same node names.

@@ -102,3 +102,25 @@ def test_a_recipe_is_run_and_applied(loaded):
     assert "nash-m" in str(loaded("diff"))
     with pytest.raises(UsageError, match="j6m"):
         loaded("recipe j7 0.9")
+
+
+def test_another_candidate_of_a_search_is_one_step(loaded):
+    with pytest.raises(UsageError, match="there was no search yet"):
+        loaded("calibrate --candidate kl")
+    found = loaded("calibrate --method default")
+    other = "max" if found.applied.method.name != "max" else "kl"
+    assert "calibration is" in repr(loaded(f"calibrate --candidate {other}"))
+    assert len(loaded("journal")) == 2
+    with pytest.raises(UsageError, match="did you mean 'max'"):
+        loaded("calibrate --candidate maxx")
+
+
+def test_the_picture_takes_any_colour_and_is_written(loaded, tmp_path):
+    assert "Quantization class" in loaded("graph --colour class").svg
+    target = tmp_path / "graph.svg"
+    assert "wrote" in repr(loaded(f"graph --colour subgraph --theme dark --save {target}"))
+    assert "subgraph 0" in target.read_text()
+    with pytest.raises(UsageError, match="did you mean 'class'"):
+        loaded("graph --colour clas")
+    with pytest.raises(UsageError, match="must end in"):
+        loaded("graph --save graph.pdf")

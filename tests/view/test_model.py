@@ -9,15 +9,15 @@ from types import SimpleNamespace
 import pytest
 
 from qworkbench.errors import UnknownNameError
-from qworkbench.view.boxes import cosine_text
+from qworkbench.view.colouring import cosine_text
 from qworkbench.view.frames import module_frames, overlap, rect_of
 from qworkbench.view.model import build_view, sentence
 from qworkbench.view.text import last_part, shorten, text_width, wrap
 from tests.view.fakes import Builder, FakeWorkbench, inception, place, resnet18, run_of, small_cnn
 
 NODE_KEYS = set(
-    "id label op kind on x y w h quant_class dtype subgraph group module edited inserted cosine l1 count bpu_share "
-    "reason".split()
+    "id label op kind on x y w h quant_class dtype subgraph group module edited inserted cosine l1 sensitivity count "
+    "bpu_share reason".split()
 )
 EDGE_KEYS = set("source target value points boundary elements cost".split())
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { view } from '../testing/fixtures';
+import { fixture, view } from '../testing/fixtures';
 import { COLOURINGS, Shading, asColouring, type Colouring } from './colouring';
 import { edgeElement } from './edgeElement';
 
@@ -64,4 +64,25 @@ test('an edge inside a fused unit is a bond without arrow, a boundary carries it
   expect(edgeElement(edge, '').querySelector('.qwb-arrow')).not.toBeNull();
   const crossing = { ...edge, boundary: 'quantize' as const, cost: 12_800 };
   expect(edgeElement(crossing, 'bpu').querySelector('.qwb-cost')!.textContent).toBe('12.8 kB');
+});
+
+test('every colouring says what Python says', () => {
+  const expected = fixture('colouring.json') as Record<string, Record<string, unknown>>;
+  const nodes = view().nodes.map((node, index) => ({
+    ...node,
+    sensitivity: node.kind === 'op' ? index / 300 : null
+  }));
+  const edges = view().edges.map(edge => ({ ...edge, cost: edge.boundary ? 5 * edge.elements : 0 }));
+  expect(Object.keys(expected)).toEqual(COLOURINGS.map(option => option.value));
+  for (const { value } of COLOURINGS) {
+    const shading = new Shading({ ...view(), nodes, edges }, value);
+    const by = <T>(say: (node: (typeof nodes)[number]) => T) =>
+      Object.fromEntries(nodes.map(node => [node.id, say(node)]));
+    expect({
+      tones: by(node => shading.toneOf(node)),
+      words: by(node => shading.wordOf(node)),
+      scores: by(node => shading.scoreOf(node)),
+      legend: shading.entries().map(({ tone, text }) => [tone, text])
+    }).toEqual(expected[value]);
+  }
 });

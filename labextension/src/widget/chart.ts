@@ -34,7 +34,7 @@ export interface ChartData {
   boxes?: Boxes;
   levels?: readonly { value: number; text: string; tone: 'good' | 'bad' }[];
   /** A point that stands out. */
-  mark?: { index: number; text: string };
+  mark?: { index: number; text: string; tone: 'good' | 'bad' };
   y?: ScaleKind;
   xText?: string;
   /** What the cursor says of point `index`. */
@@ -42,7 +42,9 @@ export interface ChartData {
 }
 
 const TALL = 150;
-const LEFT = 54;
+/** Least room left of the axis, and the width of a letter of a tick. */
+const LEFT = 34;
+const LETTER = 6.4;
 const RIGHT = 8;
 const TOP = 8;
 const FOOT = 20;
@@ -71,6 +73,7 @@ export class Chart {
   private width = DEFAULT_WIDTH;
   /** Where the axis is. */
   private bottom = TALL - FOOT;
+  private left = LEFT;
   private at = -1;
   private current = '';
 
@@ -119,7 +122,8 @@ export class Chart {
     this.bottom = TALL - FOOT - (data.xs ? NAME : 0);
     const x = makeScale('linear', xs, 5);
     const y = makeScale(data.y ?? 'linear', [...this.all(data)]);
-    const across = (value: number) => LEFT + x.at(value) * (width - LEFT - RIGHT);
+    this.left = Math.max(LEFT, 10 + LETTER * Math.max(...y.ticks.map(tick => y.write(tick).length)));
+    const across = (value: number) => this.left + x.at(value) * (width - this.left - RIGHT);
     const down = (value: number) => this.bottom - y.at(value) * (this.bottom - TOP);
     this.places = xs.map(across);
     this.heights = index => {
@@ -158,17 +162,17 @@ export class Chart {
     const { bottom } = this;
     const right = this.width - RIGHT;
     const found: SVGElement[] = y.ticks.flatMap(tick => [
-      s('path', { class: 'qwb-grid', d: `M${LEFT} ${down(tick).toFixed(1)}H${right}` }),
-      s('text', { x: LEFT - 6, y: down(tick), dy: '0.34em', 'text-anchor': 'end' }, y.write(tick))
+      s('path', { class: 'qwb-grid', d: `M${this.left} ${down(tick).toFixed(1)}H${right}` }),
+      s('text', { x: this.left - 6, y: down(tick), dy: '0.34em', 'text-anchor': 'end' }, y.write(tick))
     ]);
-    found.push(s('path', { class: 'qwb-axis', d: `M${LEFT} ${bottom}H${right}` }));
+    found.push(s('path', { class: 'qwb-axis', d: `M${this.left} ${bottom}H${right}` }));
     const label = data.xText ?? 'layer';
     if (data.xs) {
       found.push(
         ...x.ticks.map(tick =>
           s('text', { x: across(tick), y: bottom + 14, 'text-anchor': 'middle' }, x.write(tick))
         ),
-        s('text', { x: (LEFT + right) / 2, y: bottom + 28, 'text-anchor': 'middle' }, label)
+        s('text', { x: (this.left + right) / 2, y: bottom + 28, 'text-anchor': 'middle' }, label)
       );
     } else if (data.names.length > 0) {
       found.push(
@@ -192,7 +196,7 @@ export class Chart {
       found.push(s('path', { class: 'qwb-band', d: `M${[...at(high), ...at(low).reverse()].join('L')}Z` }));
     }
     if (boxes) {
-      const room = (this.width - LEFT - RIGHT) / Math.max(1, boxes.min.length);
+      const room = (this.width - this.left - RIGHT) / Math.max(1, boxes.min.length);
       const half = Math.max(0.5, Math.min(5, room * 0.32));
       boxes.min.forEach((low, index) => {
         const place = this.places[index];
@@ -245,14 +249,20 @@ export class Chart {
   private marks({ levels, mark }: ChartData, down: (value: number) => number): SVGElement[] {
     const right = this.width - RIGHT;
     const found: SVGElement[] = (levels ?? []).flatMap(({ value, text, tone }) => [
-      s('path', { class: `qwb-level qwb-level-${tone}`, d: `M${LEFT} ${down(value).toFixed(1)}H${right}` }),
+      s('path', {
+        class: `qwb-level qwb-level-${tone}`,
+        d: `M${this.left} ${down(value).toFixed(1)}H${right}`
+      }),
       s('text', { class: 'qwb-level-text', x: right, y: down(value) - 4, 'text-anchor': 'end' }, text)
     ]);
     if (mark) {
       const place = this.places[mark.index];
       const end = place > this.width / 2;
       found.push(
-        s('path', { class: 'qwb-level qwb-level-bad', d: `M${place.toFixed(1)} ${TOP}V${this.bottom}` }),
+        s('path', {
+          class: `qwb-level qwb-level-${mark.tone}`,
+          d: `M${place.toFixed(1)} ${TOP}V${this.bottom}`
+        }),
         s(
           'text',
           {

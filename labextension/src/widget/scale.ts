@@ -44,7 +44,7 @@ function powers(low: number, high: number, count: number): number[] {
   const every = Math.max(1, Math.ceil((last - first + 1) / count));
   const found: number[] = [];
   for (let power = first; power <= last; power += every) {
-    found.push(10 ** power);
+    found.push(Number(`1e${power}`));
   }
   return found;
 }

@@ -6,15 +6,19 @@ from argparse import Namespace
 from typing import Any
 
 from qworkbench.magics.commands.asking import batch_lines, order_lines
+from qworkbench.magics.options import COLOURINGS
 from qworkbench.magics.progress import reporter
 from qworkbench.magics.registry import Argument, Command
 from qworkbench.magics.results import Lines, Picture
 from qworkbench.magics.state import State
 
 
-def graph(state: State, _: Namespace) -> Any:
-    """Draw the graph, coloured by placement."""
-    return Picture(state.workbench.view())
+def graph(state: State, given: Namespace) -> Any:
+    """Draw the graph, or write it."""
+    if given.save is not None:
+        made = state.workbench.save_picture(given.save, colour=given.colour, theme=given.theme)
+        return Lines([f"wrote {made}"])
+    return Picture(state.workbench.view(colour=given.colour))
 
 
 def why(state: State, given: Namespace) -> Any:
@@ -85,7 +89,18 @@ def _sample_words(workbench: Any) -> str:
 
 
 LOOKING = (
-    Command("graph", "the picture, coloured by placement", graph, (), "%qwb graph", "look"),
+    Command(
+        "graph",
+        "the picture, coloured by placement or by something else",
+        graph,
+        (
+            Argument("--colour", "what the fill of a box says (default placement)", "choice", COLOURINGS, "placement"),
+            Argument("--save", "write it to this .svg or .png file", "file"),
+            Argument("--theme", "of a file that is written (default light)", "choice", ("light", "dark"), "light"),
+        ),
+        "%qwb graph --colour sensitivity --save graph.svg",
+        "look",
+    ),
     Command(
         "why",
         "the reason, the rule, the facts, and the cheapest ways to change it",

@@ -35,7 +35,7 @@ export function layerChart(found: Partial<FoundLayers>, kind: string): ChartData
   const column = (name: string) => rows.map(row => figure(row[name]));
   const names = rows.map(row => String(row.mod_name));
   const first = names.indexOf(found.first_bad ?? '');
-  const mark = first < 0 ? undefined : { index: first, text: 'first bad' };
+  const mark = first < 0 ? undefined : { index: first, text: 'first bad', tone: 'bad' as const };
   const write = (name: string, value: number | null) =>
     name.endsWith('Cosine') ? formatCosine(value, 6) : formatNumber(value);
   const told = (index: number, parts: readonly (readonly [string, string])[]) =>

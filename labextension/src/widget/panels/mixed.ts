@@ -25,16 +25,15 @@ class Way {
   ) {
     this.start = new AskButton(text, title, ask, asking.send);
     this.stale = new StaleNote(analysis, 'Applied: the model is as this result proposes.', ask);
-    this.trials = new TrialsView(top => this.apply(top));
     this.use = button({ icon: 'apply', text: 'Apply', class: 'qwb-primary', key: `apply ${analysis}` }, () =>
       this.apply(undefined)
     );
+    this.trials = new TrialsView(top => this.apply(top), h('div', { class: 'qwb-row' }, this.use));
     this.element = h(
       'div',
       { class: 'qwb-way-of' },
       h('div', { class: 'qwb-form' }, ...form, this.start.element),
       this.stale.element,
-      h('div', { class: 'qwb-row' }, this.use),
       this.trials.element
     );
   }

@@ -41,7 +41,10 @@ export class TrialsView {
   private points: { row: Row }[] = [];
 
   /** `apply` is called with the trial that shall be applied; undefined for the one that was chosen. */
-  constructor(private readonly apply: (top: number | undefined) => void) {
+  constructor(
+    private readonly apply: (top: number | undefined) => void,
+    use: HTMLElement
+  ) {
     this.chart = new Chart(index => {
       const at = this.points[index]?.row;
       this.rows
@@ -59,6 +62,7 @@ export class TrialsView {
       { class: 'qwb-result', hidden: true },
       this.says,
       this.notes,
+      use,
       this.chart.element,
       this.table
     );
@@ -90,7 +94,7 @@ export class TrialsView {
         target === null
           ? []
           : [{ value: target, text: `target ${Number(target.toPrecision(8))}`, tone: 'good' }],
-      mark: at < 0 ? undefined : { index: at, text: 'chosen' },
+      mark: at < 0 ? undefined : { index: at, text: 'chosen', tone: 'good' },
       xText: `cost (${found.unit || '1: all int8'})`,
       says: index =>
         `${nameOf(points[index].row)}: ${metric} ${write(metric, points[index].value)}, cost ${formatNumber(points[index].cost)}`
