@@ -7,13 +7,12 @@ costs one call instead of eight.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from qworkbench.analysis.packets import PACKET_BYTES
 from qworkbench.analysis.program import FloatProgram
 from qworkbench.analysis.references import References
 from qworkbench.analysis.sweep import Effects, Sweep
@@ -31,6 +30,7 @@ class Task:
     placement: Placement
     sweep: Sweep
     feeds: Mapping[str, Tensor]
+    block: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,8 @@ class Part:
     feeds : Mapping of str to Tensor
     key : bytes or None
         Of the samples; None for joined parts, which are remembered as a whole.
+    block : int
+        Samples that stay together; 0 for all.
     kept : Mapping of str to Tensor, optional
         Every float value on `feeds`.
     """
@@ -53,11 +55,17 @@ class Part:
     indices: tuple[int, ...]
     feeds: Mapping[str, Tensor]
     key: bytes | None
+    block: int = 0
     kept: Mapping[str, Tensor] | None = None
+
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+        return int(next(iter(self.feeds.values())).shape[0]) if self.feeds else 1
 
     def task(self, graph: Graph, placement: Placement) -> Task:
         """Return the part in the form that travels: without the program, whose weights the graph holds."""
-        return Task(graph, placement, self.sweep.without_program(), self.feeds)
+        return Task(graph, placement, self.sweep.without_program(), self.feeds, self.block)
 
 
 class Joined(Mapping[str, Tensor]):
@@ -79,24 +87,30 @@ class Joined(Mapping[str, Tensor]):
 
 
 def joined_parts(parts: Sequence[Part], references: References) -> list[Part]:
-    """Join consecutive parts over the same quantizers whose float values are kept, as far as they fit a packet."""
+    """Join consecutive parts over the same quantizers whose float values are kept, as far as the budget allows."""
     found = [references.get(part.key) if part.key is not None else None for part in parts]
     same = len({part.indices for part in parts}) == 1
     if not same or len(parts) < 2 or any(kept is None for kept in found) or not parts[0].sweep.stacked:
         return list(parts)
     sweep = parts[0].sweep
-    rows = next(iter(parts[0].feeds.values())).shape[0]
-    many = max(1, PACKET_BYTES // max(1, rows * sweep.largest_reached()))
-    made = []
-    for start in range(0, len(parts), many):
-        group = parts[start : start + many]
-        kept = [values for values in found[start : start + many] if values is not None]
-        if len(group) == 1:
-            made.append(Part(sweep, group[0].indices, group[0].feeds, group[0].key, kept[0]))
-            continue
-        feeds = {name: torch.cat([part.feeds[name] for part in group]) for name in group[0].feeds}
-        made.append(Part(sweep, group[0].indices, feeds, None, Joined(kept)))
-    return made
+    room = sweep.budget // max(1, *(sweep.peak(group) for group in sweep.groups()))
+    made: list[Part] = []
+    waiting: list[tuple[Part, Mapping[str, Tensor]]] = []
+    for part, kept in zip(parts, found, strict=True):
+        assert kept is not None
+        if waiting and sum(one.samples for one, _ in waiting) + part.samples > room:
+            made.append(_joined(waiting))
+            waiting = []
+        waiting.append((part, kept))
+    return [*made, _joined(waiting)]
+
+
+def _joined(group: Sequence[tuple[Part, Mapping[str, Tensor]]]) -> Part:
+    first, kept = group[0]
+    if len(group) == 1:
+        return replace(first, kept=kept)
+    feeds = {name: torch.cat([part.feeds[name] for part, _ in group]) for name in first.feeds}
+    return replace(first, feeds=feeds, key=None, kept=Joined([values for _, values in group]))
 
 
 def run_part(
@@ -108,12 +122,13 @@ def run_part(
     cancelled: Callable[[], bool],
 ) -> None:
     """Sweep one part group by group; its float values stay in `references` where they fit `budget` bytes."""
-    count = next(iter(part.feeds.values())).shape[0] if part.feeds else 1
     for group in part.sweep.groups():
         kept = part.kept if part.kept is not None or part.key is None else references.get(part.key)
-        room = references.nbytes + part.sweep.bytes_of_all() * count <= budget
+        room = references.nbytes + part.sweep.bytes_of_all() * part.samples <= budget
         keep: dict[str, Tensor] | None = {} if kept is None and room else None
-        effects = part.sweep.run(part.feeds, group, kept=kept, keep=keep, tick=tick, cancelled=cancelled)
+        effects = part.sweep.run(
+            part.feeds, group, block=part.block, kept=kept, keep=keep, tick=tick, cancelled=cancelled
+        )
         if keep is not None and part.key is not None:
             references.put(part.key, keep, budget)
         finish(part, effects)
@@ -124,5 +139,5 @@ def run_task(task: Task) -> Effects:
     sweep = task.sweep.with_program(FloatProgram(task.graph, task.placement))
     effects: Effects = {}
     for group in sweep.groups():
-        effects.update(sweep.run(task.feeds, group))
+        effects.update(sweep.run(task.feeds, group, block=task.block))
     return effects

@@ -10,17 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from qworkbench.analysis import onednn
+from qworkbench.analysis.winograd import Winograd, fits
 from qworkbench.graph.execute import run_node
 from qworkbench.graph.float_windows import WINDOWS
 from qworkbench.graph.folding import folded_weight_bias
 from qworkbench.graph.fusion import ANCHORS, FusedGroup
 from qworkbench.graph.ir import Graph, Sym
 from qworkbench.placement.types import Placement, Unit
-
-_ONEDNN = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
 
 def arranged(x: Tensor) -> Tensor:
@@ -50,6 +51,8 @@ class FloatProgram:
         self.units = placement.units
         self._bytes: dict[tuple[str, int], int] = {}
         self._weights: dict[str, tuple[Tensor, Tensor | None]] = {}
+        self._laid_out: dict[str, Tensor] = {}
+        self._changes: dict[str, Winograd | None] = {}
         for unit in self.units:
             if self._is_weighted(unit):
                 self._weights[unit.name] = self._folded(unit)
@@ -101,59 +104,92 @@ class FloatProgram:
         with torch.set_grad_enabled(gradients):
             if unit.name not in self._weights:
                 return self._run_members(unit, operands, batch, gradients)
-            node = self.graph.nodes[unit.anchor]
-            own, bias = self._weights[unit.name]
+            own = self._weights[unit.name][0]
             x = operands[unit.inputs[0]]
-            used = own if weight is None else weight
-            if (
-                finish is None
-                and unit.residual is None
-                and not gradients
-                and (fused := self._pointwise(unit, x, used, bias)) is not None
-            ):
-                return (fused,)
-            if node.op == "Gemm":
-                y = torch.nn.functional.linear(x, used, bias)
-            else:
-                y = WINDOWS[node.op](node.attrs, x, used, bias)
+            clamp = self._clamp(unit)
+            if finish is None and unit.residual is None and not gradients and clamp is not None:
+                return (self._convolved(unit, x, weight, clamp),)
+            y = self._history(unit, x, own if weight is None else weight) if gradients else self.linear(unit, x, weight)
             if finish is not None:
                 y = finish(y)
             elif unit.residual is not None:
                 y += operands[unit.residual]
             return (self.activate(unit, y),)
 
-    def _pointwise(self, unit: Unit, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
-        """Return a 1x1 convolution and its clamp in one pass of oneDNN, twice as fast as both; None where it cannot."""
-        node = self.graph.nodes[unit.anchor]
-        plain = node.op == "Conv" and x.dim() == 4 and set(weight.shape[2:]) == {1} and node.attrs["group"] == 1
-        if not plain or not _ONEDNN or x.dtype != torch.float32 or any(node.attrs["pads"]):
-            return None
-        clamp = self._clamp(unit)
-        if clamp is None:
-            return None
-        ones = [1, 1]
-        strides = list(node.attrs["strides"])
-        made: Tensor = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, [0, 0], strides, ones, 1, *clamp, "")
-        return made
+    def linear(self, unit: Unit, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the convolution of `unit` with its bias, before residual and activation."""
+        return self._convolved(unit, x, weight, onednn.NO_CLAMP)
 
-    def _clamp(self, unit: Unit) -> tuple[str, list[float]] | None:
+    def change(self, unit: Unit, batch: int) -> Winograd | None:
+        """Return what convolves changes of the input of `unit` faster than a whole input, for `batch` images."""
+        if not self._is_convolution(unit) or self.dtype != torch.float32:
+            return None
+        if unit.name not in self._changes:
+            node, weight = self.graph.nodes[unit.anchor], self.weight(unit)
+            self._changes[unit.name] = Winograd(weight, node.attrs["pads"][:2]) if fits(weight, node.attrs) else None
+        found = self._changes[unit.name]
+        height, width = self.graph.shape(unit.outputs[0], 1)[2:]
+        return found if found is not None and found.pays(batch, height, width) else None
+
+    def changed(
+        self, unit: Unit, winograd: Winograd, x: Tensor, plain_x: Tensor, plain_y: Tensor, rows: np.ndarray,
+        finish: Callable[[Tensor], Tensor] | None,
+    ) -> Tensor:  # fmt: skip
+        """Return what :meth:`run` would for `x`, from the :meth:`linear` result `plain_y` of `plain_x`."""
+        if finish is not None:
+            return self.activate(unit, finish(winograd.apply(x, plain_x, plain_y, rows)))
+        low, high = self._bounds(unit)
+        return winograd.apply(x, plain_x, plain_y, rows, low, high)
+
+    def _is_convolution(self, unit: Unit) -> bool:
+        return (
+            unit.name in self._weights and self.graph.nodes[unit.anchor].op == "Conv" and self.weight(unit).dim() == 4
+        )
+
+    def _convolved(self, unit: Unit, x: Tensor, weight: Tensor | None, clamp: onednn.Clamp) -> Tensor:
+        node = self.graph.nodes[unit.anchor]
+        own, bias = self._weights[unit.name]
+        if self._is_convolution(unit) and onednn.takes(node.attrs, own) and x.dtype == torch.float32:
+            if weight is None:
+                if unit.name not in self._laid_out:
+                    self._laid_out[unit.name] = onednn.laid_out(node.attrs, own, list(x.shape))
+                weight = self._laid_out[unit.name]
+            return onednn.convolution(node.attrs, x, weight, bias, clamp)
+        y = self._history(unit, x, own if weight is None else weight)
+        return y if clamp == onednn.NO_CLAMP else self.activate(unit, y)
+
+    def _history(self, unit: Unit, x: Tensor, weight: Tensor) -> Tensor:
+        """Return the convolution by torch, whose history a backward pass can follow."""
+        node, bias = self.graph.nodes[unit.anchor], self._weights[unit.name][1]
+        if node.op == "Gemm":
+            return torch.nn.functional.linear(x, weight, bias)
+        return WINDOWS[node.op](node.attrs, x, weight, bias)
+
+    def _clamp(self, unit: Unit) -> onednn.Clamp | None:
         if unit.activation is None:
-            return "none", []
+            return onednn.NO_CLAMP
+        if self.graph.nodes[unit.activation].op == "Relu":
+            return "relu", []
+        low, high = self._bounds(unit)
+        return None if math.inf in (-low, high) else ("hardtanh", [low, high])
+
+    def _bounds(self, unit: Unit) -> tuple[float, float]:
+        if unit.activation is None:
+            return -math.inf, math.inf
         node = self.graph.nodes[unit.activation]
         if node.op == "Relu":
-            return "relu", []
+            return 0.0, math.inf
         low, high = node.attrs.get("min"), node.attrs.get("max")
-        return None if low is None or high is None else ("hardtanh", [float(low), float(high)])
+        return -math.inf if low is None else float(low), math.inf if high is None else float(high)
 
     def activate(self, unit: Unit, y: Tensor) -> Tensor:
         """Apply the fused activation to `y` in place."""
         if unit.activation is None:
             return y
-        node = self.graph.nodes[unit.activation]
-        if node.op == "Relu":
+        if self.graph.nodes[unit.activation].op == "Relu":
             return y.relu_()
-        low, high = node.attrs.get("min"), node.attrs.get("max")
-        return y if low is None and high is None else y.clamp_(low, high)
+        low, high = self._bounds(unit)
+        return y if (low, high) == (-math.inf, math.inf) else y.clamp_(low, high)
 
     def reference(self, feeds: Mapping[str, Tensor], batch: int) -> dict[str, Tensor]:
         """Return every canonical value of the float model."""

@@ -21,7 +21,8 @@ from qworkbench.analysis.quantizers import Quantizer, quantizers_of
 from qworkbench.analysis.sensitivity_memo import SensitivityMemo
 from qworkbench.analysis.sensitivity_table import SensitivityTable
 from qworkbench.analysis.spread import spread
-from qworkbench.analysis.sweep import DEFAULT_BUDGET, Effects, Sweep, can_stack
+from qworkbench.analysis.stacking import can_stack, chunks_of
+from qworkbench.analysis.sweep import DEFAULT_BUDGET, Effects, Sweep
 from qworkbench.emulator.fingerprint import digest
 from qworkbench.errors import AnalysisError, unknown_name
 
@@ -108,7 +109,7 @@ def sensitivity(
     stacked = _stacked(program, feeds, quantizers, held)
     kept_budget, room = _shares(program, targets, quantizers, metrics, stacked, budget, memo is not None)
     whole = Sweep(program, targets, quantizers, metrics, stacked, room)
-    size = whole.samples_at_once(whole.groups()) if stacked else 0
+    size = whole.samples_at_once() if stacked else (0, 0)
     table = SensitivityTable(graph, placement, quantizers, tuple(target.name for target in targets), metrics)
     samples = held.digest_of(feeds)
     by_name = {target.name: target.value for target in targets}
@@ -161,17 +162,17 @@ def _parts(
     whole: Sweep,
     feeds: Mapping[str, torch.Tensor],
     samples: bytes,
-    size: int,
+    size: tuple[int, int],
     left: Sequence[int],
     memo: SensitivityMemo,
     table: SensitivityTable,
 ) -> list[Part]:
-    """Cut the samples into chunks of `size`, each with the quantizers that are not known on it; take what is known."""
+    """Cut the samples into chunks, each with the quantizers that are not known on it; take what is known."""
     by_name = {target.name: target.value for target in whole.targets}
     sweeps: dict[tuple[int, ...], Sweep] = {}
     parts = []
-    for start, chunk in _chunks(feeds, size):
-        key = digest(samples, start, size)
+    for start, stop, chunk in chunks_of(feeds, *size):
+        key = digest(samples, start, stop)
         missing = []
         for index in left:
             known = memo.known(key, whole.quantizers[index].content, by_name, whole.metrics)
@@ -183,7 +184,7 @@ def _parts(
             wanted = tuple(missing)
             if wanted not in sweeps:
                 sweeps[wanted] = replace(whole, quantizers=tuple(whole.quantizers[i] for i in wanted))
-            parts.append(Part(sweeps[wanted], wanted, chunk, key))
+            parts.append(Part(sweeps[wanted], wanted, chunk, key, size[0]))
     return joined_parts(parts, memo.references)
 
 
@@ -227,11 +228,3 @@ def _stacked(
     if key not in memo.stackable:
         memo.stackable[key] = can_stack(program, feeds, quantizers)
     return memo.stackable[key]
-
-
-def _chunks(feeds: Mapping[str, torch.Tensor], size: int) -> list[tuple[int, dict[str, torch.Tensor]]]:
-    """Cut the samples, each chunk with the number of its first; a size of 0 keeps them together."""
-    count = next(iter(feeds.values())).shape[0] if feeds else 0
-    if not size or count <= size:
-        return [(0, dict(feeds))]
-    return [(k, {name: tensor[k : k + size] for name, tensor in feeds.items()}) for k in range(0, count, size)]

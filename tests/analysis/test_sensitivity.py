@@ -112,7 +112,7 @@ def test_rows_stream_and_a_cancelled_sweep_resumes(wb, samples):
 
     def cancelled():
         calls.append(None)
-        return len(calls) > 15
+        return len(calls) > 40
 
     steps: list[str] = []
     with pytest.raises(q.QWorkbenchError, match="cancelled"):
