@@ -60,6 +60,12 @@ class Anatomy:
         return masked_values(self.graph, self.canonical)
 
     @cached_property
+    def assumptions(self) -> tuple[tuple[str, str, str, str], ...]:
+        """Every parameter of the march that is not documented in public."""
+        parameters = self.march.parameters.items()
+        return tuple((name, str(p.value), p.basis, p.text) for name, p in parameters if p.basis != "documented")
+
+    @cached_property
     def declared(self) -> dict[str, StoredScale]:
         """What the quantization stubs of the model declare."""
         return declared_scales(self.graph)

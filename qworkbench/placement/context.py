@@ -19,6 +19,8 @@ from qworkbench.placement.forms import Form, form_of
 from qworkbench.placement.types import DtypeRequest, Overrides, Unit
 from qworkbench.placement.units import is_marker
 
+NO_REQUEST = DtypeRequest()
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -36,7 +38,8 @@ class Decision:
 class Context:
     """What the rules read: the graph, its units, the march's verdict per node and the user's wishes.
 
-    ``masked`` maps values that hold minus infinity to the node that brought it in.
+    ``masked`` maps values that hold minus infinity to the node that brought it in; ``asked`` notes for which units the
+    rules asked whether a scale is fixed, and the answer.
     """
 
     graph: Graph
@@ -47,6 +50,7 @@ class Context:
     tail_on_cpu: frozenset[str]
     loose: frozenset[str] = frozenset()
     masked: Mapping[str, str] = field(default_factory=dict)
+    asked: dict[Unit, bool] = field(default_factory=dict)
 
     @cached_property
     def forms(self) -> dict[str, Form]:
@@ -68,9 +72,12 @@ class Context:
 
     def request(self, unit: Unit) -> DtypeRequest:
         """Merge the dtypes that the user asked for any member of `unit`."""
-        merged = DtypeRequest()
+        asked_for = self.overrides.dtypes
+        if not asked_for:
+            return NO_REQUEST
+        merged = NO_REQUEST
         for name in dict.fromkeys((*unit.members, unit.name)):
-            asked = self.overrides.dtypes.get(name)
+            asked = asked_for.get(name)
             if asked is not None:
                 merged = asked.over(merged)
         return merged
@@ -93,6 +100,12 @@ class Context:
 
     def pinned(self, unit: Unit) -> bool:
         """Tell whether a scale is fixed on any member of `unit`, or on a stub behind it."""
+        found = self.asked.get(unit)
+        if found is None:
+            found = self.asked[unit] = self._pinned(unit)
+        return found
+
+    def _pinned(self, unit: Unit) -> bool:
         scales = self.overrides.scales
         if not scales:
             return False
