@@ -1,35 +1,51 @@
 """How long an edit takes, as a ratio to one float forward and to a full emulation in the same interleaved run.
 
-    python benchmarks/edits.py [--short] [--rounds N] [--json FILE]
+    python benchmarks/edits.py [--network NAME] [--short] [--rounds N] [--json FILE]
 
 Every round times, one after the other: torch's fp32 forward (the peer), a full emulation with the distances of every
-node (nothing cached but the float reference), and the answer to edits of several kinds late, in the middle and early
-in the network: placement, plan, the steps that they reach, their distances, and the tables that a cell shows (outputs
-and what changed most; the table of all layers is made when it is read). An edit that sends a
-convolution to the CPU pays for that convolution in float. Medians over the rounds.
+node (nothing cached but plan and float reference), and the answer to edits of several kinds late, in the middle and
+early in the network. Every edit is one that this workbench has never seen: placements, plans and everything that they
+were made of are forgotten before it, and made again for the state before it. An answer is placement, plan, the steps
+that the edit reaches, their distances, and the figures that a cell shows (outputs, and what changed most).
+
+The columns behind the ratios say where the time of an edit goes, in ms, from rounds of their own: ``place`` (the edit
+itself), ``plan``, ``steps`` (of which ``floor`` is the unavoidable: those same steps run again with everything
+prepared), ``distances``, and the ``rest`` (looking at weights and inputs, finding what is cached, figures).
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
 
 import torch
+from models.mobilenetv2 import mobilenetv2
 from models.resnet18 import resnet18
 from peers.report import arguments, prepare, report
 
 import qworkbench as q
+from qworkbench.emulator import execute
+from qworkbench.emulator.memo import PlanMemo
+from qworkbench.placement.anatomy import PlacementMemo
+from qworkbench.workbench import run as runs
 from qworkbench.workbench.edits.base import Edit
 from qworkbench.workbench.run import Run
+from qworkbench.workbench.stages import Stages
 
 FORWARD, FULL = "torch fp32 forward", "full emulation + distances"
+NETWORKS: Mapping[str, Callable[[], torch.nn.Module]] = {"resnet18": resnet18, "mobilenetv2": mobilenetv2}
 KINDS: Mapping[str, Callable[[str], Edit]] = {
     "to the CPU": lambda node: q.SetPlacement(node, "cpu"),
     "unit conv after": lambda node: q.InsertUnitConv(node, "after"),
     "fixed scale": lambda node: q.FixScale(node, 1 / 32),
     "int16": lambda node: q.SetDtype(node, "int16"),
 }
+PARTS = ("place", "plan", "steps", "distances")
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -40,65 +56,130 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def shown(run: Run) -> None:
-    """Make the tables that a cell shows of `run`."""
-    _ = run.table, run.deltas
+    """Make the figures that a cell shows of `run`."""
+    _ = run.tables.output_figures, run.tables.change_figures
 
 
-def round_of(
-    wb: q.Workbench, model: torch.nn.Module, sample: torch.Tensor, edits: Mapping[str, Edit]
-) -> dict[str, float]:
-    """Time every item once."""
-    found = {}
-    with torch.no_grad():
-        found[FORWARD] = seconds(lambda: model(sample))
+class Bench:
+    """One network on a workbench, and edits of it."""
 
-    def full() -> None:
-        wb._cache.clear()
-        wb._measured.metrics.clear()
-        shown(wb.run(sample))
+    def __init__(self, name: str, size: int) -> None:
+        self.model = NETWORKS[name]()
+        self.sample = torch.rand(1, 3, size, size)
+        self.wb = q.Workbench(self.model, self.sample, calibration=torch.rand(4, 3, size, size))
+        units = [unit.anchor for unit in self.wb.placement.units if unit.op == "Conv"]
+        self.places = {"late": units[-1], "middle": units[len(units) // 2], "early": units[1]}
 
-    found[FULL] = seconds(full)
-    for name, edit in edits.items():
+    def forward(self) -> None:
+        """Run torch."""
+        with torch.no_grad():
+            self.model(self.sample)
 
-        def answer(edit: Edit = edit) -> None:
-            wb.edit(edit)
-            shown(wb.run(sample))
+    def full(self) -> None:
+        """Emulate everything and measure every node."""
+        self.wb._cache.clear()
+        self.wb._measured.metrics.clear()
+        shown(self.wb.run(self.sample))
 
-        found[name] = seconds(answer)
-        wb.undo()
-        full()
-    return found
+    def answer(self, edit: Edit) -> None:
+        """Answer `edit`."""
+        self.wb.edit(edit)
+        shown(self.wb.run(self.sample))
+
+    def unseen(self) -> None:
+        """Forget every placement and plan, and run the state in force."""
+        stages = self.wb._stages
+        stages._held.clear()
+        stages._memo, stages._placing = PlanMemo(guarded=True), PlacementMemo()
+        self.full()
+
+    def round(self, edits: Mapping[str, Edit]) -> dict[str, float]:
+        """Time every item once."""
+        found = {FORWARD: seconds(self.forward), FULL: seconds(self.full)}
+        for name, edit in edits.items():
+            self.unseen()
+            found[name] = seconds(lambda edit=edit: self.answer(edit))  # type: ignore[misc]
+            self.wb.undo()
+        self.unseen()
+        return found
+
+    def parts(self, edit: Edit) -> dict[str, float]:
+        """Return where the time of one edit goes; the clock is read at every step."""
+        self.unseen()
+        with clocks() as spent:
+            whole = seconds(lambda: self.answer(edit))
+        found = {part: spent[part] for part in PARTS}
+        found["rest"] = whole - sum(found.values())
+        self.wb.undo()
+        self.wb.run(self.sample)
+        self.wb.redo()
+        for key in spent["computed"]:
+            self.wb._cache._held.pop(key, None)
+        with clocks() as again:
+            self.wb.run(self.sample)
+        self.wb.undo()
+        return {**found, "floor": again["steps"]}
+
+
+@contextmanager
+def clocks() -> Iterator[dict[str, Any]]:
+    """Read the clock around what an answer consists of; ``computed`` collects the fingerprints of steps that ran."""
+    spent: dict[str, Any] = defaultdict(float)
+    spent["computed"] = []
+
+    def around(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            began = time.thread_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                spent[part] += time.thread_time() - began
+
+        return timed
+
+    def put(self: Any, fingerprint: bytes, result: Any) -> None:
+        spent["computed"].append(fingerprint)
+        kept(self, fingerprint, result)
+
+    kept = execute.ResultCache.put
+    with (
+        mock.patch.object(q.Workbench, "edit", around("place", q.Workbench.edit)),
+        mock.patch.object(Stages, "_build", around("plan", Stages._build)),
+        mock.patch.object(execute, "run_step", around("steps", execute.run_step)),
+        mock.patch.object(runs, "_distance", around("distances", runs._distance)),
+        mock.patch.object(execute.ResultCache, "put", put),
+    ):
+        yield spent
 
 
 def main() -> None:
     """Print one table, and JSON where asked for."""
-    given = arguments(__doc__).parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--network", choices=NETWORKS, default="resnet18")
+    given = parser.parse_args()
     prepare(given.threads)
     size, rounds = (112, 3) if given.short else (224, 9)
     rounds = given.rounds or rounds
-
-    model = resnet18()
-    sample = torch.rand(1, 3, size, size)
-    wb = q.Workbench(model, sample, calibration=torch.rand(4, 3, size, size))
-    units = [unit.anchor for unit in wb.placement.units if unit.op == "Conv"]
-    places = {"late": units[-1], "middle": units[len(units) // 2], "early": units[1]}
+    bench = Bench(given.network, size)
     edits = {
         f"{place}: {kind}": make(node)
-        for place, node in places.items()
+        for place, node in bench.places.items()
         for kind, make in KINDS.items()
-        if not given.short or kind == "to the CPU"
+        if not given.short or kind == "fixed scale"
     }
-    wb.run(sample)
-    round_of(wb, model, sample, edits)  # compiles and warms up
-    times = [round_of(wb, model, sample, edits) for _ in range(rounds)]
+    bench.round(edits)  # compiles and warms up
+    times = [bench.round(edits) for _ in range(rounds)]
+    parts = {name: [bench.parts(edit) for _ in range(max(3, rounds // 2))] for name, edit in edits.items()}
     rows = []
     for name in times[0]:
-        median = statistics.median(t[name] for t in times)
-        row: dict[str, object] = {"item": name, "ms": round(median * 1e3, 1)}
+        row: dict[str, object] = {"item": name, "ms": statistics.median(t[name] for t in times) * 1e3}
         for column, peer in (("/torch fp32", FORWARD), ("/full", FULL)):
             row[column] = statistics.median(t[name] / t[peer] for t in times)
+        for part in ("place", "plan", "steps", "floor", "distances", "rest"):
+            row[part] = statistics.median(p[part] for p in parts[name]) * 1e3 if name in parts else None
         rows.append(row)
-    report(f"edits, ResNet-18 1x3x{size}x{size}, {given.threads} thread, {rounds} rounds", rows, given.json)
+    title = f"edits, {given.network} 1x3x{size}x{size}, {given.threads} thread, {rounds} rounds"
+    report(title, rows, given.json)
 
 
 if __name__ == "__main__":

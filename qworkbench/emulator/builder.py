@@ -76,15 +76,15 @@ class PlanBuilder:
 
     def _scale(self, group: ScaleGroup) -> Quantity:
         if group.fixed_scale is not None:
-            return self.memo.quantity(group.dtype, np.asarray([group.fixed_scale], np.float32))
+            return self.memo.quantity(group.dtype, float(np.float32(group.fixed_scale)))
         denominator = self.arithmetic.scale_denominator
         if len(group.values) == 1 and group.threshold_from == group.values:
             channels = self.thresholds.channel_thresholds(group.values[0])
             if channels is not None and self._channels_allowed(group.values[0]):
                 scales = [scale_from_threshold(float(t), group.dtype, denominator) for t in channels]
                 return self.memo.quantity(group.dtype, np.asarray(scales, np.float32))
-        top = max(self.thresholds.threshold(value) for value in group.threshold_from)
-        return self.memo.quantity(group.dtype, np.asarray([scale_from_threshold(top, group.dtype, denominator)]))
+        top = max([self.thresholds.threshold(value) for value in group.threshold_from])
+        return self.memo.scale_of(top, group.dtype, denominator)
 
     def _channels_allowed(self, value: str) -> bool:
         """Per-channel scales need convolutions that read them (folded into weights) and one that can write them."""

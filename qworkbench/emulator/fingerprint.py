@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,11 @@ def digest(*parts: Any) -> bytes:
     return state.digest()
 
 
+@cache
+def _names_of(kind: Hashable) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+
+
 def _feed(state: Any, part: Any) -> None:
     if isinstance(part, Uncounted):
         return
@@ -86,8 +92,8 @@ def _feed(state: Any, part: Any) -> None:
             _feed(state, part[key])
     elif dataclasses.is_dataclass(part):
         state.update(b"D" + type(part).__name__.encode())
-        for field in dataclasses.fields(part):
-            _feed(state, getattr(part, field.name))
+        for name in _names_of(type(part)):
+            _feed(state, getattr(part, name))
     elif hasattr(part, "detach"):
         _feed(state, part.detach().cpu().contiguous().numpy())
     elif callable(part):

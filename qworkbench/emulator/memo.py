@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from qworkbench.emulator.fingerprint import digest
 from qworkbench.emulator.plan import Quantity, Step
 from qworkbench.graph.freshness import WeightWatch, writes_of
+from qworkbench.numerics.dtypes import scale_from_threshold
 
 if TYPE_CHECKING:
     from qworkbench.graph.ir import Graph
     from qworkbench.placement.types import Unit
+
+Folded = TypeVar("Folded")
 
 KEPT = 4096
 GRAPHS = 8
@@ -61,6 +64,7 @@ class PlanMemo:
         self._held: dict[Any, Any] = {}
         self._quantities: dict[Hashable, Quantity] = {}
         self._lowered: dict[Hashable, Lowered] = {}
+        self._folded: dict[Hashable, Any] = {}
         self._graphs: dict[int, tuple[Graph, dict[Unit, object]]] = {}
         self._tokens: dict[Hashable, object] = {}
         self._weights: WeightWatch | None = None
@@ -83,13 +87,22 @@ class PlanMemo:
         digests = (found for key, found in self._held.items() if key[0] == "digest")
         return any(digest(tensor) != known for known, tensor in digests)
 
-    def quantity(self, dtype: str, scale: np.ndarray, axis: int = 1) -> Quantity:
-        """Return a quantity; equal ones are the same object."""
-        scale = np.asarray(scale, np.float32)
-        key = (dtype, scale.tobytes(), axis)
+    def quantity(self, dtype: str, scale: np.ndarray | float, axis: int = 1) -> Quantity:
+        """Return a quantity, of one scale or several; equal ones are the same object."""
+        key = (dtype, float(scale) if isinstance(scale, (float, np.floating)) else scale.tobytes(), axis)
         found = self._quantities.get(key)
         if found is None:
-            found = self._quantities[key] = Quantity(dtype, scale, axis)
+            held = np.asarray(scale, np.float32).reshape(-1)
+            found = self._quantities[key] = Quantity(dtype, held, axis)
+        return found
+
+    def scale_of(self, threshold: float, dtype: str, denominator: int) -> Quantity:
+        """Return the quantity of a per-tensor threshold; equal ones are the same object."""
+        key = (threshold, dtype, denominator)
+        found = self._quantities.get(key)
+        if found is None:
+            scale = scale_from_threshold(threshold, dtype, denominator)
+            found = self._quantities[key] = self.quantity(dtype, float(np.float32(scale)))
         return found
 
     def begin(self, graph: Graph) -> None:
@@ -99,6 +112,7 @@ class PlanMemo:
         if self._weights is None or self._weights.graph.root is not graph.root or self._weights.written():
             self._weights = WeightWatch(graph)
             self._lowered.clear()
+            self._folded.clear()
 
     def anchored(self, graph: Graph, unit: Unit, canonical: Mapping[str, str]) -> object:
         """Return a token of what `unit` is in `graph`, the same one in every graph that has it unchanged."""
@@ -118,6 +132,15 @@ class PlanMemo:
     def token(self, content: Hashable) -> object:
         """Return an object that stands for `content`, cheaper to hash."""
         return self._tokens.setdefault(content, object())
+
+    def folded(self, key: Hashable, make: Callable[[], Folded]) -> Folded:
+        """Return what was made of the weights that `key` names, as long as none of the model's weights is written."""
+        found = self._folded.get(key)
+        if found is None:
+            if len(self._folded) >= KEPT:
+                self._folded.clear()
+            found = self._folded[key] = make()
+        return cast("Folded", found)
 
     def lowered(self, key: Hashable) -> Lowered | None:
         """Return what a unit became the last time that it had these surroundings."""

@@ -156,9 +156,14 @@ class Stages:
 
     def thresholds(self, config: Config) -> ConfiguredThresholds:
         """Return the thresholds by the methods of `config`; only after a calibration."""
-        assert self._statistics is not None
-        return ConfiguredThresholds(
-            self._statistics, config.calibration, self.aliases(config), self._methods_of_values(config)
+        statistics = self._statistics
+        assert statistics is not None
+        methods = tuple(sorted(config.methods.items(), key=lambda item: item[0]))
+        return self._stage(
+            ("thresholds", self._calibrated, config.calibration, methods, config.unit_convs),
+            lambda: ConfiguredThresholds(
+                statistics, config.calibration, self.aliases(config), self._methods_of_values(config)
+            ),
         )
 
     def _methods_of_values(self, config: Config) -> dict[str, CalibrationMethod]:
@@ -212,6 +217,7 @@ class ConfiguredThresholds:
     ) -> None:
         self._statistics, self._method, self._aliases = statistics, method, aliases
         self._methods = methods or {}
+        self._known: dict[str, float] = {}
 
     def method(self, name: str) -> CalibrationMethod:
         """Return the method by which the threshold of `name` is read."""
@@ -219,7 +225,11 @@ class ConfiguredThresholds:
 
     def threshold(self, name: str) -> float:
         """Return the per-tensor threshold of `name`."""
-        return self._statistics.threshold(self._aliases.get(name, name), self.method(name))
+        found = self._known.get(name)
+        if found is None:
+            found = self._statistics.threshold(self._aliases.get(name, name), self.method(name))
+            self._known[name] = found
+        return found
 
     def channel_thresholds(self, name: str) -> np.ndarray | None:
         """Return per-channel thresholds of `name` where the method asks for them."""

@@ -133,22 +133,11 @@ def _weights(
     builder: PlanBuilder, unit: Unit, node: Node, source: Quantity
 ) -> tuple[Packed, np.ndarray, np.ndarray | None]:
     """Return packed weight codes, their scales per output channel, and the int32 bias."""
-    graph, memo = builder.graph, builder.memo
-    members = [node] + ([graph.nodes[unit.bn]] if unit.bn is not None else [])
-    tensors = [graph.tensor(v) for m in members for v in m.inputs if v is not None and not graph.is_activation(v)]
-    content = digest(
-        [memo.tensor_digest(t) for t in tensors], [dict(m.attrs) for m in members], [m.op for m in members]
-    )
     dtype = builder.placement[unit.anchor].weight_dtype or "int8"
     channels = source.scale if source.per_channel else None
-    stored = trained_scales(graph, node)
-    if stored is None and unit.bn is None:
-        stored = stored_scales(graph, node, dtype)
-    stored = stored if channels is None else None
-    key = ("weight", content, dtype, stored, None if channels is None else channels.tobytes())
-    made: tuple[Packed, np.ndarray, np.ndarray | None] = memo.get(
-        key, lambda: _quantize(graph, unit, node, dtype, channels, stored)
-    )
+    token = builder.memo.anchored(builder.graph, unit, builder.placement.canonical)
+    key = (token, dtype, None if channels is None else channels.tobytes())
+    made = builder.memo.folded(key, lambda: _folded(builder, unit, node, dtype, channels))
     packed, s_w, real_bias = made
     builder.weights[unit.name] = Quantity(dtype, s_w, 0)
     if real_bias is None:
@@ -158,6 +147,27 @@ def _weights(
         return packed, s_w, np.rint(real_bias.astype(np.float64) / (_scale_in(source) * s_w.astype(np.float64)))
     bias, _ = quantize_bias(real_bias, _scale_in(source), s_w)
     return packed, s_w, bias
+
+
+def _folded(
+    builder: PlanBuilder, unit: Unit, node: Node, dtype: str, channels: np.ndarray | None
+) -> tuple[Packed, np.ndarray, np.ndarray | None]:
+    """Return weight codes, scales and the real bias of a unit, made once per content of its tensors."""
+    graph, memo = builder.graph, builder.memo
+    members = [node] + ([graph.nodes[unit.bn]] if unit.bn is not None else [])
+    tensors = [graph.tensor(v) for m in members for v in m.inputs if v is not None and not graph.is_activation(v)]
+    content = digest(
+        [memo.tensor_digest(t) for t in tensors], [dict(m.attrs) for m in members], [m.op for m in members]
+    )
+    stored = trained_scales(graph, node)
+    if stored is None and unit.bn is None:
+        stored = stored_scales(graph, node, dtype)
+    stored = stored if channels is None else None
+    key = ("weight", content, dtype, stored, None if channels is None else channels.tobytes())
+    made: tuple[Packed, np.ndarray, np.ndarray | None] = memo.get(
+        key, lambda: _quantize(graph, unit, node, dtype, channels, stored)
+    )
+    return made
 
 
 def trained_scales(graph: Graph, node: Node) -> tuple[float, ...] | None:
