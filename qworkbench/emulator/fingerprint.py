@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -62,8 +62,8 @@ def digest(*parts: Any) -> bytes:
 
 
 @cache
-def _names_of(kind: Hashable) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+def _names_of(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def _feed(state: Any, part: Any) -> None:
@@ -92,7 +92,8 @@ def _feed(state: Any, part: Any) -> None:
             _feed(state, part[key])
     elif dataclasses.is_dataclass(part):
         state.update(b"D" + type(part).__name__.encode())
-        for name in _names_of(type(part)):
+        kind: Any = type(part)
+        for name in _names_of(kind):
             _feed(state, getattr(part, name))
     elif hasattr(part, "detach"):
         _feed(state, part.detach().cpu().contiguous().numpy())

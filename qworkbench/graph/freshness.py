@@ -17,7 +17,7 @@ import torch
 
 from qworkbench.graph.ir import Graph
 
-SPOTS = 16
+SPOTS = 8
 """How many numbers of each weight are read again, to notice writes that torch does not count."""
 
 _WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -80,9 +80,7 @@ class WeightWatch:
         for part in path.split("."):
             places = [vars(holder)]
             if isinstance(holder, torch.nn.Module):
-                for kind in ("_parameters", "_buffers", "_modules"):
-                    places.append(places[0][kind])
-                    self._links[id(places[0]), kind] = (places[0], kind, places[-1])
+                places += [places[0][kind] for kind in ("_parameters", "_buffers", "_modules")]
             place = next((place for place in places if part in place), None)
             if place is None:
                 return False
@@ -125,4 +123,7 @@ def _spots(tensor: torch.Tensor) -> np.ndarray:
     if word is None or tensor.device.type != "cpu" or not tensor.is_contiguous() or not tensor.numel():
         return np.empty(0, np.int8)
     flat = tensor.detach().view(-1).view(word).numpy()
-    return flat[:: max(1, flat.size // SPOTS)][:SPOTS]
+    step = max(1, flat.size // SPOTS)
+    # zeros stay zeros where a pruned weight is scaled
+    starts = range(min(step, SPOTS))
+    return max((flat[start::step][:SPOTS] for start in starts), key=lambda spots: int(np.count_nonzero(spots)))

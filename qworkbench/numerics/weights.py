@@ -41,10 +41,10 @@ def quantize_weight(
         float32, (channels,).
     """
     w = np.asarray(w, dtype=np.float32)
-    if not np.isfinite(w).all():
-        raise EmulationError(f"a weight of shape {w.shape} holds NaN or infinity, which has no code")
     axes = tuple(axis for axis in range(w.ndim) if axis != channel_axis % w.ndim)
-    largest = np.abs(w).max(axis=axes, initial=0.0)
+    largest = np.maximum(w.max(axis=axes, initial=0.0), -w.min(axis=axes, initial=0.0))
+    if not np.isfinite(largest).all():
+        raise EmulationError(f"a weight of shape {w.shape} holds NaN or infinity, which has no code")
     if scales is None:
         scale = np.where(largest > 0, np.maximum(largest / np.float32(QMAX[dtype]), np.finfo(np.float32).tiny), 1)
         scale = scale.astype(np.float32)
@@ -52,8 +52,10 @@ def quantize_weight(
         scale = np.broadcast_to(np.asarray(scales, np.float32), largest.shape).copy()
     shape = [1] * w.ndim
     shape[channel_axis] = scale.size
-    codes = np.clip(np.rint(w / scale.reshape(shape)), QMIN[dtype], QMAX[dtype])
-    return np.ascontiguousarray(codes.astype(NUMPY[dtype])), scale
+    steps = w / scale.reshape(shape)
+    np.rint(steps, out=steps)
+    np.clip(steps, QMIN[dtype], QMAX[dtype], out=steps)
+    return np.ascontiguousarray(steps.astype(NUMPY[dtype])), scale
 
 
 def constant_codes(x: np.ndarray, dtype: str, scale: np.float32 | None = None) -> tuple[np.ndarray, np.float32]:

@@ -165,7 +165,7 @@ def _folded(
     stored = stored if channels is None else None
     key = ("weight", content, dtype, stored, None if channels is None else channels.tobytes())
     made: tuple[Packed, np.ndarray, np.ndarray | None] = memo.get(
-        key, lambda: _quantize(graph, unit, node, dtype, channels, stored)
+        key, lambda: _quantize(graph, unit, node, dtype, channels, stored, digest(unit.op, *key))
     )
     return made
 
@@ -195,7 +195,9 @@ def _quantize(
     dtype: str,
     channels: np.ndarray | None,
     stored: tuple[float, ...] | None,
+    name: bytes,
 ) -> tuple[Packed, np.ndarray, np.ndarray | None]:
+    """Return codes, scales and bias; `name` is a digest of everything that they follow from."""
     group = FusedGroup(
         name=unit.name,
         anchor=unit.anchor,
@@ -215,7 +217,7 @@ def _quantize(
         codes, s_w = _quantize_transposed(weight, node.attrs["group"], dtype, stored)
     else:
         codes, s_w = quantize_weight(weight, 0, dtype, stored)
-    return Packed(codes, digest(codes)), s_w, bias
+    return Packed(codes, name), s_w, bias
 
 
 def _quantize_transposed(
