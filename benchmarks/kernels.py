@@ -4,6 +4,7 @@
 
 Candidates run in turn within one run; a figure is the median over rounds of the ratio inside a round, against the
 fastest layout of that peer. ``peak`` is the share of what the same dot instruction reaches on registers alone.
+``floor`` is the time at that share 1 over onnxruntime's: the lowest ``/ort int8`` that the instructions allow.
 ``differs`` counts codes that differ from onnxruntime's, which requantizes by the same rule.
 """
 
@@ -17,7 +18,7 @@ import torch
 from peers import ort
 from peers.peak import peak
 from peers.report import arguments, prepare, report
-from peers.timing import interleaved, ratio
+from peers.timing import floor, interleaved, ratio
 
 from qworkbench.emulator import kernels
 from qworkbench.emulator.kernels.surface import inside_of, surfaced
@@ -118,6 +119,7 @@ def case(shape: tuple[Any, ...], rounds: int, threads: int, most: float | None) 
         "Gop/s": round(operations / seconds / 1e9),
         "peak": None if most is None else round(operations / min(times["ours"]) / 1e9 / most / threads, 2),
         "/ort int8": ratio(times, "ours", QLINEAR),
+        "floor": floor(times, QLINEAR, operations, most and most * threads),
         "/ort fp32": ratio(times, "ours", ["onnxruntime"]),
         "/torch fp32": ratio(times, "ours", ["torch"]),
         "/torch best fp32": ratio(times, "ours", ["torch", "torch channels last"]),

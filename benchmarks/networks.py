@@ -5,7 +5,9 @@
 ``emulate`` computes every step of the plan from an empty cache, its fingerprints known; ``+ distances`` runs the whole
 answer of a workbench (steps, distances of every node, tables) with the float reference kept, as after any edit. Peers:
 torch fp32, onnxruntime fp32, onnxruntime int8 (QDQ, uint8 x int8 per channel). The ratio is the median over interleaved
-rounds. ``on BPU`` tells how much of the network the emulator computes in integers; the rest runs in torch.
+rounds. ``floor`` is the time that the network's multiply-adds take at the measured peak of the dot instruction, over
+onnxruntime int8's: the lowest ``/ort int8`` that the instructions allow. ``on BPU`` tells how much of the network the
+emulator computes in integers; the rest runs in torch.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 import torch
 from peers import ort
+from peers.peak import peak
 from peers.report import arguments, prepare, report
-from peers.timing import interleaved, ratio
+from peers.timing import floor, interleaved, ratio
+from torch.utils.flop_counter import FlopCounterMode
 
 import qworkbench as q
 from benchmarks.models.mobilenetv2 import mobilenetv2
@@ -58,7 +62,9 @@ def written(name: str, model: torch.nn.Module | None, sample: torch.Tensor, fold
     return target
 
 
-def network(name: str, batch: int, size: int, rounds: int, threads: int, folder: Path) -> dict[str, Any]:
+def network(
+    name: str, batch: int, size: int, rounds: int, threads: int, most: float | None, folder: Path
+) -> dict[str, Any]:
     """Time one network everywhere."""
     make, _ = NETWORKS[name]
     model = None if make is None else make()
@@ -93,6 +99,9 @@ def network(name: str, batch: int, size: int, rounds: int, threads: int, folder:
     candidates["onnxruntime int8"] = ort.bound(ort.session(small, threads), ort_feeds)
     with torch.no_grad():
         times = interleaved(candidates, rounds, threads=threads, least=0.0)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        forward()
+    operations = float(counter.get_total_flops())
     placed = [wb.placement[unit.anchor].on for unit in wb.placement.units]
     return {
         "network": f"{name} {batch}x3x{size}",
@@ -100,6 +109,7 @@ def network(name: str, batch: int, size: int, rounds: int, threads: int, folder:
         "on BPU": f"{100 * placed.count('BPU') / len(placed):.0f} %",
         "emulate ms": round(statistics.median(times["emulate"]) * 1e3, 2),
         "/ort int8": ratio(times, "emulate", ["onnxruntime int8"]),
+        "floor": floor(times, ["onnxruntime int8"], operations, most and most * threads),
         "/ort fp32": ratio(times, "emulate", ["onnxruntime"]),
         "/torch fp32": ratio(times, "emulate", ["torch"]),
         "+ distances ms": round(statistics.median(times["answer"]) * 1e3, 2),
@@ -116,13 +126,13 @@ def main() -> None:
     prepare(given.threads)
     rounds = given.rounds or (3 if given.short else 9)
     names = given.only or (SHORT if given.short else NETWORKS)
-    rows = []
+    rows, most = [], peak()
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             size = 112 if given.short else NETWORKS[name][1]
-            rows.append(network(name, given.batch, size, rounds, given.threads, Path(folder)))
+            rows.append(network(name, given.batch, size, rounds, given.threads, most, Path(folder)))
     title = f"networks, batch {given.batch}, {given.threads} thread{'s'[: given.threads > 1]}, {rounds} rounds"
-    report(title, rows, given.json, threads=given.threads)
+    report(title, rows, given.json, peak=most, threads=given.threads)
 
 
 if __name__ == "__main__":

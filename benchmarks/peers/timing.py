@@ -49,3 +49,12 @@ def ratio(times: Mapping[str, list[float]], name: str, peers: list[str]) -> floa
         return None
     best = min(there, key=lambda peer: statistics.median(times[peer]))
     return statistics.median(a / b for a, b in zip(times[name], times[best], strict=True))
+
+
+def floor(times: Mapping[str, list[float]], peers: list[str], operations: float, most: float | None) -> float | None:
+    """Return `operations` at `most` giga-operations a second against the best of `peers`: no kernel comes below.
+
+    A goal that is smaller asks for more than this processor's instructions can do.
+    """
+    there = [statistics.median(times[peer]) for peer in peers if peer in times]
+    return operations / (most * 1e9) / min(there) if there and most else None
