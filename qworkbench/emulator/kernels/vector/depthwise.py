@@ -103,8 +103,12 @@ def column_kernel(stride: int) -> Any:
             else:
                 put(dotted(start, first, 0), upper)
                 b.store(b.add(x, x_row), here)
+            beside = b.add(b.shl(x_pixel, v.word(1)), v.word(VECTOR))
             with cgutils.for_range(b, rows, intp=v.i64):
                 at = b.load(here)
+                v.prefetch(b, b.add(at, beside), near=True)
+                if stride == 1:
+                    v.prefetch(b, b.add(b.load(to), v.word(VECTOR)), near=True)
                 row = _row(b, at, x_pixel, sign)
                 if stride == 1:
                     leave(dotted(get(upper), row, 2), b.load(to))
@@ -113,6 +117,7 @@ def column_kernel(stride: int) -> Any:
                 else:
                     middle = dotted(get(upper), row, 1)
                     at = b.add(at, x_row)
+                    v.prefetch(b, b.add(at, beside), near=True)
                     row = _row(b, at, x_pixel, sign)
                     leave(dotted(middle, row, 2), b.load(to))
                     put(dotted(start, row, 0), upper)

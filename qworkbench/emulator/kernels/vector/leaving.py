@@ -11,7 +11,7 @@ registers, everything else pixel by pixel through memory, so that its code is wr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from qworkbench.emulator.kernels.vector import ir as v
@@ -58,13 +58,21 @@ class Leaving:
                     self._through_memory(sums, places)
 
     def fetch(self, pixel: Any, count: int) -> None:
-        """Ask for the lines of an int8 residual of `count` pixels from `pixel` on, where one enters."""
+        """Ask for the lines that `count` pixels from `pixel` on leave to as int8, and for those of an int8 residual.
+
+        A narrow panel leaves several pixels to a line, or to lines that a full panel has touched.
+        """
         b = self.b
+        places = b.add(self.places, b.shl(pixel, v.word(3)))
+        self._fetch(self.out, places, range(0, count, max(4 // self.vectors, 1)))
         with b.if_then(self.enters):
-            places = b.add(self.places, b.shl(pixel, v.word(3)))
-            codes = b.add(self.codes, self.channel)
-            for m in range(count):
-                v.prefetch(b, b.add(codes, v.load(b, b.add(places, v.word(8 * m)), v.i64, 8)), near=True)
+            self._fetch(self.codes, places, range(count))
+
+    def _fetch(self, start: Any, places: Any, pixels: Iterable[int]) -> None:
+        b = self.b
+        start = b.add(start, self.channel)
+        for m in pixels:
+            v.prefetch(b, b.add(start, v.load(b, b.add(places, v.word(8 * m)), v.i64, 8)), near=True)
 
     def _from_registers(self, sums: list[list[Any]], places: Any, *, enters: bool) -> None:
         b = self.b
