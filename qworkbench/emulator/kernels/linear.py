@@ -7,7 +7,8 @@ import numpy as np
 from qworkbench.emulator.kernels.accumulator import Accumulator, finish
 from qworkbench.emulator.kernels.convolution import shifted
 from qworkbench.emulator.kernels.dots import INT32_LIMIT, accumulate, largest_code, padded_rows, row_sums
-from qworkbench.emulator.kernels.vector.linear import multiply, multiply_batches
+from qworkbench.emulator.kernels.vector.batches import multiply_batches
+from qworkbench.emulator.kernels.vector.linear import multiply
 from qworkbench.emulator.kernels.vector.product import Forms
 from qworkbench.emulator.kernels.views import owned
 from qworkbench.errors import EmulationError

@@ -1,4 +1,4 @@
-"""Linear layers and products of two activations as tiles: a row of codes is a pixel, a column an output channel."""
+"""Linear layers as tiles: a row of codes is a pixel, a column an output channel."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ from qworkbench.emulator.kernels.vector.product import (
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import Requantize, Residual
 from qworkbench.numerics.dtypes import NUMPY
-
-WORTH_PACKING = 1 << 14  # multiply-accumulates of one product of two activations
 
 
 def multiply(
@@ -82,34 +80,6 @@ def multiply(
         entering = held.ctypes.data, held.itemsize
     product.run(rows.ctypes.data, out.ctypes.data, entering)
     return _left(product, out[:, :outputs].reshape(shape), rq, -1)
-
-
-def multiply_batches(a: np.ndarray, b: np.ndarray, outer: tuple[int, ...], rq: Requantize | None) -> np.ndarray | None:
-    """Return ``a @ b`` requantized, batch by batch, as :func:`qworkbench.numerics.reference.matmul`, or None."""
-    (count, length), outputs = a.shape[-2:], b.shape[-1]
-    path = path_for(a.dtype, b.dtype)
-    if path is None or not a.size or not b.size or count * length * outputs < WORTH_PACKING:
-        return None
-    codes = _rows(path, a).reshape(*a.shape[:-1], -1)
-    left = np.broadcast_to(codes, (*outer, *codes.shape[-2:])).reshape(-1, *codes.shape[-2:])
-    right = np.broadcast_to(b, (*outer, *b.shape[-2:])).reshape(-1, length, outputs)
-    pitch = _pitch(path, outputs)
-    magnitude = int(np.abs(right.astype(np.int32)).sum(axis=1, dtype=np.int64).max(initial=0))
-    reach = _largest(a) * magnitude
-    if reach >= INT32_LIMIT:
-        return None
-    tables = _tables(path, left[0], pitch, outputs)
-    results = []
-    for rows, columns in zip(left, right, strict=True):
-        weights = packed_weights(path, columns.T[:, None, :])
-        start = np.zeros(outputs, np.int64)
-        if path.shifts:
-            start -= 128 * columns.sum(axis=0, dtype=np.int64)
-        product = prepared(path, weights, (outputs, 1, length), start, reach, rq, None, tables)
-        out = _room(product, rq, count, pitch)
-        product.run(rows.ctypes.data, out.ctypes.data)
-        results.append(out[:, :outputs])
-    return _left(product, np.stack(results).reshape(*outer, count, outputs), rq, -1)
 
 
 def _largest(x: np.ndarray) -> int:

@@ -1,0 +1,177 @@
+"""What is computed on surfaces, on broadcast operands and on permuted ones equals the reference on plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qworkbench.analysis.metrics import compare, compare_codes
+from qworkbench.emulator import kernels
+from qworkbench.emulator.kernels import isa
+from qworkbench.emulator.kernels.moving import concat, resurfaced
+from qworkbench.emulator.kernels.surface import channels_last, is_surface, new_surface, planes_of, surface_of
+from qworkbench.numerics import ConvGeometry, reference
+from qworkbench.numerics.resize import nearest_index
+from tests.emulator.codes import DTYPES, KINDS, ROUNDINGS, assert_equal, quick, random_codes, random_requantize, seeds
+
+VECTOR = [name for name in isa.PATHS if name != isa.PORTABLE]
+
+
+@pytest.fixture(params=VECTOR, autouse=True)
+def path(request, monkeypatch):
+    if request.param not in isa.available():
+        pytest.skip(f"this processor has no {request.param}")
+    monkeypatch.setenv(isa.VARIABLE, request.param)
+
+
+def laid(codes, margin, *, wide=False):
+    """`codes` on a surface whose unused channels hold garbage."""
+    pitch = -(-codes.shape[1] // 16) * 16 + 16 * wide
+    surface = new_surface(codes.shape, codes.dtype, margin, pitch)
+    whole = surface_of(surface).view(np.ndarray)
+    whole[...] = 99
+    surface[...] = codes
+    if margin:
+        for edge in (np.s_[:, :margin], np.s_[:, -margin:], np.s_[:, :, :margin], np.s_[:, :, -margin:]):
+            whole[edge] = 0
+    return surface
+
+
+def margin_of(x):
+    whole, m = surface_of(x).view(np.ndarray), surface_of(x).margin
+    return [] if m == 0 else [whole[:, :m], whole[:, -m:], whole[:, :, :m], whole[:, :, -m:]]
+
+
+def operands(seed, dtype, count=2):
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 4)), int(rng.integers(1, 70)), int(rng.integers(1, 9)), int(rng.integers(1, 9)))
+    plain = [random_codes(rng, shape, dtype) for _ in range(count)]
+    return rng, plain, [laid(codes, int(rng.integers(0, 3))) for codes in plain]
+
+
+def same(found, expected):
+    assert_equal(np.ascontiguousarray(found), expected)
+    if is_surface(found):
+        assert not any(edge.any() for edge in margin_of(found))
+
+
+types = st.sampled_from(DTYPES)
+
+
+@quick(30)
+@given(seed=seeds, dtype=types, kind=st.sampled_from(KINDS), rounding=st.sampled_from(ROUNDINGS))
+def test_elementwise_functions_of_surfaces(seed, dtype, kind, rounding):
+    rng, (a, b), (x, y) = operands(seed, dtype)
+    target = DTYPES[seed % 2]
+    rq = random_requantize(rng, 1, target, kind, rounding, float(np.iinfo(dtype).max))
+    per_channel = random_requantize(rng, a.shape[1], target, kind, rounding, float(np.iinfo(dtype).max))
+    same(kernels.requantize(x, rq), reference.requantize(a, rq))
+    same(kernels.requantize(x, per_channel), reference.requantize(a, per_channel))
+    ratios = 0.3 + rng.random(2)
+    for name in ("add", "sub"):
+        same(getattr(kernels, name)(x, y, *ratios, rq), getattr(reference, name)(a, b, *ratios, rq))
+        same(getattr(kernels, name)(x, b, *ratios, rq), getattr(reference, name)(a, b, *ratios, rq))
+    small = replace(rq, multiplier=rq.multiplier / np.iinfo(dtype).max)
+    gate = random_codes(rng, (a.shape[0], a.shape[1], 1, 1), dtype)
+    for left, right, one, other in (
+        (x, y, a, b),
+        (x, gate, a, gate),
+        (gate, y, gate, b),
+        (x, gate[:1, :1], a, gate[:1, :1]),
+    ):
+        same(kernels.mul(left, right, small), reference.mul(one, other, small))
+        same(kernels.sub(left, right, *ratios, rq), reference.sub(one, other, *ratios, rq))
+    row = random_codes(rng, (a.shape[3],), dtype)
+    same(kernels.mul(x, row, small), reference.mul(a, row, small))
+    same(kernels.maximum(x, y), reference.maximum(a, b))
+    same(kernels.minimum(x, b), reference.minimum(a, b))
+    scale = rng.random(a.shape[1]).astype(np.float32) + np.float32(0.1)
+    same(kernels.dequantize(x, scale), reference.dequantize(a, scale))
+    real = laid(rng.normal(size=a.shape).astype(np.float32), 1)
+    same(
+        kernels.quantize(real, scale, target, rounding),
+        reference.quantize(np.ascontiguousarray(real), scale, target, rounding),
+    )
+
+
+@quick(20)
+@given(seed=seeds)
+def test_tables_of_surfaces(seed):
+    rng, (a,), (x,) = operands(seed, "int8", 1)
+    for dtype in DTYPES:
+        table = random_codes(rng, (256,), dtype)
+        same(kernels.lut(x, table), reference.lut(a, table))
+    same(kernels.lut(a, table), reference.lut(a, table))
+
+
+@quick(20)
+@given(seed=seeds)
+def test_operands_in_any_order_of_axes(seed):
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(1, 6, 4))
+    order = tuple(int(n) for n in rng.permutation(4))
+    a, b = (random_codes(rng, shape, "int8").transpose(order) for _ in range(2))
+    rq = random_requantize(rng, 1, "int8", "float32", "half_even", 127.0)
+    same(kernels.add(a, b, 0.7, 0.4, rq), reference.add(a, b, 0.7, 0.4, rq))
+    last = b[..., :1]
+    same(kernels.sub(a, last, 0.7, 0.4, rq), reference.sub(a, last, 0.7, 0.4, rq))
+    same(kernels.sub(last, a, 0.7, 0.4, rq), reference.sub(last, a, 0.7, 0.4, rq))
+    same(kernels.lut(a, np.arange(256).astype(np.int8)), reference.lut(a, np.arange(256).astype(np.int8)))
+    k = random_codes(rng, (2, 40, 3, 33), "int8").transpose(0, 2, 1, 3)
+    for right in (k.swapaxes(2, 3), random_codes(rng, (2, 37, 3, 33), "int8").transpose(0, 2, 3, 1)[:, :, :33, :]):
+        found, expected = kernels.matmul(k, right, rq), reference.matmul(k, right, rq)
+        assert_equal(found, expected)
+
+
+@quick(20)
+@given(seed=seeds, dtype=types)
+def test_surfaces_move_whole_pixels(seed, dtype):
+    rng, (a, b), (x, y) = operands(seed, dtype)
+    wide = random_codes(rng, (len(a), 21, *a.shape[2:]), dtype)
+    same(concat([x, y], 1), np.concatenate([a, b], 1))
+    same(concat([x, wide, y], 1), np.concatenate([a, wide, b], 1))
+    cut = np.s_[:, a.shape[1] // 3 :, ::2, 1:] if a.shape[3] > 1 else np.s_[:, a.shape[1] // 3 :]
+    part = resurfaced(x[cut], surface_of(x))
+    assert is_surface(part)
+    same(part, a[cut])
+    size = (a.shape[2] * 2, a.shape[3] * 3)
+    index = [nearest_index(n, m, "asymmetric", None) for n, m in zip(a.shape[2:], size, strict=True)]
+    same(kernels.resize_nearest(x, size, *index), reference.resize_nearest(a, size, *index))
+    assert_equal(planes_of(x), a)
+    real = rng.normal(size=a.shape).astype(np.float32)
+    assert_equal(planes_of(laid(real, 1)), real)
+    assert_equal(np.ascontiguousarray(channels_last(real)), real)
+
+
+@quick(20)
+@given(seed=seeds, kernel=st.integers(1, 5), stride=st.integers(1, 3), dilation=st.integers(1, 2))
+def test_max_pool_of_surfaces(seed, kernel, stride, dilation):
+    rng, (a,), (x,) = operands(seed, "int8", 1)
+    reach = (kernel - 1) * dilation
+    pad = int(rng.integers(0, kernel // 2 + 1))
+    if min(a.shape[2:]) + 2 * pad <= reach:
+        return
+    geometry = ConvGeometry((kernel, kernel), (stride, stride), (pad,) * 4, (dilation, dilation))
+    same(kernels.max_pool2d(x, geometry), reference.max_pool2d(a, geometry))
+    rq = random_requantize(rng, 1, "int8", "float32", "half_even", 127.0)
+    same(kernels.global_average_pool(x, rq), reference.global_average_pool(a, rq))
+
+
+@quick(20)
+@given(seed=seeds, dtype=types)
+def test_distances_do_not_depend_on_where_codes_lie(seed, dtype):
+    rng, (a,), (x,) = operands(seed, dtype, 1)
+    real = (a * 0.01 + rng.normal(0, 0.01, a.shape)).astype(np.float32)
+    plain = compare_codes(real, a, 0.01)
+    for reference_of in (real, channels_last(real)):
+        found = compare_codes(reference_of, x, 0.01)
+        assert found.atol == plain.atol
+        assert found.rtol == plain.rtol
+        for name in ("cosine", "l1", "mse", "sqnr"):
+            assert getattr(found, name) == pytest.approx(getattr(plain, name), rel=1e-12)
+    numbers = a.astype(np.float32) * np.float32(0.01)
+    assert compare(real, numbers, 0.01) == plain
