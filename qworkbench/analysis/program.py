@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from qworkbench.analysis import onednn
+from qworkbench.analysis.quantizers import flops_of
 from qworkbench.analysis.winograd import Winograd, fits
 from qworkbench.graph.execute import run_node
 from qworkbench.graph.float_windows import WINDOWS
@@ -22,6 +25,9 @@ from qworkbench.graph.folding import folded_weight_bias
 from qworkbench.graph.fusion import ANCHORS, FusedGroup
 from qworkbench.graph.ir import Graph, Sym
 from qworkbench.placement.types import Placement, Unit
+
+if TYPE_CHECKING:
+    from qworkbench.analysis.segments import Segment
 
 
 def arranged(x: Tensor) -> Tensor:
@@ -44,11 +50,15 @@ class FloatProgram:
     ----------
     units : tuple of Unit
         Topological order.
+    segments, peaks
+        What sweeps found out about these units, kept for the next sweep.
     """
 
     def __init__(self, graph: Graph, placement: Placement, dtype: torch.dtype = torch.float32) -> None:
         self.graph, self.placement, self.dtype = graph, placement, dtype
         self.units = placement.units
+        self.segments: dict[frozenset[str], tuple[Segment, ...]] = {}
+        self.peaks: dict[tuple[object, ...], int] = {}
         self._bytes: dict[tuple[str, int], int] = {}
         self._weights: dict[str, tuple[Tensor, Tensor | None]] = {}
         self._laid_out: dict[str, Tensor] = {}
@@ -71,6 +81,11 @@ class FloatProgram:
             for value in dict.fromkeys(unit.inputs):
                 found[value] = found.get(value, 0) + 1
         return found
+
+    @cached_property
+    def flops(self) -> dict[str, int]:
+        """Arithmetic of every unit on one sample, by name."""
+        return {unit.name: flops_of(self.graph, unit, 1) for unit in self.units}
 
     def weight(self, unit: Unit) -> Tensor:
         """Return the folded float weight of `unit`."""

@@ -7,6 +7,7 @@ its own: its codes are those of its input. Knows nothing of how their effect is 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -21,7 +22,7 @@ from qworkbench.placement.scale_groups import keeps_scale
 if TYPE_CHECKING:
     import torch
 
-    from qworkbench.emulator.plan import Plan
+    from qworkbench.emulator.plan import Plan, Step
     from qworkbench.graph.ir import Graph
     from qworkbench.numerics.arithmetic import Rounding
     from qworkbench.placement.types import Placement, Unit
@@ -107,21 +108,45 @@ class Quantizer:
         return ratio.clamp_(QMIN[self.dtype], QMAX[self.dtype]).mul_(scale)
 
 
-def quantizers_of(graph: Graph, placement: Placement, plan: Plan, rounding: Rounding) -> tuple[Quantizer, ...]:
+class QuantizerMemo:
+    """Quantizers of earlier plans, so that those of the next one are made where something changed."""
+
+    def __init__(self, keep: int = 20_000) -> None:
+        self._keep = keep
+        self._held: dict[tuple[object, ...], Quantizer] = {}
+
+    def get(self, key: tuple[object, ...], make: Callable[[], Quantizer]) -> Quantizer:
+        """Return the quantizer under `key`, which holds everything that it is made of."""
+        found = self._held.get(key)
+        if found is None:
+            if len(self._held) >= self._keep:
+                self._held.clear()
+            found = self._held[key] = make()
+        return found
+
+
+def quantizers_of(
+    graph: Graph, placement: Placement, plan: Plan, rounding: Rounding, memo: QuantizerMemo | None = None
+) -> tuple[Quantizer, ...]:
     """Return the quantizers of `plan` in topological order: a unit's weight before its output."""
+    memo = memo or QuantizerMemo()
+    weights: dict[str, Step] = {}
+    for step in plan.steps:
+        if "weight" in step.params:
+            weights.setdefault(step.unit, step)
     found = [
         made
         for name in graph.inputs
-        if (made := _activation(graph, plan, rounding, name, _stub(graph, name), "Input", None)) is not None
+        if (made := _activation(graph, plan, rounding, memo, name, _stub(graph, name), "Input", None)) is not None
     ]
     for unit in placement.units:
         on_bpu = placement[unit.anchor].on == "BPU"
         if on_bpu and unit.op in ANCHORS and unit.name in plan.weights:
-            found.append(_weight(graph, plan, unit))
+            found.append(_weight(graph, plan, memo, unit, weights[unit.name]))
         if on_bpu and keeps_scale(unit.op):
             continue
         for value in unit.outputs:
-            made = _activation(graph, plan, rounding, value, unit.name, op_type(graph, unit), unit.name)
+            made = _activation(graph, plan, rounding, memo, value, unit.name, op_type(graph, unit), unit.name)
             if made is not None:
                 found.append(made)
     return tuple(found)
@@ -143,6 +168,7 @@ def _activation(
     graph: Graph,
     plan: Plan,
     rounding: Rounding,
+    memo: QuantizerMemo,
     value: str,
     name: str,
     op: str,
@@ -152,34 +178,39 @@ def _activation(
     quantity = next((plan.quantities[key] for key in keys if key in plan.quantities), None)
     if quantity is None or not graph.values[value].dtype.startswith("float"):
         return None
-    content = digest("activation", value, quantity.dtype, quantity.scale, quantity.axis, rounding)
-    return Quantizer(
-        name, op, "activation", value, unit, quantity.dtype, quantity.scale, quantity.axis, rounding, content
-    )
+    dtype, scale, axis = quantity.dtype, quantity.scale, quantity.axis
+
+    def make() -> Quantizer:
+        content = digest("activation", value, dtype, scale, axis, rounding)
+        return Quantizer(name, op, "activation", value, unit, dtype, scale, axis, rounding, content)
+
+    return memo.get((quantity, value, name, op, unit, rounding), make)
 
 
-def _weight(graph: Graph, plan: Plan, unit: Unit) -> Quantizer:
-    quantity = plan.weights[unit.name]
-    step = next(step for step in plan.steps if step.unit == unit.name and "weight" in step.params)
+def _weight(graph: Graph, plan: Plan, memo: QuantizerMemo, unit: Unit, step: Step) -> Quantizer:
+    quantity, source = plan.weights[unit.name], plan.quantities[step.inputs[0]]
     packed = step.params["weight"]
-    source = plan.quantities[step.inputs[0]]
     folded = source.scale if source.per_channel else None
     node = graph.nodes[unit.anchor]
-    return Quantizer(
-        unit.anchor,
-        op_type(graph, unit),
-        "weight",
-        unit.outputs[0],
-        unit.name,
-        quantity.dtype,
-        quantity.scale,
-        quantity.axis,
-        "half_even",
-        digest("weight", unit.anchor, packed, quantity.scale, folded),
-        packed.array,
-        int(node.attrs["group"]) if node.op == "ConvTranspose" else 0,
-        folded,
-    )
+
+    def make() -> Quantizer:
+        return Quantizer(
+            unit.anchor,
+            op_type(graph, unit),
+            "weight",
+            unit.outputs[0],
+            unit.name,
+            quantity.dtype,
+            quantity.scale,
+            quantity.axis,
+            "half_even",
+            digest("weight", unit.anchor, packed, quantity.scale, folded),
+            packed.array,
+            int(node.attrs["group"]) if node.op == "ConvTranspose" else 0,
+            folded,
+        )
+
+    return memo.get((packed, quantity, source, unit, node), make)
 
 
 def flops_of(graph: Graph, unit: Unit, batch: int = 1) -> int:

@@ -46,6 +46,13 @@ class Segment:
 
 def segments_of(program: FloatProgram, watched: Collection[str]) -> tuple[Segment, ...]:
     """Return the units of `program` in segments; `watched` values are looked at when a segment is done."""
+    key = frozenset(watched)
+    if key not in program.segments:
+        program.segments[key] = _segments(program, watched)
+    return program.segments[key]
+
+
+def _segments(program: FloatProgram, watched: Collection[str]) -> tuple[Segment, ...]:
     units = program.units
     last = {value: number for number, unit in enumerate(units) for value in unit.inputs}
     made, start = [], 0

@@ -104,14 +104,14 @@ def sensitivity(
     metrics = metrics_given(metric)
     held = SensitivityMemo() if memo is None else memo
     program = held.references.program(graph, placement)
-    quantizers = _chosen(quantizers_of(graph, placement, plan, rounding), nodes)
+    quantizers = _chosen(quantizers_of(graph, placement, plan, rounding, held.quantizers), nodes)
     targets = targets_of(graph)
-    stacked = _stacked(program, feeds, quantizers, held)
+    samples = held.digest_of(feeds)
+    stacked = _stacked(program, feeds, samples, quantizers, held)
     kept_budget, room = _shares(program, targets, quantizers, metrics, stacked, budget, memo is not None)
     whole = Sweep(program, targets, quantizers, metrics, stacked, room)
     size = whole.samples_at_once() if stacked else (0, 0)
-    table = SensitivityTable(graph, placement, quantizers, tuple(target.name for target in targets), metrics)
-    samples = held.digest_of(feeds)
+    table = SensitivityTable(program.flops, quantizers, tuple(target.name for target in targets), metrics)
     by_name = {target.name: target.value for target in targets}
     left = []
     for index, quantizer in enumerate(quantizers):
@@ -219,12 +219,12 @@ def _chosen(quantizers: Sequence[Quantizer], nodes: Collection[str] | None) -> t
 def _stacked(
     program: FloatProgram,
     feeds: Mapping[str, torch.Tensor],
+    samples: bytes,
     quantizers: Sequence[Quantizer],
     memo: SensitivityMemo,
 ) -> bool:
     """Ask :func:`can_stack` once per graph and set of samples."""
-    first = {name: tensor[:1] for name, tensor in feeds.items()}
-    key = digest([unit.name for unit in program.units], [quantizer.value for quantizer in quantizers], first)
+    key = (samples, tuple(unit.name for unit in program.units), tuple(quantizer.value for quantizer in quantizers))
     if key not in memo.stackable:
         memo.stackable[key] = can_stack(program, feeds, quantizers)
     return memo.stackable[key]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from qworkbench.analysis.distances import Distance, Metric
+from qworkbench.analysis.quantizers import QuantizerMemo
 from qworkbench.analysis.references import References
+from qworkbench.emulator.copies import Copies
 from qworkbench.emulator.fingerprint import digest
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ class SensitivityMemo:
 
     effects: dict[MemoKey, Distance] = field(default_factory=dict)
     references: References = field(default_factory=References)
-    stackable: dict[bytes, bool] = field(default_factory=dict)
+    stackable: dict[tuple[object, ...], bool] = field(default_factory=dict)
+    quantizers: QuantizerMemo = field(default_factory=QuantizerMemo)
     lock: Lock = field(default_factory=Lock)
-    _digests: dict[int, tuple[weakref.ref[torch.Tensor], int, bytes]] = field(default_factory=dict)
+    copies: Copies = field(default_factory=Copies)
 
     def get(self, key: MemoKey, metrics: Sequence[Metric]) -> Distance | None:
         """Return what is known under `key`, if it tells every metric."""
@@ -54,15 +56,5 @@ class SensitivityMemo:
             self.effects[key] = distance
 
     def digest_of(self, feeds: Mapping[str, torch.Tensor]) -> bytes:
-        """Return the digest of samples; that of a tensor that is still alive and unwritten is not taken again."""
-        return digest([(name, self._digest(tensor)) for name, tensor in feeds.items()])
-
-    def _digest(self, tensor: torch.Tensor) -> bytes:
-        held = self._digests.get(id(tensor))
-        if held is not None and held[0]() is tensor and held[1] == tensor._version:
-            return held[2]
-        made = digest(tensor)
-        if len(self._digests) > 64:
-            self._digests.clear()
-        self._digests[id(tensor)] = (weakref.ref(tensor), tensor._version, made)
-        return made
+        """Return the digest of samples."""
+        return digest(self.copies.prints({name: tensor.detach().numpy() for name, tensor in feeds.items()}))

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pandas as pd
 
 from qworkbench.analysis.distances import Distance, Metric
-from qworkbench.analysis.quantizers import Quantizer, flops_of
-
-if TYPE_CHECKING:
-    from qworkbench.graph.ir import Graph
-    from qworkbench.placement.types import Placement
+from qworkbench.analysis.quantizers import Quantizer
 
 FIXED_COLUMNS = ("op_name", "sensitive_type", "op_type", "output", "quant_dtype", "flops", "flops_share", "estimate")
 """Columns of every sensitivity table; the others are metrics."""
 
 
 class SensitivityTable:
-    """Distances per quantizer and output; see :func:`qworkbench.analysis.sensitivity.sensitivity` for the columns."""
+    """Distances per quantizer and output; see :func:`qworkbench.analysis.sensitivity.sensitivity` for the columns.
+
+    `flops` is the arithmetic of every unit on one sample, by name.
+    """
 
     def __init__(
         self,
-        graph: Graph,
-        placement: Placement,
+        flops: Mapping[str, int],
         quantizers: Sequence[Quantizer],
         outputs: Sequence[str],
         metrics: Sequence[Metric],
     ) -> None:
         self.quantizers, self.outputs, self.metrics = quantizers, outputs, metrics
-        flops = {unit.name: flops_of(graph, unit, 1) for unit in placement.units}
         self.flops = [flops.get(quantizer.unit or "", 0) for quantizer in quantizers]
         self.whole = max(1, sum(flops.values()))
         self.distances: dict[int, dict[str, Distance]] = {}
@@ -43,26 +40,26 @@ class SensitivityTable:
 
     def frame(self) -> pd.DataFrame:
         """Return the rows so far, worst first."""
-        rows = [
-            {
-                "op_name": quantizer.name,
-                "sensitive_type": quantizer.kind,
-                "op_type": quantizer.op,
-                "output": output,
-                **{metric.name: self.distances[index][output].value(metric) for metric in self.metrics},
-                "quant_dtype": quantizer.dtype,
-                "flops": flops,
-                "flops_share": flops / self.whole,
-            }
-            for index, (quantizer, flops) in enumerate(zip(self.quantizers, self.flops, strict=True))
+        found = [
+            (index, output, [distance.value(metric) for metric in self.metrics])
+            for index in range(len(self.quantizers))
             if index in self.distances
-            for output in self.outputs
+            for output, distance in self.distances[index].items()
         ]
-        first = self.metrics[0]
-        rows.sort(key=lambda row: -first.badness(float(str(row[first.name]))))
-        names = [metric.name for metric in self.metrics]
-        columns = ["op_name", "sensitive_type", "op_type", "output", *names, "quant_dtype", "flops", "flops_share"]
-        return pd.DataFrame(rows, columns=columns)
+        found.sort(key=lambda row: -self.metrics[0].badness(row[2][0]))
+        chosen = [self.quantizers[index] for index, _, _ in found]
+        flops = [self.flops[index] for index, _, _ in found]
+        columns: dict[str, list[Any]] = {
+            "op_name": [quantizer.name for quantizer in chosen],
+            "sensitive_type": [quantizer.kind for quantizer in chosen],
+            "op_type": [quantizer.op for quantizer in chosen],
+            "output": [output for _, output, _ in found],
+            **{m.name: [values[place] for _, _, values in found] for place, m in enumerate(self.metrics)},
+            "quant_dtype": [quantizer.dtype for quantizer in chosen],
+            "flops": flops,
+            "flops_share": [count / self.whole for count in flops],
+        }
+        return pd.DataFrame(columns)
 
 
 def effects_of(frame: pd.DataFrame) -> dict[str, float]:

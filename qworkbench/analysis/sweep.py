@@ -21,6 +21,7 @@ from qworkbench.analysis.segments import Segment, segments_of
 from qworkbench.errors import AnalysisError
 
 DEFAULT_BUDGET = 512 * 1024**2
+PEAKS = 1000
 SAMPLES = 4  # that go together at least, where memory allows: weights are laid out, and looked at, once for all
 
 Effects = dict[int, dict[str, Distance]]
@@ -97,6 +98,15 @@ class Sweep:
         Reference and variants of what lives between segments, and inside a segment the reference, the variants that
         begin there, and one that passes through.
         """
+        places = tuple(self.quantizers[index].value for index in chosen)
+        key = (self.stacked, *(target.value for target in self.targets), None, *places)
+        if key not in self.program.peaks:
+            if len(self.program.peaks) > PEAKS:
+                self.program.peaks.clear()
+            self.program.peaks[key] = self._peak(chosen)
+        return self.program.peaks[key]
+
+    def _peak(self, chosen: Sequence[int]) -> int:
         starts = self.starts(chosen)
         ids = {name: frozenset(starts.get(name, ())) for name in self.program.graph.inputs}
         now = top = sum((1 + len(found)) * self.bytes_of(name) for name, found in ids.items())

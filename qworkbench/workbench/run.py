@@ -16,7 +16,8 @@ import pandas as pd
 
 from qworkbench.analysis.metrics import Metrics, compare, compare_codes
 from qworkbench.emulator.cache import ResultCache
-from qworkbench.emulator.execute import execute, feed_prints, fingerprints
+from qworkbench.emulator.copies import Copies
+from qworkbench.emulator.execute import execute, fingerprints
 from qworkbench.emulator.fingerprint import Chain, digest
 from qworkbench.emulator.kernels.lines import memory_order
 from qworkbench.emulator.kernels.rescale import dequantize
@@ -121,22 +122,8 @@ class Measured:
     references: dict[bytes, dict[str, np.ndarray]] = field(default_factory=dict)
     metrics: dict[tuple[bytes, bytes, str, bytes], Metrics] = field(default_factory=dict)
     chain: Chain = field(default_factory=Chain)
+    copies: Copies = field(default_factory=Copies)
     lock: Lock = field(default_factory=Lock)
-    _feeds: list[tuple[dict[str, np.ndarray], dict[str, bytes]]] = field(default_factory=list)
-
-    def prints(self, feeds: Mapping[str, np.ndarray]) -> dict[str, bytes]:
-        """Return the fingerprints of `feeds`: comparing with a copy of the last ones is faster than a digest.
-
-        An array that was written in place, by whatever way, differs from the copy.
-        """
-        with self.lock:
-            for copies, known in self._feeds:
-                if copies.keys() == feeds.keys() and all(_identical(copies[name], feeds[name]) for name in feeds):
-                    return known
-            found = feed_prints(feeds)
-            copies = {name: np.array(array) for name, array in feeds.items()}
-            self._feeds = [(copies, found), *self._feeds[: self.keep - 1]]
-            return found
 
     def reference(self, graph: Graph, feeds: Mapping[str, Any], key: bytes) -> dict[str, np.ndarray]:
         """Return every float activation of the captured model on `feeds`."""
@@ -155,18 +142,6 @@ class Measured:
         """Remember the distance of (inputs, codes, float value, scale)."""
         with self.lock:
             self.metrics[key] = metrics
-
-
-def _identical(a: np.ndarray, b: np.ndarray) -> bool:
-    """Tell whether two arrays hold the same bits, NaN and the sign of zero included."""
-    if a.dtype != b.dtype or a.shape != b.shape:
-        return False
-    if not b.flags.c_contiguous:
-        b = np.ascontiguousarray(b)
-    one, other = (array.reshape(-1).view(np.uint8) for array in (a, b))
-    words = one.size // 8 * 8
-    whole = np.array_equal(one[:words].view(np.uint64), other[:words].view(np.uint64))
-    return whole and np.array_equal(one[words:], other[words:])
 
 
 def run_config(
@@ -192,7 +167,7 @@ def run_config(
     graph, placement, plan = stages.graph(config), stages.placement(config), stages.plan(config)
     feeds = feeds_of(stages.base, sample)
     arrays = {name: tensor.numpy() for name, tensor in feeds.items()}
-    fed = measured.prints(arrays)
+    fed = measured.copies.prints(arrays)
     inputs = digest(fed)
     reference = measured.reference(stages.base, feeds, inputs)
     prints = fingerprints(plan, arrays, fed, measured.chain)
