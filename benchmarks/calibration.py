@@ -116,9 +116,7 @@ def measure(name: str, size: int, rounds: int, count: int) -> dict[str, Any]:
             found[f"all thresholds by {method}"] = seconds(lambda choice=choice: kept[0].thresholds(choice))
         times.append(found)
 
-    held = sum(
-        s.table.nbytes + (0 if s.channel_counts is None else s.channel_counts.nbytes) for s in learned.sketches.values()
-    )
+    held = sum(sketch.nbytes for sketch in learned.sketches.values())
     print(f"{name}, 1x3x{size}x{size}, {rounds} rounds of {count} samples, one thread, median CPU time")
     print(f"{len(learned.sketches)} tensors, {held / 1e6:.0f} MB kept, whatever the number of samples")
     rows = []

@@ -14,10 +14,12 @@ import numpy as np
 from qworkbench.calibration.internals import internals_of
 from qworkbench.calibration.method import Statistics
 from qworkbench.calibration.preprocess import Preprocess
-from qworkbench.calibration.sketch import Rectified, Sketch
+from qworkbench.calibration.rectified import Rectified
+from qworkbench.calibration.sketch import Sketch
 from qworkbench.errors import CalibrationError, Cancelled
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of
+from qworkbench.graph.fusion import find_fusions
 from qworkbench.graph.ir import Graph, Node, Sym
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int | None], None]
 LARGEST_BATCH, BATCH_BYTES = 32, 2 << 20
+INNER_STEP = 8
+"""Of the values in front of a folded batch normalisation each eighth one is counted: they have no threshold until an
+edit parts the two."""
 
 
 def collect(
@@ -70,6 +75,7 @@ def collect(
         name: (made, Rectified(ceiling, channels=len(graph.values[name].shape) == 4 and (per_channel or made in fine)))
         for name, (made, ceiling) in rectified_values(graph).items()
     }
+    inside = _before_normalisation(graph)
     skipped = {made for made, _ in follow.values()}
 
     def observe(name: str, tensor: torch.Tensor) -> None:
@@ -79,7 +85,8 @@ def collect(
             array = tensor.detach().to(torch.float32).numpy()
             channels = array.ndim == 4 and (per_channel or name in fine)
             rectified = follow[name][1] if name in follow else None
-            sketches.setdefault(name, Sketch()).update(array, channels=channels, rectified=rectified)
+            step = INNER_STEP if name in inside else 1
+            sketches.setdefault(name, Sketch()).update(array, channels=channels, rectified=rectified, step=step)
         for part, function in inner.get(name, ()):
             sketches.setdefault(part, Sketch()).update(function(tensor.detach()).to(torch.float32).numpy())
 
@@ -89,6 +96,9 @@ def collect(
         for name, tensor in zip(node.outputs, outputs, strict=True):
             observe(name, tensor)
 
+    # the weights do not change while the data passes, and to look them up costs as much as a small operator
+    read = {v for n in graph.nodes for v in n.inputs if v is not None and not graph.is_activation(v)}
+    weights = {name: graph.tensor(name) for name in read}
     count = 0
     for count, item in enumerate(batches, start=1):
         feeds = feeds_of(graph, item)
@@ -100,13 +110,15 @@ def collect(
             observe(name, tensor)
         first = first or _first_sample(graph, feeds)
         samples += int(next(iter(feeds.values())).shape[0]) if graph.inputs else 0
-        run_float(graph, feeds, keep=(), on_node=on_node)
+        run_float(graph, feeds, keep=(), env=weights, on_node=on_node)
         if progress is not None:
             progress(count, total)
     for name, parts in inner.items():
         if not graph.is_activation(name):
             for part, function in parts:
                 sketches.setdefault(part, Sketch()).update(function(graph.tensor(name).detach().float()).numpy())
+    for sketch in sketches.values():
+        sketch.settle()
     for name, (made, rectified) in follow.items():
         if name in sketches:
             sketches[made] = rectified.sketch(sketches[name])
@@ -130,6 +142,15 @@ def rectified_values(graph: Graph) -> dict[str, tuple[str, float]]:
         low, high = (0.0, float("inf")) if node.op == "Relu" else (node.attrs.get("min"), node.attrs.get("max"))
         if low == 0 and len(node.inputs) == 1 and (high is None or high > 0):
             found.setdefault(source, (node.output, float("inf") if high is None else float(high)))
+    return found
+
+
+def _before_normalisation(graph: Graph) -> set[str]:
+    """Return the values between a convolution and the batch normalisation that is folded into it."""
+    found: set[str] = set()
+    for group in find_fusions(graph):
+        for name in group.members[: group.members.index(group.bn)] if group.bn is not None else ():
+            found.update(graph.nodes[name].outputs)
     return found
 
 

@@ -8,18 +8,27 @@ order and any size gives the same counts. Knows nothing of graphs; :mod:`qworkbe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from qworkbench.calibration.rectified import Rectified
+
 BINS = 1 << 15
-_SHIFT = 16
-_INFINITY_BIN = 0x7F80
+SHIFT = 16
+INFINITY_BIN = 0x7F80
 _FULL = 2**32 - 1
 
 CHANNEL_BINS = 512
 _CHANNEL_SHIFT = 19
 _CHANNEL_FIRST = (127 - 20) << 4  # 2**-20; 16 bins to each factor of two, up to 2**12
+
+SPREAD = 16  # columns of a channel in front of its bins: values of the first bin count there by turns
+ROW = SPREAD + CHANNEL_BINS
+WAITING = 1 << 18  # elements of one tensor
 
 AVERAGING_CONSTANT = 0.01
 
@@ -54,6 +63,11 @@ class Average:
             self.value += AVERAGING_CONSTANT * (top - self.value)
         self.samples += 1
 
+    def extend_by(self, patterns: np.ndarray) -> None:
+        """Add samples, given the bit patterns (int32) of their largest magnitudes."""
+        for top in patterns.view(np.float32).tolist():
+            self.add(top)
+
     def extend(self, later: Average) -> None:
         """Add every sample of `later` behind the own ones."""
         if not self.samples:
@@ -64,38 +78,61 @@ class Average:
             self.samples += later.samples
 
 
-@dataclass
 class Sketch:
     """Counts of values by bit pattern, and the exact extremes.
 
+    Small tensors wait until there are enough of them to count: the histograms of a whole network exceed the processor's
+    cache, and fetching one costs more than counting a few values. No result can tell.
+
     Attributes
     ----------
-    table : numpy.ndarray
-        uint32 (int64 beyond 4e9 elements), shape (2, 32768): values >= 0, then values < 0.
     total : int
-        Number of elements seen.
+        Number of elements counted.
     low, high : float
         Smallest and largest value seen.
     average : Average
         Moving average of the samples' maxima (axis 0 holds the samples; a tensor of rank < 2 is one sample).
-    channel_max : numpy.ndarray or None
-        float32, largest |x| per entry of axis 1; None for tensors of rank < 2.
-    channel_counts : numpy.ndarray or None
-        uint32 or int64, shape (channels, 512): coarser histogram per channel, only where it was asked for.
+    tops : numpy.ndarray or None
+        int32, shape (2, channels): bit patterns of the largest magnitude per entry of axis 1 among the values >= 0, and
+        among those below 0; None for tensors of rank < 2.
     """
 
-    table: np.ndarray = field(default_factory=lambda: np.zeros((2, BINS), np.uint32))
-    total: int = 0
-    low: float = np.inf
-    high: float = -np.inf
-    average: Average = field(default_factory=Average)
-    channel_max: np.ndarray | None = None
-    channel_counts: np.ndarray | None = None
+    def __init__(self) -> None:
+        self.total = 0
+        self.low, self.high = np.inf, -np.inf
+        self.average = Average()
+        self.tops: np.ndarray | None = None
+        self._table = np.zeros((2, BINS), np.uint32)
+        self._channel_table: np.ndarray | None = None
+        self._waiting: np.ndarray | None = None
+        self._filled = 0
+        self._wanted: tuple[bool, Rectified | None] = (False, None)
+
+    @property
+    def table(self) -> np.ndarray:
+        """Counts, uint32 (int64 beyond 4e9 elements), shape (2, 32768): values >= 0, then values < 0."""
+        self.settle()
+        return self._table
 
     @property
     def counts(self) -> np.ndarray:
         """Counts of |x|, int64, shape (32768,)."""
         return np.asarray(self.table.sum(axis=0, dtype=np.int64))
+
+    @property
+    def channel_max(self) -> np.ndarray | None:
+        """Largest |x| per entry of axis 1, float32; None for tensors of rank < 2."""
+        return None if self.tops is None else np.asarray(self.tops.max(axis=0).view(np.float32))
+
+    @property
+    def channel_counts(self) -> np.ndarray | None:
+        """Counts of |x| per channel, shape (channels, 512); None where they were not asked for."""
+        self.settle()
+        if self._channel_table is None:
+            return None
+        counts = self._channel_table[:, SPREAD:].copy()
+        counts[:, 0] += self._channel_table[:, :SPREAD].sum(axis=1, dtype=counts.dtype)
+        return np.asarray(counts)
 
     @property
     def absmax(self) -> float:
@@ -105,14 +142,21 @@ class Sketch:
     @property
     def finite(self) -> bool:
         """Tell whether every element seen was finite."""
-        return not self.table[:, _INFINITY_BIN:].any()
+        return not self.table[:, INFINITY_BIN:].any() and (not self.total or math.isfinite(self.high - self.low))
 
     @property
     def has_nan(self) -> bool:
         """Tell whether an element seen was NaN."""
-        return bool(self.table[:, _INFINITY_BIN + 1 :].any())
+        return bool(self.table[:, INFINITY_BIN + 1 :].any())
 
-    def update(self, values: np.ndarray, *, channels: bool = False, rectified: Rectified | None = None) -> None:
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept, whatever was seen."""
+        return self.table.nbytes + (0 if self._channel_table is None else self._channel_table.nbytes)
+
+    def update(
+        self, values: np.ndarray, *, channels: bool = False, rectified: Rectified | None = None, step: int = 1
+    ) -> None:
         """Add a batch.
 
         Parameters
@@ -123,73 +167,127 @@ class Sketch:
             Keep the per-channel histogram, too.
         rectified : Rectified, optional
             Told what a sketch of the rectified values needs beside this one.
+        step : int
+            Count only each such element along the axes behind the second. Extremes are always those of all elements.
         """
-        from qworkbench.calibration.sketch_kernel import count_channels, observe
+        from qworkbench.calibration.sketch_kernel import encode, observe
 
         x = np.ascontiguousarray(values, np.float32)
         if x.size == 0:
             return
         rows, columns = x.shape[:2] if x.ndim >= 2 else (1, 1)
-        self._make_room(x.size)
-        tops = np.empty((2, rows, columns), np.int32)
         bits = x.view(np.int32).reshape(rows, columns, -1)
-        low, high = observe(bits, self.table.reshape(-1), tops).view(np.float32)
-        self.total += x.size
-        self.low, self.high = min(self.low, float(low)), max(self.high, float(high))
-        self._add_tops(tops.max(axis=0).view(np.float32), x.ndim >= 2)
-        if channels and x.ndim >= 2:
-            count_channels(bits, self._channel_table(columns))
+        tops = np.zeros((2, columns), np.int32) if self.tops is None else self.tops
+        samples, ends = np.zeros((2, rows), np.int32), np.empty(2, np.float32)
+        counted = (rows, columns, -(-bits.shape[2] // step))
+        codes = self._room_for(counted, (channels and x.ndim >= 2, rectified))
+        self.total += math.prod(counted)
+        if codes is None:
+            observe(bits, step, tops, samples, ends, *self._counted(columns))
+        else:
+            encode(bits, codes, step, tops, samples, ends)
+        low, high = ends.tolist()
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self.tops = tops if x.ndim >= 2 else None
+        self.average.extend_by(samples.max(axis=0))
         if rectified is not None:
-            rectified.add(bits, tops[0].view(np.float32), x.ndim >= 2)
+            rectified.average.extend_by(np.minimum(samples[0], rectified.ceiling))
 
-    def _add_tops(self, tops: np.ndarray, has_channels: bool) -> None:
-        """Add the largest magnitudes per sample and channel, shape (samples, channels)."""
-        for top in tops.max(axis=1):
-            self.average.add(float(top))
-        if has_channels:
-            top = tops.max(axis=0)
-            self.channel_max = top if self.channel_max is None else np.maximum(self.channel_max, top)
+    def _room_for(self, shape: tuple[int, ...], wanted: tuple[bool, Rectified | None]) -> np.ndarray | None:
+        """Return the place where codes of `shape` may wait, or None where they are too many."""
+        if wanted != self._wanted:
+            self._count_waiting()
+        self._wanted = wanted
+        one = math.prod(shape[1:])
+        if 2 * one * shape[0] > WAITING:
+            self.settle()
+            return None
+        if self._waiting is None or self._waiting.shape[1:] != shape[1:]:
+            self.settle()
+            self._waiting = np.empty((WAITING // one, *shape[1:]), np.uint16)
+        if self._filled + shape[0] > len(self._waiting):
+            self._count_waiting()
+        self._filled += shape[0]
+        return self._waiting[self._filled - shape[0] : self._filled]
 
-    def _channel_table(self, channels: int) -> np.ndarray:
-        if self.channel_counts is None:
-            self.channel_counts = np.zeros((channels, CHANNEL_BINS), self.table.dtype)
-        return self.channel_counts
+    def settle(self) -> None:
+        """Count what waits, and free its place. Reading does so, too, but not from several threads at once."""
+        self._count_waiting()
+        self._waiting = None
 
-    def _make_room(self, size: int) -> None:
-        if self.table.dtype == np.uint32 and self.total + size > _FULL:
-            self.table = self.table.astype(np.int64)
-            if self.channel_counts is not None:
-                self.channel_counts = self.channel_counts.astype(np.int64)
+    def _count_waiting(self) -> None:
+        if self._filled and self._waiting is not None:
+            from qworkbench.calibration.sketch_kernel import count
+
+            codes, self._filled = self._waiting[: self._filled], 0
+            count(codes, *self._counted(codes.shape[1]))
+
+    def _counted(self, columns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """Return what the kernels add to."""
+        channels, rectified = self._wanted
+        self._widen()
+        dtype = self._table.dtype
+        kept = clipped = np.zeros((0, ROW), dtype)
+        if channels:
+            kept = self._channel_table = channel_table(self._channel_table, columns, dtype)
+        if rectified is not None:
+            clipped = rectified.room(columns, dtype)
+        ceiling = INFINITY_BIN << SHIFT if rectified is None else rectified.ceiling
+        return self._table.reshape(-1), kept, clipped, ceiling
+
+    def _widen(self) -> None:
+        if self._table.dtype == np.uint32 and self.total > _FULL:
+            self._table = self._table.astype(np.int64)
+            if self._channel_table is not None:
+                self._channel_table = self._channel_table.astype(np.int64)
 
     def merge(self, other: Sketch) -> None:
         """Add everything that `other` saw, behind the own samples; only the moving average depends on that order."""
-        self._make_room(other.total)
+        self.settle()
+        other.settle()
         self.total += other.total
-        self.table += other.table.astype(self.table.dtype)
+        self._widen()
+        self._table += other._table.astype(self._table.dtype)
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         self.average.extend(other.average)
-        if other.channel_max is not None:
-            mine = self.channel_max
-            self.channel_max = other.channel_max if mine is None else np.maximum(mine, other.channel_max)
-        if other.channel_counts is not None:
-            added = other.channel_counts.astype(self.table.dtype)
-            self.channel_counts = added if self.channel_counts is None else self.channel_counts + added
+        if other.tops is not None:
+            self.tops = other.tops.copy() if self.tops is None else np.maximum(self.tops, other.tops)
+        if other._channel_table is not None:
+            added = other._channel_table.astype(self._table.dtype)
+            self._channel_table = added if self._channel_table is None else self._channel_table + added
+
+    @classmethod
+    def of_counts(
+        cls,
+        total: int,
+        table: np.ndarray,
+        *,
+        ends: tuple[float, float],
+        average: Average,
+        tops: np.ndarray | None = None,
+        channel_table: np.ndarray | None = None,
+    ) -> Sketch:
+        """Return the sketch with these attributes and counts, which others have found."""
+        found = cls()
+        found.total, found.average, found.tops = total, average, tops
+        found.low, found.high = ends
+        found._table, found._channel_table = table, channel_table
+        return found
 
     def bins(self, sign: int = 0) -> Bins:
         """Return the occupied bins of |x|; `sign` +1 or -1 leaves only values of that sign (0 counts as positive)."""
         counts = self.counts if sign == 0 else self.table[0 if sign > 0 else 1]
         top = self.absmax if sign == 0 else max(0.0, sign * (self.high if sign > 0 else self.low))
-        return _occupied(counts, np.arange(BINS + 1) << _SHIFT, top)
+        return _occupied(counts, np.arange(BINS + 1) << SHIFT, top)
 
     def channel_bins(self) -> list[Bins] | None:
         """Return the occupied bins of |x| of every channel, or None where they were not kept."""
-        if self.channel_max is None or self.channel_counts is None:
+        tops, counts = self.channel_max, self.channel_counts
+        if tops is None or counts is None:
             return None
         pattern = (np.arange(CHANNEL_BINS + 1) + _CHANNEL_FIRST) << _CHANNEL_SHIFT
         pattern[0] = 0
-        return [
-            _occupied(row, pattern, float(top)) for row, top in zip(self.channel_counts, self.channel_max, strict=True)
-        ]
+        return [_occupied(row, pattern, float(top)) for row, top in zip(counts, tops, strict=True)]
 
     def percentile(self, fraction: float) -> float:
         """Return the magnitude below which `fraction` of all elements lie; 1.0 is the exact maximum.
@@ -212,51 +310,9 @@ class Sketch:
         return np.asarray([percentile(channel, fraction) for channel in bins], np.float32)
 
 
-class Rectified:
-    """The sketch of ``min(max(x, 0), ceiling)`` (Relu, Relu6), from the passes that the sketch of x makes anyway.
-
-    Counts and extremes follow from those of x, since a bin is either kept whole or moved whole; the largest values per
-    sample and channel are clipped as they come. Only a histogram per channel reads the values once more.
-
-    Parameters
-    ----------
-    ceiling : float
-        > 0; infinity for Relu.
-    channels : bool
-        Keep the per-channel histogram.
-    """
-
-    def __init__(self, ceiling: float = float("inf"), *, channels: bool = False) -> None:
-        self._ceiling, self._channels = np.float32(ceiling), channels
-        self._found = Sketch()
-
-    def add(self, bits: np.ndarray, tops: np.ndarray, has_channels: bool) -> None:
-        """Add a batch: bit patterns (samples, channels, rest), and the largest value >= 0 per sample and channel."""
-        self._found._make_room(bits.size)
-        self._found.total += bits.size
-        self._found._add_tops(np.minimum(tops, self._ceiling), has_channels)
-        if self._channels and has_channels:
-            from qworkbench.calibration.sketch_kernel import count_rectified
-
-            ceiling = int(self._ceiling.view(np.int32))
-            count_rectified(bits, self._found._channel_table(bits.shape[1]), ceiling)
-
-    def sketch(self, source: Sketch) -> Sketch:
-        """Return the sketch of the rectified values; `source` is the one of the values, over the same batches."""
-        found = self._found
-        limit = int(self._ceiling.view(np.int32)) >> _SHIFT
-        table = source.table.copy()
-        nan = slice(_INFINITY_BIN + 1, None)
-        table[0, 0] += table[1, : _INFINITY_BIN + 1].sum()
-        table[0, nan] += table[1, nan]
-        table[1] = 0
-        if limit < _INFINITY_BIN:
-            table[0, limit] += table[0, limit + 1 : _INFINITY_BIN + 1].sum()
-            table[0, limit + 1 : _INFINITY_BIN + 1] = 0
-        found.table = table
-        ceiling = float(self._ceiling)
-        found.low, found.high = min(max(source.low, 0.0), ceiling), min(max(source.high, 0.0), ceiling)
-        return found
+def channel_table(before: np.ndarray | None, channels: int, dtype: np.dtype) -> np.ndarray:
+    """Return a table of counts per channel in `dtype`: the one `before`, or an empty one."""
+    return np.zeros((channels, ROW), dtype) if before is None else before.astype(dtype, copy=False)
 
 
 def _occupied(counts: np.ndarray, pattern: np.ndarray, top: float) -> Bins:

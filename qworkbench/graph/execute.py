@@ -14,7 +14,7 @@ from torch import Tensor
 
 from qworkbench.errors import QWorkbenchError, unknown_name
 from qworkbench.graph.float_kernels import KERNELS
-from qworkbench.graph.ir import Graph, Node, Sym, resolve
+from qworkbench.graph.ir import Graph, Node, Sym
 from qworkbench.graph.replay import Replay
 
 
@@ -62,7 +62,7 @@ def run_node(
         if node.call is not None:
             made = node.call(*(t for t in tensors if t is not None))
         elif node.op in KERNELS:
-            made = KERNELS[node.op]({k: resolve(v, batch) for k, v in node.attrs.items()}, *tensors)
+            made = KERNELS[node.op](node.attributes(batch), *tensors)
         else:
             raise QWorkbenchError(f"{node.name!r} is a {node.op}, which has no float kernel and no call of its own")
         return (made,) if isinstance(made, Tensor) else tuple(made)

@@ -46,6 +46,10 @@ def resolve(value: Any, batch: int) -> Any:
     return value
 
 
+def _follows_batch(value: Any) -> bool:
+    return any(map(_follows_batch, value)) if isinstance(value, (tuple, list)) else isinstance(value, Sym)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
     """One tensor of the graph.
@@ -126,6 +130,14 @@ class Node:
     location: tuple[str, int] | None = None
     parent: str | None = None
     call: Callable[..., Any] | None = None
+    _fixed: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_fixed", not any(map(_follows_batch, self.attrs.values())))
+
+    def attributes(self, batch: int) -> Mapping[str, Any]:
+        """Return the attributes with the batch filled in."""
+        return self.attrs if self._fixed else {key: resolve(value, batch) for key, value in self.attrs.items()}
 
     @property
     def output(self) -> str:

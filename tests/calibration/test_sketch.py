@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from qworkbench.calibration.sketch import Rectified, Sketch
+from qworkbench.calibration.rectified import Rectified
+from qworkbench.calibration.sketch import Sketch
 
 DRAWS = {
     "normal": lambda rng: rng.normal(size=50_000),
@@ -126,6 +127,32 @@ def test_channel_percentiles_are_within_a_coarse_bin_of_numpy(fraction):
     got = sketch_of(x, channels=True).channel_percentile(fraction)
     exact = np.quantile(np.abs(x).transpose(1, 0, 2, 3).reshape(3, -1), fraction, axis=1)
     np.testing.assert_allclose(got, exact, rtol=1 / 16)
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 30, 30), (2, 3, 500, 500), (9, 7), (30,)], ids=str)
+def test_of_a_thinned_tensor_extremes_are_exact_and_each_eighth_element_is_counted(shape):
+    x = np.random.default_rng(2).normal(size=shape).astype(np.float32)
+    sketch = Sketch()
+    for sample in x[:, None] if x.ndim > 1 else x:
+        sketch.update(sample, channels=True, step=8)
+    rows = x.reshape(*shape[:2], -1)[..., ::8] if x.ndim > 1 else x
+    assert (sketch.low, sketch.high) == (x.min(), x.max())
+    assert sketch.total == sketch.counts.sum() == rows.size
+    if x.ndim > 1:
+        np.testing.assert_array_equal(sketch.channel_max, np.abs(x.reshape(*shape[:2], -1)).max((0, 2)))
+
+
+def test_how_many_samples_wait_shows_in_nothing():
+    x = np.random.default_rng(3).normal(size=(40, 24, 20, 20)).astype(np.float32)
+    one, whole, read = Sketch(), sketch_of(x, channels=True), Sketch()
+    for index, sample in enumerate(x[:, None]):
+        one.update(sample, channels=True)
+        read.update(sample, channels=index % 3 == 0)
+        assert read.counts.sum() == read.total
+    assert_equal(one, whole)
+    assert_equal(Sketch.of_counts(read.total, read.table, ends=(read.low, read.high), average=read.average,
+                                  tops=read.tops), sketch_of(x))  # fmt: skip
+    assert read.channel_counts.sum() == x[::3].size
 
 
 def test_an_empty_batch_changes_nothing():
