@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qworkbench.calibration.sketch import Bins, Sketch
-from qworkbench.calibration.thresholds import least_divergence, least_squares, percentile
+from qworkbench.calibration.thresholds import least_divergence, least_entropy, least_squares, percentile
 from qworkbench.errors import CalibrationError, unknown_name
 
-METHODS = ("max", "max-percentile", "kl", "mse", "moving-average")
+METHODS = ("max", "max-percentile", "kl", "mse", "moving-average", "entropy")
 DEFAULT_PERCENTILE = 0.99995
 NUM_BIN, MAX_NUM_BIN = 1024, 16384
 
@@ -26,15 +26,15 @@ class CalibrationMethod:
 
     Attributes
     ----------
-    name : "max" | "max-percentile" | "kl" | "mse" | "moving-average"
+    name : "max" | "max-percentile" | "kl" | "mse" | "moving-average" | "entropy"
         Largest magnitude; percentile of magnitudes; least Kullback-Leibler divergence; least squared error; moving
-        average of the samples' largest magnitudes.
+        average of the samples' largest magnitudes; what ONNX Runtime's entropy calibrator takes on the same histogram.
     percentile : float
         Fraction in (0, 1]; used by ``max-percentile``.
     per_channel : bool
         One threshold per feature-map channel where the tensor's neighbours allow it (convolutions on both sides).
     num_bin, max_num_bin : int
-        Linear bins of ``kl``, as the vendor's logs print them.
+        Linear bins of ``kl``, as the vendor's logs print them, and of ``entropy``.
     """
 
     name: str = "max"
@@ -66,14 +66,14 @@ class CalibrationMethod:
         """What decides a threshold: methods with equal rules give equal ones (``max`` is percentile 1.0)."""
         if self.fraction < 1.0:
             return ("max-percentile", self.percentile, 0, 0)
-        if self.name == "kl":
-            return ("kl", 1.0, self.num_bin, self.max_num_bin)
+        if self.name in ("kl", "entropy"):
+            return (self.name, 1.0, self.num_bin, self.max_num_bin)
         return (self.name.replace("max-percentile", "max"), 1.0, 0, 0)
 
     def describe(self) -> str:
         """Return one phrase, e.g. ``max-percentile 0.99995, per channel``."""
         detail = f" {self.percentile:g}" if self.name == "max-percentile" else ""
-        if self.name == "kl":
+        if self.name in ("kl", "entropy"):
             detail = f":num_bin={self.num_bin},max_num_bin={self.max_num_bin}"
         return f"{self.name}{detail}{', per channel' if self.per_channel else ''}"
 
@@ -81,6 +81,8 @@ class CalibrationMethod:
         """Return the threshold that `bins` of magnitudes give; not for ``moving-average``, which needs the order."""
         if self.name == "kl":
             return least_divergence(bins, self.num_bin, self.max_num_bin)
+        if self.name == "entropy":
+            return least_entropy(bins, bins, self.num_bin, self.max_num_bin)
         if self.name == "mse":
             return least_squares(bins)
         return percentile(bins, self.fraction)
@@ -89,6 +91,8 @@ class CalibrationMethod:
         """Return the per-tensor threshold."""
         if self.name == "moving-average":
             return sketch.average.value
+        if self.name == "entropy":
+            return least_entropy(sketch.bins(1), sketch.bins(-1), self.num_bin, self.max_num_bin)
         return sketch.absmax if self.rule[0] == "max" else self.of(sketch.bins())
 
     def range_of(self, sketch: Sketch) -> tuple[float, float]:

@@ -97,7 +97,7 @@ def observe(
             end = c + rows.shape[0]
             found = _encode(rows, part[0], step, tops[:, c:end], samples[:, n], found)
             if c == 0:
-                        _count(part, table, magnitudes[c:end], rectified[c:end], ceiling, scratch)
+                _count(part, table, magnitudes[c:end], rectified[c:end], ceiling, scratch)
     _write_ends(found, ends)
 
 

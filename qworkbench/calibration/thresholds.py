@@ -70,20 +70,66 @@ def least_divergence(bins: Bins, num_bin: int = 1024, max_num_bin: int = 16384) 
     bins = Bins(bins.low[real], bins.high[real], bins.counts[real], bins.top)
     if not bins.counts.size:
         return bins.top
-    number = min(max_num_bin, max(num_bin, math.ceil(num_bin * bins.top / percentile(bins, BULK))))
+    number = _number(bins, num_bin, max_num_bin)
     best = best_bin(linear(bins, number), LEVELS, max(1, number // 1024))
     return float(min(best * bins.top / number, bins.top))
 
 
+def least_entropy(positive: Bins, negative: Bins, num_bin: int = 1024, max_num_bin: int = 16384) -> float:
+    """Return the threshold that ONNX Runtime's entropy calibrator takes on the same histogram.
+
+    Parameters
+    ----------
+    positive, negative : Bins
+        Magnitudes of the values >= 0 and < 0.
+    num_bin, max_num_bin : int
+        Linear bins of a magnitude, as for :func:`least_divergence`; the histogram has one in the middle and as many on
+        either side.
+
+    Returns
+    -------
+    float
+        The upper edge of a linear bin.
+    """
+    from qworkbench.calibration.entropy import entropy_bin
+
+    histogram = signed(positive, negative, num_bin, max_num_bin)
+    top = max(positive.top, negative.top)
+    return top * (2 * entropy_bin(histogram) + 1) / histogram.size if histogram.any() else top
+
+
+def signed(positive: Bins, negative: Bins, num_bin: int = 1024, max_num_bin: int = 16384) -> np.ndarray:
+    """Return whole counts in an odd number of equal bins around zero, up to the largest magnitude."""
+    top = max(positive.top, negative.top)
+    if top <= 0:
+        return np.zeros(2 * num_bin + 1)
+    larger = positive if positive.top >= negative.top else negative
+    number = _number(larger, num_bin, max_num_bin)
+    at = np.concatenate(([0.0], np.arange(0.5, number + 1))) * top / (number + 0.5)
+    above, below = np.diff(np.rint(_running(positive, at))), np.diff(np.rint(_running(negative, at)))
+    return np.concatenate((below[:0:-1], above[:1] + below[:1], above[1:]))
+
+
+def _number(bins: Bins, num_bin: int, max_num_bin: int) -> int:
+    bulk = percentile(bins, BULK)
+    return min(max_num_bin, max(num_bin, math.ceil(num_bin * bins.top / bulk))) if bulk > 0 else max_num_bin
+
+
 def linear(bins: Bins, number: int) -> np.ndarray:
     """Return the counts in `number` equal bins from 0 to the maximum; a bin's values count as evenly spread."""
+    return np.asarray(np.diff(_running(bins, np.linspace(0.0, bins.top, number + 1))))
+
+
+def _running(bins: Bins, at: np.ndarray) -> np.ndarray:
+    """Return how many values lie below each of `at`, which starts at 0; what lies at the last one is below it, too."""
+    if not bins.counts.size:
+        return np.zeros(at.size)
     edges = np.empty(2 * bins.counts.size)
     edges[0::2], edges[1::2] = bins.low, bins.high
     running = np.zeros(2 * bins.counts.size)
     total = np.cumsum(bins.counts)
     running[0::2], running[1::2] = np.concatenate(([0.0], total[:-1])), total
     # bins of one single value have no width, and an upper edge at 0.0 must still count its zeros
-    at = np.linspace(0.0, bins.top, number + 1)
     found = np.interp(at, edges, running)
-    found[0], found[-1] = 0.0, total[-1]
-    return np.asarray(np.diff(found))
+    found[0], found[at >= bins.top] = 0.0, total[-1]
+    return np.asarray(found)

@@ -44,7 +44,7 @@ class Calibrating(Requesting):
             None keeps the statistics and changes only the method, without touching data. Data also takes the weights
             as they are now, where the model was trained on since it was loaded. A folder holds ``.npy`` files
             or raw samples (:mod:`qworkbench.calibration.data`).
-        method : "max" | "max-percentile" | "kl" | "mse" | "moving-average" | "default" | "mix"
+        method : "max" | "max-percentile" | "kl" | "mse" | "moving-average" | "entropy" | "default" | "mix"
             ``default`` and ``mix`` are the searches of the PTQ FAQ (:mod:`qworkbench.calibration.search`); what wins is
             applied as one step.
         percentile : float

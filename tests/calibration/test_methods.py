@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from qworkbench.calibration.divergence import best_bin
-from qworkbench.calibration.method import CalibrationMethod
+from qworkbench.calibration.entropy import entropy_bin
+from qworkbench.calibration.method import METHODS, CalibrationMethod
 from qworkbench.calibration.sketch import Average, Sketch
-from qworkbench.calibration.thresholds import linear
+from qworkbench.calibration.thresholds import linear, signed
 from qworkbench.errors import CalibrationError
 
 rng = np.random.default_rng(0)
@@ -74,6 +77,60 @@ def test_kl_takes_the_bin_that_onnxruntimes_smoothing_and_scipys_entropy_take(na
     assert abs(best_bin(histogram, 128, 1) - (128 + int(np.argmin(scores)))) <= 1
 
 
+NORMAL = rng.normal(size=60_000)
+SHAPES = {
+    **DRAWS,
+    "gelu": NORMAL / (1 + np.exp(-1.7 * NORMAL)),
+    "uniform": rng.uniform(-1, 1, size=40_000),
+    "few": rng.normal(size=800),
+    "two peaks": np.concatenate([rng.normal(-3, 0.1, size=5_000), rng.normal(2, 0.5, size=3_000)]),
+    "mostly zero": np.where(rng.uniform(size=40_000) < 0.97, 0, rng.exponential(size=40_000)),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "bins"),
+    # ONNX Runtime's search takes seconds among many bins
+    [*itertools.product(SHAPES, (257, 1025, 2049)), ("normal", 8193), ("relu", 8193)],
+)
+def test_entropy_takes_the_bin_that_onnxruntimes_calibrator_takes(name, bins):
+    collector = onnxruntime_collector()
+    x = SHAPES[name]
+    top = np.abs(x).max()
+    histogram, edges = np.histogram(x, bins, (-top, top))
+    low, _ = collector.get_entropy_threshold((histogram, edges, -top, top, top), 128)
+    theirs = bins // 2 - int(np.argmin(np.abs(edges[: bins // 2 + 1] - low)))
+    assert abs(entropy_bin(histogram.astype(np.float64), 128) - theirs) <= 1
+
+
+def onnxruntime_collector():
+    calibrate = pytest.importorskip("onnxruntime.quantization.calibrate")
+    return calibrate.HistogramCollector(
+        method="entropy", symmetric=True, num_bins=128, num_quantized_bins=128, percentile=99.99, scenario="same"
+    )
+
+
+@pytest.mark.parametrize("num_bin", [1024, 2048])
+@pytest.mark.parametrize("name", ["normal", "relu", "heavy tails", "gelu"])
+def test_entropy_of_a_sketch_is_onnxruntimes_threshold_on_the_histogram_of_the_sketch(name, num_bin):
+    collector = onnxruntime_collector()
+    sketch = sketch_of(SHAPES[name])
+    histogram = signed(sketch.bins(1), sketch.bins(-1), num_bin, num_bin)
+    edges = np.linspace(-sketch.absmax, sketch.absmax, histogram.size + 1)
+    low, _ = collector.get_entropy_threshold((histogram.astype(np.int64), edges, -1e9, 1e9, 1e9), 128)
+    found = CalibrationMethod("entropy", num_bin=num_bin, max_num_bin=num_bin).of_sketch(sketch)
+    assert found == pytest.approx(-low, abs=1.01 * (edges[1] - edges[0]))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_signed_bins_keep_every_element(name):
+    x = SHAPES[name]
+    histogram = signed(sketch_of(x).bins(1), sketch_of(x).bins(-1), 256, 256)
+    assert histogram.size == 513
+    assert histogram.sum() == x.size
+    assert histogram[:256].sum() == pytest.approx((x < -np.abs(x).max() / 513).sum(), rel=0.02, abs=5)
+
+
 def test_kl_clips_an_outlier_and_keeps_the_bulk():
     x = DRAWS["one outlier"]
     found = CalibrationMethod("kl").of_sketch(sketch_of(x))
@@ -87,7 +144,7 @@ def test_kl_does_not_let_the_zeros_of_a_relu_decide():
     assert with_zeros > 2.5
 
 
-@pytest.mark.parametrize("name", ["max", "max-percentile", "kl", "mse", "moving-average"])
+@pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("values", [[0.0, 0.0], [0.25, 0.25], [0.0, -3.0]], ids=str)
 def test_every_method_is_exact_where_there_is_one_magnitude(name, values):
     found = CalibrationMethod(name).of_sketch(sketch_of(values))
@@ -142,7 +199,7 @@ def test_switching_the_method_never_touches_the_data(make_workbench, samples):
 
     wb = make_workbench(calibration=batches())
     found = {}
-    for method in ("max", "max-percentile", "kl", "mse", "moving-average", "default", "mix"):
+    for method in (*METHODS, "default", "mix"):
         wb.calibrate(method=method, percentile=0.999)
         found[method] = wb.run().table["cosine"].min()
     wb.calibrate(method="max-percentile", percentile=0.99, per_channel=True)

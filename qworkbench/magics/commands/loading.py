@@ -114,7 +114,7 @@ def listing(state: State, _: Namespace) -> Any:
 
 
 DEFAULT_PERCENTILE = 0.99995
-METHODS = ("max", "max-percentile", "kl", "mse", "moving-average", "default", "mix")
+METHODS = ("max", "max-percentile", "kl", "mse", "moving-average", "entropy", "default", "mix")
 METHOD = (
     Argument("--method", "how thresholds are read", "choice", METHODS, "max"),
     Argument("--percentile", f"fraction for max-percentile (default {DEFAULT_PERCENTILE})", "number"),
