@@ -128,6 +128,17 @@ def embedding(
     return b.emit("Gather", [weight, input], {"axis": 0})
 
 
+def _flip(b: Builder, input: Slot, dims: Any, *more: int) -> Slot:
+    """Return the axes back to front: one Slice with steps of -1, as exporters write it."""
+    axes = b.axes(input, (dims, *more) if isinstance(dims, int) else dims) if dims != () else ()
+    turned = tuple(axis for axis in axes if b.static(b.shape(input)[axis], "the flipped axis") > 1)
+    if not turned:
+        return input
+    starts = tuple(b.static(b.shape(input)[axis], "the flipped axis") - 1 for axis in turned)
+    ends = tuple(-size - 2 for size in starts)  # in front of the first, counted from the end
+    return b.emit("Slice", [input], {"axes": turned, "starts": starts, "ends": ends, "steps": (-1,) * len(turned)})
+
+
 def _roll(b: Builder, input: Slot, shifts: Any, dims: Any = None) -> Slot:
     """Return a cyclic shift: two slices and a Concat per axis."""
     if dims is None or dims == ():
@@ -157,4 +168,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "index_select": _index_select,
     "embedding": embedding,
     "roll": _roll,
+    "flip": _flip,
+    "fliplr": lambda b, x: _flip(b, x, (1,)),
+    "flipud": lambda b, x: _flip(b, x, (0,)),
 }
