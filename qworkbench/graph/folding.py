@@ -6,6 +6,8 @@ computed in float64 and rounded once to float32. The user's model is not touched
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,16 +49,22 @@ def folded_weight_bias(graph: Graph, group_or_node: FusedGroup | Node | str) -> 
         node = graph.nodes[group_or_node] if isinstance(group_or_node, str) else group_or_node
     if node.op not in ANCHORS:
         raise QWorkbenchError(f"{node.name!r} is a {node.op}; only {', '.join(ANCHORS)} have a weight to fold")
-    weight = _array(graph, node, node.inputs[1])
+    weight = _content(graph, node, node.inputs[1])
     bias = _array(graph, node, node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] is not None else None
     if node.op == "Gemm" and not node.attrs.get("transB", True):
-        weight = np.ascontiguousarray(weight.T)
-    if bn is not None:
-        weight, bias = _absorb(graph, node, bn, weight, bias)
-    return weight.astype(np.float32), None if bias is None else bias.reshape(-1).astype(np.float32)
+        weight = weight.T
+    folded = np.empty(weight.shape, np.float32)
+    if bn is None:
+        folded[...] = weight
+    else:
+        factor, bias = _absorbed(graph, bn, bias)
+        # in float64 and rounded once, without a copy of the weight in float64
+        np.multiply(weight, _along(node, weight, factor), out=folded, dtype=np.float64, casting="same_kind")
+    return folded, None if bias is None else bias.reshape(-1).astype(np.float32)
 
 
-def _absorb(graph: Graph, node: Node, bn: Node, weight: Float64, bias: Float64 | None) -> tuple[Float64, Float64]:
+def _absorbed(graph: Graph, bn: Node, bias: Float64 | None) -> tuple[Float64, Float64]:
+    """Return by what `bn` multiplies each output channel, and the bias behind it."""
     _, scale_name, beta_name, mean_name, var_name = bn.inputs
     mean, var = _array(graph, bn, mean_name), _array(graph, bn, var_name)
     factor = 1.0 / np.sqrt(var + float(bn.attrs["epsilon"]))
@@ -64,16 +72,24 @@ def _absorb(graph: Graph, node: Node, bn: Node, weight: Float64, bias: Float64 |
         factor = factor * _array(graph, bn, scale_name)
     shift = (0.0 if bias is None else bias) - mean
     beta = _array(graph, bn, beta_name) if beta_name is not None else 0.0
-    if node.op == "ConvTranspose":
-        group = int(node.attrs["group"])
-        inputs, each = weight.shape[:2]
-        per_input = np.repeat(factor.reshape(group, each), inputs // group, axis=0)
-        return weight * per_input.reshape(inputs, each, *(1,) * (weight.ndim - 2)), shift * factor + beta
-    return weight * factor.reshape(-1, *(1,) * (weight.ndim - 1)), shift * factor + beta
+    return factor, shift * factor + beta
+
+
+def _along(node: Node, weight: NDArray[Any], factor: Float64) -> Float64:
+    """Return a factor per output channel in a form that multiplies `weight`."""
+    if node.op != "ConvTranspose":
+        return factor.reshape(-1, *(1,) * (weight.ndim - 1))
+    group = int(node.attrs["group"])
+    inputs, each = weight.shape[:2]
+    per_input = np.repeat(factor.reshape(group, each), inputs // group, axis=0)
+    return per_input.reshape(inputs, each, *(1,) * (weight.ndim - 2))
 
 
 def _array(graph: Graph, node: Node, value: str | None) -> Float64:
+    return _content(graph, node, value).astype(np.float64)
+
+
+def _content(graph: Graph, node: Node, value: str | None) -> NDArray[Any]:
     if value is None or graph.is_activation(value):
         raise QWorkbenchError(f"{node.name!r} has no constant weight: {value!r} is computed from the model's input")
-    found: Float64 = graph.tensor(value).detach().cpu().numpy().astype(np.float64)
-    return found
+    return np.asarray(graph.tensor(value).detach().cpu().numpy())
