@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from qworkbench.view.figures import Figures
 from qworkbench.view.tables import format_cell, header, html_table, text_table
 
 
@@ -98,3 +101,14 @@ def test_plain_counting_index_is_not_shown() -> None:
 def test_layer_table_with_missing_integers_is_shown() -> None:
     frame = pd.DataFrame({"subgraph": pd.array([0, None], dtype="Int64")}, index=["a", "b"])
     assert text_table(frame).splitlines()[2:] == ["a         0", "b         –"]
+
+
+def test_figures_are_shown_as_the_frame_they_become() -> None:
+    columns = {"on": ["BPU", "CPU"], "cosine": [0.5, math.nan], "delta_l1": [-0.25, 0.125]}
+    figures = Figures("node", ("a<b", "c"), columns)
+    assert html_table(figures, caption="x") == html_table(figures.frame(), caption="x")
+    assert text_table(figures) == text_table(figures.frame())
+    assert figures.frame().index.name == "node"
+    none = Figures("node", (), {"op": [], "cosine": []})
+    assert "nothing to show" in html_table(none, caption="x")
+    assert len(none) == len(none.frame()) == 0
