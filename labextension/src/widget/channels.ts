@@ -41,6 +41,7 @@ export function channelsPlot(
       ...(Math.min(...min) < 0 ? [{ value: -limit, text: '', tone: 'bad' as const }] : [])
     ],
     xText: 'channel',
+    hint: 'Point at a channel to read it.',
     says: index =>
       `channel ${String(rows[index].channel)}: ${formatNumber(min[index])} to ${formatNumber(max[index])}, ` +
       `half of it from ${formatNumber(low[index])} to ${formatNumber(high[index])}`

@@ -37,6 +37,8 @@ export interface ChartData {
   mark?: { index: number; text: string; tone: 'good' | 'bad' };
   y?: ScaleKind;
   xText?: string;
+  /** What stands below while nothing is pointed at. */
+  hint?: string;
   /** What the cursor says of point `index`. */
   says: (index: number) => string;
 }
@@ -313,7 +315,8 @@ export class Chart {
     });
     this.cursor.replaceChildren(...drawn);
     const read = index >= 0 ? index : chosen;
-    this.says.textContent = read < 0 ? 'Point at a spot to read it; click to select it.' : data.says(read);
+    this.says.textContent =
+      read < 0 ? (data.hint ?? 'Point at a layer to read it; click to go to its node.') : data.says(read);
   }
 
   private choose(index: number): void {

@@ -35,7 +35,7 @@ export interface TableOptions<R> {
   current?: () => string;
   empty: string;
   rowHeight?: number;
-  /** Something above the heads that scrolls away. */
+  /** Something above the heads. */
   before?: HTMLElement;
 }
 
@@ -68,18 +68,20 @@ export class DataTable<R> {
   private key: string | null = null;
   private descending = false;
   private stop = 0;
+  /** Columns of figures. */
+  private readonly figures = new Set<string>();
 
   constructor(private readonly options: TableOptions<R>) {
     this.columns = options.columns;
     const head = h('thead');
-    this.element = h(
-      'div',
-      { class: 'qwb-table', role: 'region', 'aria-label': options.label, tabindex: 0 },
-      options.before
-    );
     this.table.append(this.widths, head, this.body);
-    this.element.append(this.table);
-    this.windowed = new WindowedRows(this.element, head, this.body, options.rowHeight ?? 28, index =>
+    const scroller = h(
+      'div',
+      { class: 'qwb-table-scroll', role: 'region', 'aria-label': options.label, tabindex: 0 },
+      this.table
+    );
+    this.element = h('div', { class: 'qwb-table' }, options.before, scroller);
+    this.windowed = new WindowedRows(scroller, head, this.body, options.rowHeight ?? 28, index =>
       this.row(index)
     );
     this.drawHeads(head);
@@ -161,6 +163,7 @@ export class DataTable<R> {
     for (const { key, value } of this.columns) {
       const figures = this.all.some(row => typeof value(row) === 'number');
       this.heads.get(key)?.classList.toggle('qwb-number', figures);
+      this.figures[figures ? 'add' : 'delete'](key);
     }
     this.measure();
     this.windowed.reset(this.shown.length);
@@ -205,7 +208,7 @@ export class DataTable<R> {
         : typeof value === 'number'
           ? formatNumber(value)
           : (value ?? '');
-      const kind = [column.class, typeof value === 'number' && 'qwb-number'].filter(Boolean).join(' ');
+      const kind = [column.class, this.figures.has(column.key) && 'qwb-number'].filter(Boolean).join(' ');
       const title = typeof value === 'string' ? value : null;
       return index === 0
         ? h(

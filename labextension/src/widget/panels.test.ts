@@ -357,7 +357,7 @@ describe('mixed precision', () => {
       options: { metric: 'COSINE', dtype: 'int16', cost: 'arithmetic', target: 0.999, budget: 1.5 }
     });
     click(named('Apply 2 edits as one step'));
-    click([...pane().querySelectorAll<HTMLElement>('.qwb-trials tbody button')][1]);
+    click([...pane().querySelectorAll<HTMLElement>('.qwb-trials tbody button')][0]);
     expect(model.sent.slice(1)).toEqual([
       { type: 'apply', what: 'mixed_precision' },
       { type: 'apply', what: 'mixed_precision', top_k: 4 }

@@ -47,7 +47,7 @@ export class WindowedRows {
   /** Bring the rows up to date with what is in sight. */
   draw(): void {
     const { scroller, height, count } = this;
-    if (scroller.hidden || count === 0) {
+    if (count === 0 || scroller.closest('[hidden]')) {
       return;
     }
     const [first, end] = inSight(

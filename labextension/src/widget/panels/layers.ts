@@ -132,12 +132,12 @@ function columns(kind: string): Column<Row>[] {
     show: row =>
       name.endsWith('Cosine') ? formatCosine(figure(row[name]), 6) : formatNumber(figure(row[name]))
   });
-  const known = new Set(['Cosine', 'SQNR', 'rmse_qscale']);
+  const known = new Set(['Cosine', 'rmse_qscale']);
   return [
     { key: 'node', title: 'layer', value: row => String(row.mod_name), widest: 26 },
     { key: 'dtype', title: 'dtype', value: text('quant_dtype') },
     number('Cosine', 'cosine', 'through the network'),
-    number('SQNR', 'SQNR', 'through the network, in dB'),
+
     number('rmse_qscale', 'rmse / scale', 'accumulated; rounding alone gives 0.29'),
     ...(known.has(shown) ? [] : [number(shown, shown === 'reach' ? 'codes reach' : shown)]),
     { key: 'advice', title: 'advice', value: text('advice'), class: 'qwb-why', widest: 90 }

@@ -95,6 +95,7 @@ export class TrialsView {
           ? []
           : [{ value: target, text: `target ${Number(target.toPrecision(8))}`, tone: 'good' }],
       mark: at < 0 ? undefined : { index: at, text: 'chosen', tone: 'good' },
+      hint: 'Point at a trial to read it; click to find its row.',
       xText: `cost (${found.unit || '1: all int8'})`,
       says: index =>
         `${nameOf(points[index].row)}: ${metric} ${write(metric, points[index].value)}, cost ${formatNumber(points[index].cost)}`
@@ -129,15 +130,16 @@ export class TrialsView {
             h(
               'td',
               {},
-              button(
-                {
-                  text: 'Apply',
-                  title: `Raise the worst ${row.top_k} as one step`,
-                  class: 'qwb-plain',
-                  key: `apply ${row.top_k}`
-                },
-                () => this.apply(Number(row.top_k))
-              )
+              row.ops !== 0 &&
+                button(
+                  {
+                    text: 'Apply',
+                    title: `Raise the worst ${row.top_k} as one step`,
+                    class: 'qwb-plain',
+                    key: `apply ${row.top_k}`
+                  },
+                  () => this.apply(Number(row.top_k))
+                )
             )
         )
       )
