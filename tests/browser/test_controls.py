@@ -53,7 +53,7 @@ EDITS = {
     "calibration of a node": ("conv", lambda w: w.get_by_label("Calibration method of this node").select_option("mse")),
     "march": ("", lambda w: w.get_by_label("March").select_option("bayes")),
     "calibration": ("", lambda w: w.get_by_label("Calibration", exact=True).select_option("max-percentile")),
-    "per channel": ("", lambda w: w.get_by_label("per channel").check()),
+    "per channel": ("", lambda w: w.get_by_label("per channel", exact=True).check()),
     "arithmetic": (
         "",
         lambda w: (
@@ -118,8 +118,9 @@ def test_colours_sensitivity_and_the_table_follow(opened, page, shot):
         else:
             expect(legend.locator(".qwb-heat")).to_be_visible()
     widget.locator("label:has(input[value='table'])").click()
-    widget.locator("th[data-column='sensitivity'] button").click()
-    widget.locator("tr[data-row='conv'] button").click()
+    widget.locator(".qwb-stage th[data-column='sensitivity'] button").click()
+    widget.locator(".qwb-stage tr[data-row='conv'] button").click()
+    widget.get_by_role("tab", name="Node", exact=True).click()
     expect(widget.get_by_role("complementary", name="Selected node").locator("h3")).to_have_text("conv")
     expect(widget.locator("th[data-column='sensitivity']")).to_have_attribute("aria-sort", "ascending")
     shot("table")

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.models import SMALL
+from tests.browser.test_controls import AXE
 
 COLOURED = (
     SMALL.replace("nn.Conv2d(1, 8", "nn.Conv2d(3, 8")
@@ -157,6 +158,31 @@ def test_layers_region_and_cases_are_reached_by_keys_and_lead_to_nodes(opened, p
     expect(pane(widget)).to_contain_text("8 samples compared", timeout=120_000)
     press(widget, "Layers on it")
     expect(widget.get_by_role("tab", name="Layers", exact=True)).to_have_attribute("aria-selected", "true")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_axe_finds_nothing_serious_in_any_tab(opened, page, shot, theme):
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: jlpm install in labextension/")
+    notebook, widget = opened("axe_tabs.ipynb")
+    page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", theme)
+    expect(widget).to_have_attribute("data-theme", theme.split()[1].lower(), timeout=30_000)
+    notebook.run(
+        "wb.calibrate(method='default'); wb.compare_layers(images); wb.mixed_precision(budget=10.0, inputs=images)\n"
+        "wb.bad_cases(images); wb.bisect(images); wb.range_proposals(); found = wb.edit(q.SetPlacement('conv', 'cpu'))",
+        seconds=180,
+    )
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    for name in ("Calibrate", "Sensitivity", "Mixed", "Layers", "Region", "Cases"):
+        tab(widget, name)
+        expect(pane(widget).locator(".qwb-verdict, tr[data-row]").first).to_be_visible()
+        found = page.evaluate("() => axe.run('.qwb-app', {resultTypes: ['violations']}).then(r => r.violations)")
+        serious = [
+            (rule["id"], [each["html"][:160] for each in rule["nodes"][:3]])
+            for rule in found
+            if rule["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], (theme, name)
 
 
 def test_five_thousand_rows_scroll_with_some_dozens_in_the_page(opened, page, shot):

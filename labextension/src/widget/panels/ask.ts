@@ -25,7 +25,7 @@ export function choice(
 ): [HTMLLabelElement, HTMLSelectElement] {
   const select = h(
     'select',
-    { class: 'qwb-input', 'data-key': label, title },
+    { class: 'qwb-input', 'data-key': label, 'aria-label': label, title: title || null },
     ...options.map(([value, text]) => h('option', { value }, text))
   );
   return [h('label', { class: 'qwb-field' }, h('span', {}, label), select), select];
