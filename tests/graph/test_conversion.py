@@ -177,7 +177,7 @@ COMPOSITES = {
     "roll": (lambda s, x: x.roll(2, 3), ["Slice", "Slice", "Concat"]),
     "flip": (lambda s, x: x.flip(2, 3), ["Slice"]),
     "flip_tuple": (lambda s, x: torch.flip(x, (-1, 1)), ["Slice"]),
-    "fliplr": (lambda s, x: torch.fliplr(x), ["Slice"]),
+    "fliplr": (lambda s, x: torch.fliplr(input=x), ["Slice"]),
     "flipud": (lambda s, x: torch.flipud(x[0]), ["Gather", "Slice"]),
     "channel shuffle": (lambda s, x: F.channel_shuffle(x, 2), ["Reshape", "Transpose", "Reshape"]),
     "normalize": (lambda s, x: F.normalize(x), ["ReduceL2", "Clip", "Div"]),

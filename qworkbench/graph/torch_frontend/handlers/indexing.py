@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -169,6 +170,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "embedding": embedding,
     "roll": _roll,
     "flip": _flip,
-    "fliplr": lambda b, x: _flip(b, x, (1,)),
-    "flipud": lambda b, x: _flip(b, x, (0,)),
+    "fliplr": partial(_flip, dims=(1,)),
+    "flipud": partial(_flip, dims=(0,)),
 }
