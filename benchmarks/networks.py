@@ -6,8 +6,9 @@
 answer of a workbench (steps, distances of every node, tables) with the float reference kept, as after any edit. Peers:
 torch fp32, onnxruntime fp32, onnxruntime int8 (QDQ, uint8 x int8 per channel). The ratio is the median over interleaved
 rounds. ``floor`` is the time that the network's multiply-adds take at the measured peak of the dot instruction, over
-onnxruntime int8's: the lowest ``/ort int8`` that the instructions allow. ``on BPU`` tells how much of the network the
-emulator computes in integers; the rest runs in torch.
+onnxruntime int8's: the lowest ``/ort int8`` that the instructions allow. ``distances/torch`` sets the distances of all
+coded nodes alone against torch's own expressions for them. A second table tells which kinds of steps the time goes to.
+``on BPU`` tells how much of the network the emulator computes in integers; the rest runs in torch.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 import torch
 from peers import ort
+from peers.distances import Pair, by_torch, ours
 from peers.peak import peak
 from peers.report import arguments, prepare, report
+from peers.steps import by_kind
 from peers.timing import floor, interleaved, ratio
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -38,6 +41,7 @@ from benchmarks.models.vit_small import vit_small
 from benchmarks.yolo import build, write_onnx
 from qworkbench.emulator.cache import ResultCache
 from qworkbench.emulator.execute import execute, fingerprints
+from qworkbench.emulator.plan import Plan
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of
 
@@ -62,10 +66,20 @@ def written(name: str, model: torch.nn.Module | None, sample: torch.Tensor, fold
     return target
 
 
+def compared(wb: q.Workbench, plan: Plan, feeds: dict[str, np.ndarray], sample: torch.Tensor) -> list[Pair]:
+    """Return float reference, codes and scale of every node that has codes with one scale."""
+    wb.run(sample)
+    reference = next(iter(reversed(wb._measured.references.values())))
+    twins = [one for one in wb._stages.compared(wb.config, plan) if one.twin in reference]
+    arrays = execute(plan, feeds, {one.key for one in twins}, ResultCache()).arrays
+    coded = [one for one in twins if arrays[one.key].dtype in (np.int8, np.int16)]
+    return [(reference[one.twin], arrays[one.key], float(plan.quantities[one.key].single)) for one in coded]
+
+
 def network(
     name: str, batch: int, size: int, rounds: int, threads: int, most: float | None, folder: Path
-) -> dict[str, Any]:
-    """Time one network everywhere."""
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Time one network everywhere; return its row, and the rows of its kinds of steps."""
     make, _ = NETWORKS[name]
     model = None if make is None else make()
     torch.manual_seed(1)
@@ -97,13 +111,15 @@ def network(
     }
     small = ort.quantized_file(source, folder / f"{name}.int8.onnx", ort_feeds)
     candidates["onnxruntime int8"] = ort.bound(ort.session(small, threads), ort_feeds)
+    pairs = compared(wb, plan, feeds, sample)
+    candidates["distances"], candidates["torch distances"] = ours(pairs), by_torch(pairs)
     with torch.no_grad():
         times = interleaved(candidates, rounds, threads=threads, least=0.0)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         forward()
     operations = float(counter.get_total_flops())
     placed = [wb.placement[unit.anchor].on for unit in wb.placement.units]
-    return {
+    row = {
         "network": f"{name} {batch}x3x{size}",
         "steps": len(plan.steps),
         "on BPU": f"{100 * placed.count('BPU') / len(placed):.0f} %",
@@ -114,7 +130,9 @@ def network(
         "/torch fp32": ratio(times, "emulate", ["torch"]),
         "+ distances ms": round(statistics.median(times["answer"]) * 1e3, 2),
         "/torch fp32 ": ratio(times, "answer", ["torch"]),
+        "distances/torch": ratio(times, "distances", ["torch distances"]),
     }
+    return row, by_kind(name, plan, feeds, prints, rounds, threads)
 
 
 def main() -> None:
@@ -126,13 +144,17 @@ def main() -> None:
     prepare(given.threads)
     rounds = given.rounds or (3 if given.short else 9)
     names = given.only or (SHORT if given.short else NETWORKS)
-    rows, most = [], peak()
+    rows, steps, most = [], [], peak()
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             size = 112 if given.short else NETWORKS[name][1]
-            rows.append(network(name, given.batch, size, rounds, given.threads, most, Path(folder)))
+            row, kinds = network(name, given.batch, size, rounds, given.threads, most, Path(folder))
+            rows.append(row)
+            steps += kinds
     title = f"networks, batch {given.batch}, {given.threads} thread{'s'[: given.threads > 1]}, {rounds} rounds"
     report(title, rows, given.json, peak=most, threads=given.threads)
+    beside = given.json and given.json.with_name(f"{given.json.stem}-steps.json")
+    report(f"steps of {title}", steps, beside, threads=given.threads)
 
 
 if __name__ == "__main__":

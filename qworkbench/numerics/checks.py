@@ -15,11 +15,14 @@ from qworkbench.numerics.arithmetic import MULTIPLIER_CODES, ROUNDING_CODES, Con
 from qworkbench.numerics.dtypes import QMAX, QMIN
 
 CODES = ("int8", "int16")
+_NAMES = {np.dtype(name): name for name in ("int8", "int16", "int32", "int64", "float32")}  # str() of a dtype is slow
 
 
 def codes(owner: str, *arrays: Any, allowed: tuple[str, ...] = CODES) -> None:
     """Raise unless every array is a numpy array of one of the dtypes `allowed`."""
     for array in arrays:
+        if isinstance(array, np.ndarray) and _NAMES.get(array.dtype) in allowed:
+            continue
         found = getattr(array, "dtype", type(array).__name__)
         if not isinstance(array, np.ndarray) or str(found) not in allowed:
             raise EmulationError(f"{owner} takes {' or '.join(allowed)} codes, got {found}; quantize the operand first")

@@ -26,7 +26,7 @@ def sources() -> str:
     return found.hexdigest()
 
 
-def kernel(signature: str | None = None, *, error_model: str = "numpy") -> Callable[[Callable[..., Any]], Any]:
+def kernel(signature: Any = None, *, error_model: str = "numpy") -> Callable[[Callable[..., Any]], Any]:
     """Return the decorator of a kernel; with a `signature` it compiles, or comes from disk, at once."""
 
     def compiled(function: Callable[..., Any]) -> Any:

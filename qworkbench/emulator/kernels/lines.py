@@ -17,6 +17,7 @@ Line = tuple[np.ndarray, tuple[int, int, int, int]]
 """1-D memory, and in elements: where the first line starts, the steps to the next image, line and element (1 or 0)."""
 Span = tuple[int, int, int]
 """Images, lines of an image, elements of a line."""
+SAME, ADJACENT = (0, 0, 0, 0), (0, 0, 0, 1)
 
 
 def lined(dtype: Any, *operands: np.ndarray) -> tuple[np.ndarray, Span, Line, list[Line]]:
@@ -55,6 +56,8 @@ def _lines_of(surface: Surface) -> Line:
 
 def _beside(like: Surface, operand: np.ndarray) -> Line:
     """Return the lines of `operand` as those of `like` run."""
+    if operand.size == 1:
+        return _read_only(operand), SAME
     pitch, (_, channels, _, width) = like.shape[3], like.inside
     if operand.shape == like.inside:
         found = surface_of(operand)
@@ -82,8 +85,9 @@ def _in_order(
     dtype: Any, shape: tuple[int, ...], operands: tuple[np.ndarray, ...]
 ) -> tuple[np.ndarray, Span, Line, list[Line]]:
     out = np.empty(shape, dtype)
-    if all(operand.shape == shape and operand.flags.c_contiguous for operand in operands):
-        return out, (1, 1, out.size), (out.reshape(-1), (0, 0, 0, 1)), [(_read_only(x), (0, 0, 0, 1)) for x in operands]
+    if all((x.shape == shape and x.flags.c_contiguous) or x.size == 1 for x in operands):
+        lines = [(_read_only(x), SAME if x.size == 1 < out.size else ADJACENT) for x in operands]
+        return out, (1, 1, out.size), (out.reshape(-1), ADJACENT), lines
     steps = [steps_of(operand, shape) for operand in operands]
     sizes, steps = merged_axes(shape, steps)
     if len(sizes) > 3 or any(step[-1] not in (0, 1) or min(step) < 0 for step in steps):

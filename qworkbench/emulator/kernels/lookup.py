@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 import numpy as np
 
 from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.isa import chosen, features
 from qworkbench.emulator.kernels.lines import lined
+from qworkbench.emulator.kernels.surface import Surface, new_surface, surface_of
 from qworkbench.numerics import checks
 from qworkbench.numerics.tables import SegmentTable
 
@@ -62,13 +64,35 @@ def _expand(rows: np.ndarray, entry: np.ndarray, full: np.ndarray) -> None:
 
 def look_up(q: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Return ``table[q + 128]`` for int8 `q` and the 256 results of the codes from -128 up."""
+    if table.dtype == np.int8 and chosen() == "avx512vnni" and permutes() and table.flags.c_contiguous:
+        return _from_registers(q, table)
     out, span, to, (codes,) = lined(table.dtype, q)
-    if table.dtype == np.int8 and chosen() == "avx512vnni" and "avx512vbmi" in features():
-        from qworkbench.emulator.kernels.vector.tables import look_up_avx512
+    _look_up8(*codes, table, *to, span)
+    return out
 
-        look_up_avx512(*codes, np.roll(table, 128), *to, span)
-    else:
-        _look_up8(*codes, table, *to, span)
+
+@cache
+def permutes() -> bool:
+    """Tell whether the processor looks bytes up in registers."""
+    return "avx512vbmi" in features()
+
+
+def _from_registers(q: np.ndarray, table: np.ndarray) -> np.ndarray:
+    from qworkbench.emulator.kernels.vector.tables import look_up_avx512
+
+    surface = surface_of(q)
+    if surface is None:
+        codes = np.ascontiguousarray(q)
+        flat = np.empty(q.shape, np.int8)
+        look_up_avx512(codes.ctypes.data, 0, 0, table, flat.ctypes.data, 0, 0, 1, 1, q.size)
+        return flat
+    batch, _, height, width = surface.inside
+    pitch = surface.shape[3]
+    out = new_surface(surface.inside, np.int8, surface.margin, pitch)
+    to = cast(Surface, out.base)
+    image, _, row, _ = surface.seen
+    to_image, _, to_row, _ = to.seen
+    look_up_avx512(surface.origin, image, row, table, to.origin, to_image, to_row, batch, height, width * pitch)
     return out
 
 

@@ -1,6 +1,6 @@
 """A table of 256 bytes held in four 512-bit registers: one permutation for each half of it, chosen by the sign.
 
-Knows lines only (:mod:`qworkbench.emulator.kernels.lines`).
+Knows addresses only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LANES = 64
 
 @intrinsic
 def _permuted(typing_context: Any, table: Any, source: Any, target: Any, count: Any) -> Any:
-    """``target[i] = table[source[i] mod 256]`` for `count` bytes at these addresses."""
+    """``target[i] = table[source[i] + 128]`` for `count` int8 codes at these addresses."""
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
         table, source, target, count = args
@@ -30,7 +30,7 @@ def _permuted(typing_context: Any, table: Any, source: Any, target: Any, count: 
             name = "x86.avx512.vpermi2var.qi.512"
             below = v.call(b, name, kind, [parts[0], codes, parts[1]])
             above = v.call(b, name, kind, [parts[2], codes, parts[3]])
-            return b.select(b.icmp_signed("<", codes, zero), above, below)
+            return b.select(b.icmp_signed("<", codes, zero), below, above)  # the index is code mod 128 in its half
 
         blocks = b.lshr(count, v.word(6))
         with cgutils.for_range(b, blocks, intp=v.i64) as block:
@@ -49,12 +49,16 @@ def _permuted(typing_context: Any, table: Any, source: Any, target: Any, count: 
     return types.void(*([types.int64] * 4)), generate
 
 
-@kernel()
-def look_up_avx512(q: np.ndarray, at: Any, table: np.ndarray, out: np.ndarray, to: Any, span: Any) -> None:
-    """``out = table[q mod 256]`` for int8 q, out and table."""
-    images, rows, length = span
-    codes, results, entries = q.ctypes.data, out.ctypes.data, table.ctypes.data
+_TABLE = types.Array(types.int8, 1, "C", readonly=True)
+
+
+@kernel(types.void(*([types.int64] * 3), _TABLE, *([types.int64] * 6)))
+def look_up_avx512(
+    source: int, image: int, row: int, table: np.ndarray, target: int, to_image: int, to_row: int, images: int,
+    rows: int, length: int,
+) -> None:  # fmt: skip
+    """Write ``table[code + 128]`` of int8 codes in lines of `length`; addresses and steps in bytes."""
+    entries = table.ctypes.data
     for n in range(images):
         for r in range(rows):
-            here, there = at[0] + n * at[1] + r * at[2], to[0] + n * to[1] + r * to[2]
-            _permuted(entries, codes + here, results + there, length)
+            _permuted(entries, source + n * image + r * row, target + n * to_image + r * to_row, length)
