@@ -256,29 +256,24 @@ class PlanBuilder:
     # -- the whole
     def _around(self, unit: Unit) -> Hashable:
         """Return everything that the steps of `unit` follow from, but for thresholds of its inner tensors."""
-        placement, group_of = self.placement, self.placement.group_of
+        placement = self.placement
+        group_of, requantized = placement.group_of, placement.requantized
         placed = placement[unit.anchor]
         read: list[object] = []
         for value in unit.inputs:
-            key = self._codes.get(value)
-            index, target = group_of.get(value), placement.requantized.get((value, unit.name))
-            read += (
-                self._floats.get(value),
-                self._halves.get(value),
-                key,
-                None if key is None else self.quantities[key],
-                None if key is None else self._rescaled.get(key),
-                None if index is None else self.group_quantity(index),
-                None if target is None else self.group_quantity(target),
-            )
-        made = [group_of.get(value) for value in unit.outputs]
-        return (
-            self.memo.anchored(self.graph, unit, placement.canonical),
-            self._arithmetic,
-            (placed.on, placed.dtype, placed.input_dtype, placed.weight_dtype),
-            *read,
-            *(None if index is None else self.group_quantity(index) for index in made),
-        )
+            key, index = self._codes.get(value), group_of.get(value)
+            read += (self._floats.get(value), self._halves.get(value), key)
+            if key is not None:
+                read += (self.quantities[key], self._rescaled.get(key))
+            if index is not None:
+                read.append(self.group_quantity(index))
+            if (value, unit.name) in requantized:
+                read.append((self.group_quantity(requantized[value, unit.name]),))
+        for value in unit.outputs:
+            index = group_of.get(value)
+            read.append(None if index is None else self.group_quantity(index))
+        token = self.memo.anchored(self.graph, unit, placement.canonical)
+        return token, self._arithmetic, placed.on, placed.dtype, placed.input_dtype, placed.weight_dtype, *read
 
     @property
     def _tables(self) -> tuple[dict[str, Any], ...]:
@@ -289,15 +284,17 @@ class PlanBuilder:
         found = self.memo.lowered(key)
         if found is not None and found.holds(self.thresholds.threshold):
             self.steps += found.steps
-            for table, added in zip(self._tables, found.added, strict=True):
-                table.update(added)
+            tables = self._tables
+            for place, added in found.added:
+                tables[place].update(added)
         else:
             first, before = len(self.steps), [dict(table) for table in self._tables]
             self._parts = []
             lower()
             changes = tuple(
-                {name: now for name, now in table.items() if then.get(name) is not now}
-                for table, then in zip(self._tables, before, strict=True)
+                (place, {name: now for name, now in table.items() if then.get(name) is not now})
+                for place, (table, then) in enumerate(zip(self._tables, before, strict=True))
+                if table != then
             )
             found = Lowered(tuple(self.steps[first:]), changes, tuple(self._parts))
         used[key] = found

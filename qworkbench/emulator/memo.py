@@ -35,19 +35,19 @@ class Lowered:
     Attributes
     ----------
     steps : tuple of Step
-    added : tuple of Mapping
-        New entries of each of the builder's tables, in the order of :attr:`PlanBuilder.tables`.
+    added : tuple of (int, Mapping)
+        Which of the builder's tables got new entries, and these.
     parts : tuple of (str, float)
         Thresholds of inner tensors that were read, which say when all of this holds.
     """
 
     steps: tuple[Step, ...]
-    added: tuple[Mapping[str, Any], ...]
+    added: tuple[tuple[int, Mapping[str, Any]], ...]
     parts: tuple[tuple[str, float], ...]
 
     def holds(self, threshold: Callable[[str], float]) -> bool:
         """Tell whether the inner thresholds are still the same."""
-        return all(threshold(name) == value for name, value in self.parts)
+        return not self.parts or all(threshold(name) == value for name, value in self.parts)
 
 
 class PlanMemo:

@@ -37,7 +37,6 @@ class _Draft:
     readers: list[str] = field(default_factory=list)  # values that an active BPU unit reads
     others: list[str] = field(default_factory=list)  # values that a Concat, the CPU or the model's caller reads
     targets: list[tuple[int, int]] = field(default_factory=list)  # (hops, draft id) of Concat outputs they flow into
-    declared: list[Declared] = field(default_factory=list)  # by the model, on any of the values
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,31 @@ class ScaleGroups:
     requantized: Mapping[tuple[str, str], int]
 
 
-def scale_groups(
+@dataclass(frozen=True, eq=False)
+class Drafts:
+    """Groups before any scale is fixed, the group of each value, the Concats on the BPU, the unit of each node."""
+
+    drafts: list[_Draft]
+    draft_of: Mapping[str, int]
+    concats: list[Unit]
+    by_member: Mapping[str, Unit]
+
+
+def drafts_of(
     context: Context,
     decisions: Mapping[str, Decision],
     dtypes: Mapping[str, str],
     canonical: Mapping[str, str],
+) -> Drafts:
+    """Return what no scale moves of the groups of every canonical value that is int8 / int16 in `dtypes`."""
+    quantized = [v for v, dtype in dtypes.items() if dtype in ("int8", "int16")]
+    drafts, draft_of, hops = _union(context, decisions, quantized)
+    concats = _collect(context, decisions, drafts, draft_of, hops, canonical)
+    return Drafts(drafts, draft_of, concats, {name: unit for unit in context.units for name in unit.members})
+
+
+def scale_groups(
+    context: Context, whole: Drafts, dtypes: Mapping[str, str], canonical: Mapping[str, str]
 ) -> ScaleGroups:
     """Form the scale groups of every canonical value that is int8 / int16 in `dtypes`.
 
@@ -62,11 +81,9 @@ def scale_groups(
     EditError
         When two fixed scales meet in one group.
     """
-    quantized = [v for v, dtype in dtypes.items() if dtype in ("int8", "int16")]
-    drafts, draft_of, hops = _union(context, decisions, quantized)
-    concats = _collect(context, decisions, drafts, draft_of, hops, canonical)
-    fixed = _fixed(context, drafts, draft_of, canonical)
-    groups = _resolve(drafts, fixed, dtypes)
+    draft_of, concats = whole.draft_of, whole.concats
+    fixed, declared = _fixed(context, whole, canonical)
+    groups = _resolve(whole.drafts, fixed, declared, dtypes)
     if context.overrides.share_modules:
         groups = share_between_calls(context, groups, draft_of)
     requantized: dict[tuple[str, str], int] = {}
@@ -145,15 +162,16 @@ def _collect(
 
 
 def _fixed(
-    context: Context, drafts: list[_Draft], draft_of: Mapping[str, int], canonical: Mapping[str, str]
-) -> dict[int, tuple[str, float]]:
+    context: Context, whole: Drafts, canonical: Mapping[str, str]
+) -> tuple[dict[int, tuple[str, float]], dict[int, list[Declared]]]:
     """Map draft ids to the fixed scale that the user put on a node (any fused member) or model input.
 
-    What the model declares is noted on the drafts.
+    And to what the model declares on any of the values.
     """
-    by_member = {name: unit for unit in context.units for name in unit.members}
+    by_member, draft_of = whole.by_member, whole.draft_of
     found: dict[int, tuple[str, float]] = {}
-    declared = still_declared(context.graph, context.overrides.scales)
+    stated: dict[int, list[Declared]] = {}
+    declared = still_declared(context.graph, context.overrides.scales) if context.overrides.scales else {}
     for name, scale in context.overrides.scales.items():
         if name in by_member:
             value = by_member[name].outputs[0]
@@ -165,7 +183,7 @@ def _fixed(
             continue
         index = draft_of[value]
         if name in declared:
-            drafts[index].declared.append(Declared(name, value, declared[name]))
+            stated.setdefault(index, []).append(Declared(name, value, declared[name]))
             continue
         other = found.get(index)
         if other is not None and other[1] != scale:
@@ -174,11 +192,14 @@ def _fixed(
                 "between them keep one scale; clear one of the two"
             )
         found[index] = (name, scale)
-    return found
+    return found, stated
 
 
 def _resolve(
-    drafts: list[_Draft], fixed: Mapping[int, tuple[str, float]], dtypes: Mapping[str, str]
+    drafts: list[_Draft],
+    fixed: Mapping[int, tuple[str, float]],
+    declared: Mapping[int, list[Declared]],
+    dtypes: Mapping[str, str],
 ) -> list[ScaleGroup]:
     """Fill thresholds from the outputs backwards, since a group may take the scale of a Concat behind it."""
     groups: dict[int, ScaleGroup] = {}
@@ -188,8 +209,8 @@ def _resolve(
         if index in fixed:
             name, scale = fixed[index]
             groups[index] = ScaleGroup(tuple(draft.values), (), dtype, scale, name)
-        elif draft.declared:
-            rules = ruling(draft.declared, draft.readers)
+        elif index in declared:
+            rules = ruling(declared[index], draft.readers)
             groups[index] = ScaleGroup(tuple(draft.values), (), dtype, rules.stored.symmetric(dtype), rules.stub)
         elif draft.readers:
             read = tuple(dict.fromkeys((*draft.readers, *draft.others)))

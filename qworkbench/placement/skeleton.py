@@ -16,6 +16,7 @@ from qworkbench.placement.context import Context, Decision, decide
 from qworkbench.placement.dtypes import Dtypes, resolve_dtypes
 from qworkbench.placement.reasons import fused_reason, reason_for
 from qworkbench.placement.regions import subgraph_ids
+from qworkbench.placement.scale_groups import Drafts, drafts_of
 from qworkbench.placement.tail import tail_cuts, tail_units
 from qworkbench.placement.types import NodePlacement, Overrides, Unit
 from qworkbench.placement.units import Keep
@@ -30,7 +31,6 @@ class Skeleton:
     Attributes
     ----------
     context : Context
-    decisions : Mapping of unit name to Decision
     dtypes : Dtypes
     nodes : Mapping of node name to NodePlacement
         All but the markers.
@@ -38,16 +38,18 @@ class Skeleton:
     floats, float_readers : frozenset of str
         BPU values that are no codes, and units that take none.
     subgraphs : int
+    drafts : Drafts
+        Of the scale groups.
     """
 
     context: Context
-    decisions: Mapping[str, Decision]
     dtypes: Dtypes
     nodes: Mapping[str, NodePlacement]
     on_bpu: Mapping[str, bool]
     floats: frozenset[str]
     float_readers: frozenset[str]
     subgraphs: int
+    drafts: Drafts
 
     def holds(self, context: Context) -> bool:
         """Tell whether the fixed scales of `context` leave it as it is."""
@@ -135,13 +137,13 @@ def _assembled(context: Context, decisions: dict[str, Decision], anatomy: Anatom
     order = [node.name for node in context.graph.nodes if node.name in nodes]
     return Skeleton(
         context=context,
-        decisions=decisions,
         dtypes=dtypes,
         nodes={name: nodes[name] for name in order},
         on_bpu=on_bpu,
         floats=frozenset(v for v, dtype in dtypes.made.items() if dtype in ("int64", "float16", "float32")),
         float_readers=frozenset(unit.name for unit in units if not context.reads_codes(unit)),
         subgraphs=len(set(ids.values())),
+        drafts=drafts_of(context, decisions, dtypes.values, anatomy.canonical),
     )
 
 
