@@ -68,6 +68,8 @@ export interface GraphView {
   width: number;
   height: number;
   direction: string;
+  /** What the fill of a node says, where the kernel chose it. */
+  color_by?: string;
   nodes: ViewNode[];
   edges: ViewEdge[];
   frames?: ViewFrame[];

@@ -2,6 +2,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 import { GraphCanvas } from '../core/canvas';
+import { asColouring } from '../core/colouring';
 import { nodeText } from '../core/describe';
 import { h, keepKeys } from '../core/dom';
 import { legend } from '../core/legend';
@@ -19,6 +20,7 @@ export class StoredView extends Widget {
     private readonly trans: TranslationBundle
   ) {
     super({ node: h('div', { class: 'qwb qwb-stored' }) });
+    const colouring = asColouring(view.color_by);
     const canvas = new GraphCanvas(
       {
         select: id => {
@@ -41,10 +43,11 @@ export class StoredView extends Widget {
       h('header', { class: 'qwb-stored-head' }, h('strong', {}, view.title), h('p', {}, view.sentence)),
       canvas.element,
       this.reason,
-      legend(view, 'placement')
+      legend(view, colouring)
     );
     keepKeys(this.node, this.life.signal);
     followTheme(this.node, this.life.signal, () => canvas.redraw());
+    canvas.setColouring(colouring);
     canvas.setView(view);
     this.explain('');
   }

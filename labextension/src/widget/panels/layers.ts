@@ -263,5 +263,6 @@ export class LayersPanel implements Panel {
   private fill(): void {
     const rows = measured(records(this.found)).filter(row => !this.advised.checked || row.advice !== '');
     this.table.update(rows, columns(this.kind.value));
+    this.table.mark(true);
   }
 }
