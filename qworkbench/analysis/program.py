@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from qworkbench.analysis import onednn
 from qworkbench.analysis.quantizers import flops_of
-from qworkbench.analysis.winograd import Winograd, fits
+from qworkbench.analysis.winograd import Rooms, Winograd, fits
 from qworkbench.graph.execute import run_node
 from qworkbench.graph.float_windows import WINDOWS
 from qworkbench.graph.folding import folded_weight_bias
@@ -116,7 +117,7 @@ class FloatProgram:
         gradients : bool
             Keep the history for a backward pass to the operands.
         """
-        with torch.set_grad_enabled(gradients):
+        with nullcontext() if torch.is_grad_enabled() == gradients else torch.set_grad_enabled(gradients):
             if unit.name not in self._weights:
                 return self._run_members(unit, operands, batch, gradients)
             own = self._weights[unit.name][0]
@@ -148,13 +149,13 @@ class FloatProgram:
 
     def changed(
         self, unit: Unit, winograd: Winograd, x: Tensor, plain_x: Tensor, plain_y: Tensor, rows: np.ndarray,
-        finish: Callable[[Tensor], Tensor] | None,
+        finish: Callable[[Tensor], Tensor] | None, rooms: Rooms,
     ) -> Tensor:  # fmt: skip
         """Return what :meth:`run` would for `x`, from the :meth:`linear` result `plain_y` of `plain_x`."""
         if finish is not None:
-            return self.activate(unit, finish(winograd.apply(x, plain_x, plain_y, rows)))
+            return self.activate(unit, finish(winograd.apply(x, plain_x, plain_y, rows, rooms=rooms)))
         low, high = self._bounds(unit)
-        return winograd.apply(x, plain_x, plain_y, rows, low, high)
+        return winograd.apply(x, plain_x, plain_y, rows, low, high, rooms)
 
     def _is_convolution(self, unit: Unit) -> bool:
         return (

@@ -10,17 +10,31 @@ from torch import Tensor
 
 from qworkbench.analysis.program import FloatProgram, follows_batch
 from qworkbench.analysis.quantizers import Quantizer
+from qworkbench.graph.ir import Graph
+
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "BatchNormalization")
+SAMPLE_BY_SAMPLE = {
+    *("MaxPool", "AveragePool", "GlobalAveragePool", "Relu", "Clip"),
+    *("Sigmoid", "Tanh", "LeakyRelu", "HardSwish", "HardSigmoid", "Silu", "Gelu", "QuantizeLinear", "DequantizeLinear"),
+    *("Add", "Sub", "Mul", "Identity", "Dropout", "Flatten", "Resize"),
+}
 
 
 def can_stack(program: FloatProgram, feeds: Mapping[str, Tensor], quantizers: Sequence[Quantizer]) -> bool:
     """Tell whether variants may be laid side by side along the batch axis.
 
     Every input and every quantized value must follow the batch with its first axis alone, and two different samples
-    run together must give what each gives alone: tested, since a model may well mix the entries of its batch.
+    run together must give what each gives alone: tested where it is not plain from the ops, since a model may well mix
+    the entries of its batch.
     """
     graph = program.graph
     if not all(follows_batch(graph, v) for v in (*graph.inputs, *(quantizer.value for quantizer in quantizers))):
         return False
+    depends = reached_from(program, [quantizer.value for quantizer in quantizers])
+    if not depends <= {value for value in graph.values if follows_batch(graph, value)}:
+        return False
+    if all(_sample_by_sample(graph, node) for unit in program.units for node in unit.members):
+        return True
     single = {name: tensor[:1] for name, tensor in feeds.items()}
     other = {name: t * 0.5 if t.is_floating_point() else t for name, t in single.items()}
     pair = {name: torch.cat([single[name], other[name]]) for name in single}
@@ -28,11 +42,17 @@ def can_stack(program: FloatProgram, feeds: Mapping[str, Tensor], quantizers: Se
         alone, together = program.reference(single, 1), program.reference(pair, 2)
     except RuntimeError:
         return False
-    moving = {name for name in alone if follows_batch(graph, name)}
-    depends = reached_from(program, [quantizer.value for quantizer in quantizers])
-    if not depends <= moving:
-        return False
     return all(_agree(alone[name], together[name]) for name in depends)
+
+
+def _sample_by_sample(graph: Graph, name: str) -> bool:
+    """Tell whether a node, all of whose values follow the batch with axis 0, treats each sample by itself."""
+    node = graph.nodes[name]
+    if node.op == "ReduceMean":
+        return all(axis > 0 for axis in node.attrs.get("axes") or (0,))
+    if node.op in WEIGHTED and any(value is not None and graph.is_activation(value) for value in node.inputs[1:]):
+        return False
+    return node.op in (*SAMPLE_BY_SAMPLE, *WEIGHTED) and node.attrs.get("axis", 1) > 0
 
 
 def reached_from(program: FloatProgram, values: Sequence[str]) -> set[str]:

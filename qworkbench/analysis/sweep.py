@@ -22,7 +22,8 @@ from qworkbench.errors import AnalysisError
 
 DEFAULT_BUDGET = 512 * 1024**2
 PEAKS = 1000
-SAMPLES = 4  # that go together at least, where memory allows: weights are laid out, and looked at, once for all
+EVEN = 16  # items of a packet, where more fit: rows of a matrix product come in such numbers
+SAMPLES = 8  # that go together at least, where memory allows: weights are laid out, and looked at, once for all
 
 Effects = dict[int, dict[str, Distance]]
 
@@ -164,7 +165,8 @@ class Sweep:
         if not self.stacked:
             return 1
         largest = block * max((self.bytes_of(value) for value in segment.inner), default=1)
-        return max(1, min(PACKET_BYTES, self.budget // 8) // max(largest, 1))
+        many = max(1, min(PACKET_BYTES, self.budget // 8) // max(largest, 1))
+        return many if many < 2 * EVEN else many // EVEN * EVEN
 
     # -- running
     def run(

@@ -19,6 +19,7 @@ from qworkbench.analysis.distances import Distance
 from qworkbench.analysis.packets import Packet, Stack
 from qworkbench.analysis.program import arranged
 from qworkbench.analysis.segments import Segment
+from qworkbench.analysis.winograd import Rooms
 from qworkbench.errors import Cancelled
 from qworkbench.placement.types import Unit
 
@@ -49,6 +50,7 @@ class Sweeping:
         self.starts, self.watched = sweep.starts(group), sweep.watched()
         self.stacks: dict[str, Stack] = {}
         self.plain: dict[str, Tensor] = {}
+        self.rooms: Rooms = {}
         self.effects: Effects = {index: {target.name: Distance() for target in sweep.targets} for index in group}
 
     def run(self, tick: Callable[[str], None] | None, cancelled: Callable[[], bool]) -> Effects:
@@ -58,6 +60,11 @@ class Sweeping:
         ------
         Cancelled
         """
+        with torch.no_grad():
+            self._sweep(tick or (lambda _: None), cancelled)
+        return self.effects
+
+    def _sweep(self, tick: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
         for name in self.program.graph.inputs:
             self.stacks[name] = Stack(arranged(self.feeds[name]), self.blocks)
             self._begin(name, None)
@@ -69,8 +76,7 @@ class Sweeping:
                 if cancelled():
                     raise Cancelled("the sensitivity sweep was cancelled; rows that were finished are kept")
                 self._begin_unit(segment, unit, len(coming), many)
-                if tick is not None:
-                    tick(unit.name)
+                tick(unit.name)
             for first in range(0, len(coming), many):
                 if cancelled():
                     raise Cancelled("the sensitivity sweep was cancelled; rows that were finished are kept")
@@ -80,7 +86,6 @@ class Sweeping:
                 self._measure(value)
             for value in segment.dead:
                 self.stacks.pop(value, None)
-        return self.effects
 
     # -- references, and what begins
     def _begin_unit(self, segment: Segment, unit: Unit, passing: int, many: int) -> None:
@@ -121,8 +126,8 @@ class Sweeping:
                 tensor = quantizer.apply(stack.reference)
             else:
                 assert unit is not None
-                operands = {name: self.stacks[name].reference for name in unit.inputs}
                 weight = arranged(torch.from_numpy(quantizer.weight())).to(self.program.dtype)
+                operands = {name: self.stacks[name].reference for name in unit.inputs}
                 tensor = self.program.run(unit, operands, self.samples, weight=weight)[0]
             stack.add(Packet(tuple(range(index * self.blocks, (index + 1) * self.blocks)), tensor))
 
@@ -157,7 +162,7 @@ class Sweeping:
         if change is not None:
             stack, plain = self.stacks[unit.inputs[0]], self.plain[unit.name]
             x, rows = arranged(operands[unit.inputs[0]]), stack.rows_of(ids)
-            return (self.program.changed(unit, change, x, arranged(stack.reference), plain, rows, finish),)
+            return (self.program.changed(unit, change, x, arranged(stack.reference), plain, rows, finish, self.rooms),)
         return self.program.run(unit, operands, batch, finish=finish)
 
     def _operand(self, value: str, ids: tuple[int, ...], local: Values) -> Tensor:
@@ -174,13 +179,19 @@ class Sweeping:
         if not targets:
             return
         stack = self.stacks[value]
-        ids = sorted(stack.ids)
+        found: dict[int, dict[int, Tensor]] = {}
+        ids = stack.ids
         for start, stop, rows in stack.pieces(ids):
             for place, item in enumerate(ids[start:stop]):
                 variant = rows[place * self.batch : (place + 1) * self.batch] if stop - start > 1 else rows
-                self._compare(item // self.blocks, targets, stack.block(item), variant)
-        for index in self.effects.keys() - {item // self.blocks for item in ids}:
-            self._compare(index, targets, stack.reference, stack.reference)
+                found.setdefault(item // self.blocks, {})[item % self.blocks] = variant
+        for index in self.effects:
+            blocks = found.get(index)
+            if blocks is None:
+                self._compare(index, targets, stack.reference, stack.reference)
+            else:
+                whole = [blocks[k] if k in blocks else stack.block(k) for k in range(self.blocks)]
+                self._compare(index, targets, stack.reference, whole[0] if len(whole) == 1 else torch.cat(whole))
 
     def _compare(self, index: int, targets: Sequence[Target], reference: Tensor, variant: Tensor) -> None:
         a, b = reference.contiguous().numpy(), variant.contiguous().numpy()

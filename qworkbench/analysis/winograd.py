@@ -22,6 +22,8 @@ from qworkbench.emulator.kernels.vector.winograd import LANES, OUT, TILE, WEIGHT
 LEAST_CHANNELS = 64  # with fewer the transforms cost more than they save
 ROWS = 64  # tiles at once
 
+Rooms = dict[int, Tensor]
+
 
 def fits(weight: Tensor, attrs: Mapping[str, Any]) -> bool:
     """Tell whether a convolution with `weight` is one that this algorithm does, and does faster."""
@@ -70,7 +72,14 @@ class Winograd:
         return -(-tiles // ROWS) * ROWS * TILE * TILE < 0.6 * batch * height * width * 9
 
     def apply(
-        self, x: Tensor, plain_x: Tensor, plain_y: Tensor, rows: np.ndarray, low: float = -np.inf, high: float = np.inf
+        self,
+        x: Tensor,
+        plain_x: Tensor,
+        plain_y: Tensor,
+        rows: np.ndarray,
+        low: float = -np.inf,
+        high: float = np.inf,
+        rooms: Rooms | None = None,
     ) -> Tensor:
         """Return ``clamp(plain_y[rows] + conv(x - plain_x[rows]), low, high)``.
 
@@ -81,6 +90,8 @@ class Winograd:
         rows : numpy.ndarray
             int64: for each entry of `x`, which of the plain ones it is a change of.
         low, high : float
+        rooms : dict of int to Tensor, optional
+            Scratch memory by size, made and used again; not by two threads at once.
         """
         batch, channels, height, width = x.shape
         out_height, out_width = plain_y.shape[2:]
@@ -88,7 +99,10 @@ class Winograd:
         tiles, pitch = batch * grid[0] * grid[1], TILE * TILE * channels
         entering, leaving = (batch, height, width, channels), (batch, out_height, out_width, self.outputs)
         y = torch.empty((batch, self.outputs, out_height, out_width), memory_format=torch.channels_last)
-        room = torch.zeros(ROWS, pitch)
+        rooms = {} if rooms is None else rooms
+        if pitch not in rooms:
+            rooms[pitch] = torch.zeros(ROWS, pitch)
+        room = rooms[pitch]
         image = room.as_strided((1, pitch, ROWS, 1), (ROWS * pitch, 1, pitch, pitch))
         for first in range(0, tiles, ROWS):
             last = min(first + ROWS, tiles)

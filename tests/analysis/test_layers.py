@@ -22,7 +22,7 @@ def test_every_column_of_the_guide_is_there_and_agrees_with_a_run(wb, samples):
     assert list(found.frame.columns)[: len(GUIDE_COLUMNS)] == list(GUIDE_COLUMNS)
     for name in run.layers.index[run.layers.cosine.notna()]:
         row = row_of(found, name)
-        assert row.Cosine == run.layers.cosine[name]
+        assert row.Cosine == pytest.approx(run.layers.cosine[name], rel=1e-12)
         assert row.Atol == row.max_atol_diff == run.layers.atol[name]
         if not math.isnan(run.layers.max_qscale_diff[name]):
             assert pytest.approx(run.layers.max_qscale_diff[name]) == row.max_qscale_diff
