@@ -1,17 +1,24 @@
 """How long a sensitivity table takes, in units of one plain fp32 forward per sample, beside the naive way.
 
-    python benchmarks/sensitivity.py [--short] [--json FILE] [--skip-float64]
+    python benchmarks/sensitivity.py [--short] [--json FILE] [--skip-float64] [--only NAME]
 
 The naive way is one full fake-quantized torch forward per quantizer and sample; ours shares the float prefix. Both
 measure every quantizer (outputs and weights apart) over the same samples, one after the other in this process, one
 thread, CPU time. Agreement is the Spearman rank correlation of our table with the naive way in float64.
+
+Other tools are timed in the same rounds where they are installed (``benchmarks/peers/layerwise.py`` says what each of
+them measures, which is never the same table); what they cost is also given per item that they report.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
+import os
 import resource
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,6 +30,7 @@ import pandas as pd
 import torch
 from models.mobilenetv2 import mobilenetv2
 from models.resnet18 import resnet18
+from peers.layerwise import PEERS
 
 import qworkbench as q
 from qworkbench.analysis.quantizers import Quantizer, quantizers_of
@@ -30,22 +38,22 @@ from qworkbench.graph.execute import run_node
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the thread's CPU time of one call, and its result."""
-    began = time.thread_time()
+    """Return the CPU time of one call, and its result; the process is held to one processor and thread."""
+    began = time.process_time()
     result = work()
-    return time.thread_time() - began, result
+    return time.process_time() - began, result
 
 
 class Arrivals:
     """Notes when rows come, on the clock that runs from its making."""
 
     def __init__(self) -> None:
-        self.began = time.thread_time()
+        self.began = time.process_time()
         self.seconds: list[float] = []
 
     def __call__(self, _: pd.DataFrame) -> None:
         """Note the time."""
-        self.seconds.append(time.thread_time() - self.began)
+        self.seconds.append(time.process_time() - self.began)
 
 
 class Naive:
@@ -95,11 +103,27 @@ class Naive:
             ]
 
 
+def prepared(model: torch.nn.Module, samples: torch.Tensor, folder: Path) -> dict[str, tuple[int, Callable[[], Any]]]:
+    """Return the peers that are here, ready to run; name those that are not."""
+    found = {}
+    for peer in PEERS:
+        place = folder / peer.name.replace(" ", "-")
+        place.mkdir()
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                found[peer.name] = peer.prepare(model, samples, place)
+        except ImportError as error:
+            print(f"skipped: {peer.name} ({error})")
+    return found
+
+
 def measure(name: str, model: torch.nn.Module, samples: torch.Tensor, rounds: int, float64: bool) -> dict[str, Any]:
     """Time everything for one model, interleaved."""
     wb = q.Workbench(model, samples[:1], calibration=samples)
     quantizers = quantizers_of(wb.graph, wb.placement, wb._stages.plan(wb.config), "half_even")
     naive = Naive(wb, torch.float32)
+    folder = tempfile.TemporaryDirectory()
+    peers = prepared(model, samples, Path(folder.name))
     wb.sensitivity(samples[:1])
     outputs = [k.name for k in quantizers if k.kind == "activation" and k.unit is not None]
     middle, last = outputs[len(outputs) // 2], outputs[-1]
@@ -133,8 +157,15 @@ def measure(name: str, model: torch.nn.Module, samples: torch.Tensor, rounds: in
             wb.forget()
             note(f"one op alone, {place}", partial(wb.sensitivity, samples, nodes=[node]), unit)
         note("naive table", lambda: naive.table(quantizers, samples), unit)
+        for peer, (_, work) in peers.items():
+            with contextlib.redirect_stdout(io.StringIO()):
+                note(peer, work, unit)
         found.setdefault("forward ms", []).append(unit / len(samples) * 1e3)
     ratios = {item: float(np.median(values)) for item, values in found.items()}
+    folder.cleanup()
+    ratios["exact table, per row"] = ratios["exact table"] / len(quantizers)
+    for peer, (items, _) in peers.items():
+        ratios[f"{peer}, per item ({items})"] = ratios[peer] / items
     result: dict[str, Any] = {"model": name, "quantizers": len(quantizers), "samples": len(samples), **ratios}
     if float64:
         exact = Naive(wb, torch.float64).table(quantizers, samples)
@@ -154,19 +185,27 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="one round, two samples of 96 x 96")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     parser.add_argument("--skip-float64", action="store_true", help="leave out the rank correlation")
+    parser.add_argument("--only", choices=["ResNet-18", "MobileNetV2"])
     given = parser.parse_args()
     torch.set_num_threads(1)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # some peers choose their own number of threads
     size, count, rounds = (96, 2, 1) if given.short else (224, 8, 3)
     results = []
-    for name, model in (("ResNet-18", resnet18()), ("MobileNetV2", mobilenetv2())):
+    for name, make in (("ResNet-18", resnet18), ("MobileNetV2", mobilenetv2)):
+        if given.only not in (None, name):
+            continue
+        model = make()
         samples = torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(1))
         result = measure(name, model, samples, rounds, not given.skip_float64)
         results.append(result)
         print(f"{name}, {count} x 3x{size}x{size}, {result['quantizers']} quantizers, medians of {rounds} rounds")
         for item, value in result.items():
             if isinstance(value, float):
-                print(f"  {item:<24} {value:10.4f}")
+                print(f"  {item:<46} {value:10.4f}")
         print()
+    for peer in PEERS:
+        print(f"{peer.name} measures: {peer.measures}.")
     if given.json:
         given.json.write_text(json.dumps(results, indent=1))
 

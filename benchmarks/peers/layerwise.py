@@ -1,8 +1,8 @@
 """Tools that rank or compare the layers of a quantized model, as peers of the sensitivity table.
 
-Each entry prepares itself outside the clock (quantizing, calibrating, exporting) and returns what is timed. None of them
-measures what our table does, and :data:`PEERS` says for each what it measures instead. What does not import is skipped
-by name.
+Each entry prepares itself outside the clock (quantizing, calibrating, exporting) and returns what is timed. None of
+them measures what our table does, and :data:`PEERS` says for each what it measures instead. What does not import is
+skipped by name.
 """
 
 from __future__ import annotations
@@ -44,22 +44,25 @@ def nncf_ranking(model: torch.nn.Module, samples: torch.Tensor, folder: Path) ->
     import nncf
     import onnx
     from nncf.common.factory import build_graph
+    from nncf.onnx.quantization.backend_parameters import BackendParameters
     from nncf.quantization.algorithms.accuracy_control.evaluator import Evaluator
     from nncf.quantization.algorithms.accuracy_control.onnx_backend import ONNXAccuracyControlAlgoBackend
+    from nncf.quantization.algorithms.accuracy_control.rank_functions import normalized_mse
     from nncf.quantization.algorithms.accuracy_control.ranker import Ranker
 
     nncf.set_log_level(40)
     source = onnx.load(str(_exported(model, samples, folder)))
     items = [{"x": sample[None].numpy()} for sample in samples]
     dataset = nncf.Dataset(items)
-    quantized = nncf.quantize(source, dataset, subset_size=len(items))
+    plain = nncf.AdvancedQuantizationParameters(backend_params={BackendParameters.COMPRESS_WEIGHTS: False})
+    quantized = nncf.quantize(source, dataset, subset_size=len(items), advanced_parameters=plain)
 
     def outputs(prepared: Any, data: Any) -> tuple[float, list[list[np.ndarray]]]:
         return 0.0, [list(prepared(item).values()) for item in data]
 
     evaluator = Evaluator(outputs)
     evaluator._metric_mode = False  # rank by the distance of outputs, as we do
-    ranker = Ranker(len(items), dataset, ONNXAccuracyControlAlgoBackend(), evaluator)
+    ranker = Ranker(len(items), dataset, ONNXAccuracyControlAlgoBackend(), evaluator, ranking_fn=normalized_mse)
     graph = build_graph(quantized)
     groups = ranker.find_groups_of_quantizers_to_rank(graph)
     before, after = (evaluator.collect_values_for_each_item(m, dataset) for m in (source, quantized))
@@ -96,38 +99,42 @@ def onnxruntime_loss(model: torch.nn.Module, samples: torch.Tensor, folder: Path
     return len(activations) + len(constants), work
 
 
-def torch_shadows(model: torch.nn.Module, samples: torch.Tensor, folder: Path) -> Prepared:  # noqa: ARG001  # as the others
+def torch_shadows(model: torch.nn.Module, samples: torch.Tensor, folder: Path) -> Prepared:
     """Prepare torch's N shadows: every layer quantized beside the float one, fed with float inputs."""
     from torch.ao.ns._numeric_suite_fx import (
+        OutputLogger,
         convert_n_shadows_model,
         extract_results_n_shadows_model,
         loggers_set_enabled,
         prepare_n_shadows_model,
     )
+    from torch.ao.ns.fx.n_shadows_utils import create_results_comparison, group_results_by_subgraph
+    from torch.ao.ns.fx.qconfig_multi_mapping import QConfigMultiMapping
     from torch.ao.quantization import QConfigMapping, get_default_qconfig
     from torch.ao.quantization.backend_config import get_native_backend_config
-    from torch.ao.quantization.qconfig_multi_mapping import QConfigMultiMapping
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mapping = QConfigMultiMapping.from_list_qconfig_mapping(
             [QConfigMapping().set_global(get_default_qconfig("x86"))]
         )
-        shadowed = prepare_n_shadows_model(
-            copy.deepcopy(model), (samples[:1],), mapping, get_native_backend_config()
-        )
+        shadowed = prepare_n_shadows_model(copy.deepcopy(model), (samples[:1],), mapping, get_native_backend_config())
         with torch.no_grad():
             for sample in samples:
                 shadowed(sample[None])
             shadowed = convert_n_shadows_model(shadowed)
             loggers_set_enabled(shadowed, True)
 
+    loggers = [module for module in shadowed.modules() if isinstance(module, OutputLogger)]
+
     def work() -> Any:
+        for logger in loggers:
+            logger.stats.clear()
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for sample in samples:
                 shadowed(sample[None])
-            return extract_results_n_shadows_model(shadowed)
+            return create_results_comparison(group_results_by_subgraph(extract_results_n_shadows_model(shadowed)))
 
     return len(work()), work
 

@@ -30,6 +30,8 @@ from qworkbench.placement.types import Placement, Unit
 if TYPE_CHECKING:
     from qworkbench.analysis.segments import Segment
 
+WORTH_PREPARING = 24  # images, for which a weight is transformed
+
 
 def arranged(x: Tensor) -> Tensor:
     """Return `x` in the memory format that convolutions like: channels-last where it has two spatial axes."""
@@ -140,12 +142,13 @@ class FloatProgram:
         """Return what convolves changes of the input of `unit` faster than a whole input, for `batch` images."""
         if not self._is_convolution(unit) or self.dtype != torch.float32:
             return None
+        height, width = self.graph.shape(unit.outputs[0], 1)[2:]
+        if not Winograd.pays(batch, height, width) or (unit.name not in self._changes and batch < WORTH_PREPARING):
+            return None
         if unit.name not in self._changes:
             node, weight = self.graph.nodes[unit.anchor], self.weight(unit)
             self._changes[unit.name] = Winograd(weight, node.attrs["pads"][:2]) if fits(weight, node.attrs) else None
-        found = self._changes[unit.name]
-        height, width = self.graph.shape(unit.outputs[0], 1)[2:]
-        return found if found is not None and found.pays(batch, height, width) else None
+        return self._changes[unit.name]
 
     def changed(
         self, unit: Unit, winograd: Winograd, x: Tensor, plain_x: Tensor, plain_y: Tensor, rows: np.ndarray,
