@@ -270,7 +270,8 @@ class PlanBuilder:
             if (value, unit.name) in requantized:
                 read.append((self.group_quantity(requantized[value, unit.name]),))
         for value in unit.outputs:
-            index = group_of.get(value)
+            is_float = self.graph.values[value].dtype.startswith("float")  # indices have no scale
+            index = group_of.get(value) if is_float else None
             read.append(None if index is None else self.group_quantity(index))
         token = self.memo.anchored(self.graph, unit, placement.canonical)
         return token, self._arithmetic, placed.on, placed.dtype, placed.input_dtype, placed.weight_dtype, *read

@@ -1,7 +1,8 @@
 """What switching between CPU and BPU costs, boundary by boundary, and which ops the CPU computes.
 
 Each Quantize and Dequantize runs on the CPU and walks over its whole tensor (PTQ FAQ, "How does model segmentation
-affect the performance?"), so its cost is proportional to the elements that cross. Counts of elements and bytes only.
+affect the performance?"), so its cost is proportional to the elements that cross. Floats and indices that the BPU
+writes or reads itself cross as they are: a handover. Counts of elements and bytes only.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qworkbench.placement.types import Boundary
 from qworkbench.placement.units import is_marker
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from qworkbench.graph.ir import Graph
-    from qworkbench.placement.types import Boundary, Placement
+    from qworkbench.placement.types import Placement
 
 COLUMNS = ["kind", "source", "target", "where", "elements", "bytes", "share", "note"]
-_BYTES = {"int8": 1, "int16": 2, "int32": 4, "float32": 4}
+_BYTES = {"int8": 1, "int16": 2, "int32": 4, "float16": 2, "float32": 4, "int64": 8}
 
 
 def cost_table(graph: Graph, placement: Placement) -> pd.DataFrame:
@@ -29,7 +31,7 @@ def cost_table(graph: Graph, placement: Placement) -> pd.DataFrame:
     Columns
     -------
     kind
-        ``quantize`` (CPU to BPU), ``dequantize`` (BPU to CPU) or ``cpu_op``.
+        ``quantize`` (CPU to BPU), ``dequantize`` (BPU to CPU), ``handover`` (either, not converted) or ``cpu_op``.
     source, target
         Units, or the model's inputs and outputs; for an op its name twice.
     where
@@ -37,15 +39,16 @@ def cost_table(graph: Graph, placement: Placement) -> pd.DataFrame:
     elements
         That cross, or that the op reads and writes, with the batch of the example.
     bytes
-        Read plus written: codes on one side, float32 on the other; float32 on both for a CPU op.
+        Read plus written: codes on one side, float32 on the other; float32 on both for a CPU op. For a handover the
+        bytes of the tensor, once.
     share
         Of all bytes in the table.
     note
-        Why the op runs on the CPU.
+        Why the op runs on the CPU; what is handed over.
     """
     import pandas as pd
 
-    rows = [_boundary_row(graph, placement, boundary) for boundary in switches(placement)]
+    rows = [_boundary_row(graph, placement, b) for b in (*switches(placement), *handovers(graph, placement))]
     for unit in placement.units:
         if placement[unit.anchor].on != "CPU":
             continue
@@ -67,27 +70,60 @@ def switches(placement: Placement) -> list[Boundary]:
     return [boundary for boundary in placement.boundaries if boundary.kind != "requantize"]
 
 
-def boundary_bytes(placement: Placement) -> int:
-    """Return the bytes that all Quantize and Dequantize ops read and write."""
-    return sum(boundary_bytes_of(placement, boundary) for boundary in switches(placement))
+def handovers(graph: Graph, placement: Placement) -> list[Boundary]:
+    """Return the edges between CPU and BPU on which numbers keep their form: floats, indices."""
+    producer = {value: unit for unit in placement.units for value in unit.outputs}
+    converted = {(b.value, b.target) for b in switches(placement)}
+    on = {unit.name: placement[unit.anchor].on for unit in placement.units}
+
+    def side(value: str) -> str:
+        return on[producer[value].name] if value in producer else "CPU"
+
+    edges = [(value, unit.name, on[unit.name]) for unit in placement.units for value in dict.fromkeys(unit.inputs)]
+    ends = zip(graph.outputs, graph.output_names, strict=True)
+    edges += [(placement.canonical[value], name, "CPU") for value, name in ends if graph.is_activation(value)]
+    found = []
+    for value, target, where in edges:
+        if graph.is_activation(value) and side(value) != where and (value, target) not in converted:
+            source = producer[value].name if value in producer else value
+            found.append(Boundary(value, source, target, "handover", math.prod(graph.shape(value))))
+    return found
+
+
+def boundary_bytes(graph: Graph, placement: Placement) -> int:
+    """Return the bytes that all Quantize and Dequantize ops read and write, and those that are handed over."""
+    crossing = (*switches(placement), *handovers(graph, placement))
+    return sum(boundary_bytes_of(placement, boundary) for boundary in crossing)
 
 
 def boundary_bytes_of(placement: Placement, boundary: Boundary) -> int:
-    """Return the bytes that one Quantize, Dequantize or Requantize reads and writes, with the example's batch."""
+    """Return the bytes that one Quantize, Dequantize or Requantize reads and writes, with the example's batch.
+
+    Of a handover, what the tensor takes.
+    """
+    if boundary.kind == "handover":
+        return boundary.elements * _BYTES[_handed(placement, boundary)]
     group = placement.group(boundary.value)
     codes = _BYTES[group.dtype] if group is not None else 4
     return boundary.elements * (codes + (codes if boundary.kind == "requantize" else 4))
 
 
+def _handed(placement: Placement, boundary: Boundary) -> str:
+    made = next((unit for unit in placement.units if boundary.value in unit.outputs), None)
+    on_bpu = made is not None and placement[made.tail].on == "BPU"
+    return placement[made.tail].dtype if made is not None and on_bpu else "float32"
+
+
 def _boundary_row(graph: Graph, placement: Placement, boundary: Boundary) -> dict[str, Any]:
     where = "middle"
-    if boundary.kind == "quantize" and boundary.source in graph.inputs:
+    if boundary.kind in ("quantize", "handover") and boundary.source in graph.inputs:
         where = "input"
-    elif boundary.kind == "dequantize" and boundary.target in graph.output_names:
+    elif boundary.kind in ("dequantize", "handover") and boundary.target in graph.output_names:
         where = "output"
     size = boundary.elements
+    note = f"{_handed(placement, boundary)}, handed over as it is" if boundary.kind == "handover" else ""
     return _row(
-        boundary.kind, boundary.source, boundary.target, where, size, boundary_bytes_of(placement, boundary), ""
+        boundary.kind, boundary.source, boundary.target, where, size, boundary_bytes_of(placement, boundary), note
     )
 
 

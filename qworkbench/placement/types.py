@@ -15,7 +15,7 @@ from qworkbench.errors import unknown_name
 from qworkbench.travel import Travelling
 
 On = Literal["BPU", "CPU", "NONE"]
-BoundaryKind = Literal["quantize", "dequantize", "requantize"]
+BoundaryKind = Literal["quantize", "dequantize", "requantize", "handover"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,11 @@ class ScaleGroup:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """An edge on which numbers change form; its cost is proportional to `elements`."""
+    """An edge on which numbers change form; its cost is proportional to `elements`.
+
+    A ``handover`` (floats and indices between CPU and BPU, which change nothing but hands) is none of a placement's own
+    boundaries; :mod:`qworkbench.estimate.switches` counts it.
+    """
 
     value: str
     source: str

@@ -68,14 +68,14 @@ def advise(
     import pandas as pd
 
     placement = stages.placement(config)
-    before = boundary_bytes(placement)
+    before = boundary_bytes(stages.graph(config), placement)
     wins: list[tuple[int, int, int, tuple[Edit, ...], Config]] = []
     for edits in _candidates(stages, config):
         changed = _applied(stages, config, edits)
         if changed is None:
             continue
         target, after = changed, stages.placement(changed)
-        saved = before - boundary_bytes(after)
+        saved = before - boundary_bytes(stages.graph(changed), after)
         moved = sum(after[name].on == "BPU" and placement[name].on == "CPU" for name in placement)
         lost = sum(after[name].on == "CPU" and placement[name].on == "BPU" for name in placement)
         if saved > 0 or moved > lost:

@@ -87,7 +87,7 @@ class Calibrating(Requesting):
                 method,
                 stages,
                 self.config,
-                self._example,
+                self.sample,
                 percentile=percentile,
                 progress=step,
                 cancelled=cancelled,
@@ -144,7 +144,7 @@ class Calibrating(Requesting):
             "list",
             self._stages,
             self.config,
-            self._example,
+            self.sample,
             percentile=DEFAULT_PERCENTILE,
             methods=methods,
             progress=step,
@@ -161,7 +161,7 @@ class Calibrating(Requesting):
         return check_data(
             self.base_graph,
             batches_of(data, self.base_graph, inputs=self.config.inputs),
-            self._example,
+            self.sample,
             cancelled=cancelled,
         )
 

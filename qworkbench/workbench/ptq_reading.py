@@ -1,7 +1,8 @@
 """What a PTQ configuration means for a workbench: the edits of one step.
 
-Read: march, ``run_on_cpu``, ``run_on_bpu``, ``node_info`` (both forms), the calibration method and the ``optimization``
-words that name operators. Every other key stays in the file and is reported. Knows configurations and edits, no files.
+Read: march, ``run_on_cpu``, ``run_on_bpu``, ``node_info`` (both forms), the calibration method, the inputs with their
+shapes, and the ``optimization`` words that name operators. Every other key stays in the file and is reported. Knows
+configurations and edits, no files.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from qworkbench.workbench.dtype_wishes import dtype_edits
 from qworkbench.workbench.edits import Edit, SetBatch, SetCalibration, SetMarch, SetPlacement
 from qworkbench.workbench.node_info import NodeInfo, parse_node_info
 from qworkbench.workbench.ptq_inputs import input_edits
+from qworkbench.workbench.ptq_shape import shape_edits
 
 if TYPE_CHECKING:
     from qworkbench.graph.ir import Graph
@@ -28,7 +30,7 @@ USED = {
     *("march", "node_info", "run_on_cpu", "run_on_bpu"),
     *("calibration_type", "max_percentile", "per_channel", "optimization"),
     *("input_name", "input_type_rt", "input_type_train", "input_layout_train", "input_space_and_range"),
-    *("norm_type", "mean_value", "scale_value", "std_value", "input_batch"),
+    *("norm_type", "mean_value", "scale_value", "std_value", "input_batch", "input_shape"),
 }
 OPTIMIZATION = re.compile(r"set_(?P<op>\w+)_(?P<side>input|output)_(?P<dtype>int8|int16)")
 
@@ -87,6 +89,7 @@ def reading(document: PtqYaml, config: Config, graph: Graph) -> Reading:
     found.edits += [SetPlacement(name, "auto") for name in config.on if name not in on]
     found.edits += [SetPlacement(name, where) for name, where in on.items() if config.on.get(name) != where]
     found.edits += dtype_edits(config, dtypes, ("input", "output"))
+    found.edits += shape_edits(document, config, graph, found.remarks)
     batch = document.get("input_batch")
     if batch is not None and batch != config.batching.input_batch:
         found.edits.append(SetBatch(input_batch=batch))

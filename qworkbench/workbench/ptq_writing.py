@@ -14,6 +14,7 @@ from qworkbench.toolchain.ptq_yaml import PtqYaml
 from qworkbench.workbench.config import Config
 from qworkbench.workbench.ptq_inputs import input_keys
 from qworkbench.workbench.ptq_reading import OPTIMIZATION, names_of, reading
+from qworkbench.workbench.ptq_shape import shape_keys
 
 if TYPE_CHECKING:
     from qworkbench.graph.ir import Graph
@@ -45,8 +46,9 @@ def writing(config: Config, graph: Graph, base: PtqYaml | None = None) -> tuple[
         for name, wish in sorted(config.dtypes.items())
     }
     if base is not None:
-        said = reading(base, config, graph)
-        if not said.edits and said.search is None and base.get("march") == config.march and kind is not None:
+        said, shape = reading(base, config, graph), shape_keys(config, graph, base)
+        agrees = not said.edits and said.search is None and base.get("march") == config.march
+        if agrees and not shape and kind is not None:
             return base, lost
     wanted: dict[str, Any] = {
         "march": config.march,
@@ -59,6 +61,7 @@ def writing(config: Config, graph: Graph, base: PtqYaml | None = None) -> tuple[
         "optimization": _without_operators(document.get("optimization")),
         "input_batch": config.batching.input_batch if config.batching.input_batch != 1 else None,
         **input_keys(config, graph, base),
+        **({} if base is None else shape_keys(config, graph, base)),
     }
     for name, value in wanted.items():
         before = document.get(name)

@@ -81,3 +81,46 @@ def test_the_switch_of_dual_int16_reaches_the_numbers(make_workbench, samples):
     wb.edit(q.SetAssumption("dual_int16", "on"))
     assert wb.placement["block"].weight_dtype == "int16"
     assert wb.run(samples).table["cosine"].min() > 0.99
+
+
+class Grouped(nn.Module):
+    def __init__(self, groups, *, affine):
+        super().__init__()
+        self.first, self.norm, self.last = (
+            nn.Conv2d(3, 8, 3),
+            nn.GroupNorm(groups, 8, affine=affine),
+            nn.Conv2d(8, 4, 1),
+        )
+        if affine:
+            nn.init.uniform_(self.norm.weight, 0.5, 2)
+            nn.init.normal_(self.norm.bias)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.norm(self.first(x))))
+
+
+@pytest.mark.parametrize("affine", [True, False], ids=["affine", "bare"])
+@pytest.mark.parametrize("groups", [1, 2, 8])
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_group_norm_runs_in_integers_as_its_pieces(groups, affine, dtype):
+    torch.manual_seed(groups)
+    x = torch.randn(12, 3, 10, 10) * torch.tensor([0.3, 1, 4])[:, None, None]
+    wb = q.Workbench(Grouped(groups, affine=affine).eval(), x[:3], calibration=x, march="nash-e")
+    wb.edit(q.SetDtype("norm", dtype))
+    placed = wb.placement["norm"]
+    assert (placed.on, placed.dtype) == ("BPU", dtype)
+    kinds = [step.kind for step in wb._stages.plan(wb.config).steps if step.unit == "norm"]
+    assert {"reduce_mean", "sub", "mul", "lut"} <= set(kinds)
+    assert "dequantize" not in kinds
+    assert wb.run().layers.loc["norm", "cosine"] > 0.9995
+
+
+@pytest.mark.parametrize("march", ["nash-m", "nash-p", "nash-h", "nash-b"])
+def test_group_norm_is_on_the_bpu_of_every_nash_and_says_where_that_is_assumed(march):
+    x = torch.randn(4, 3, 10, 10)
+    wb = q.Workbench(Grouped(2, affine=True).eval(), x[:1], calibration=x, march=march)
+    assert wb.placement["norm"].on == "BPU"
+    assert ("as on nash-e" in wb.placement["norm"].reason.sentence) is (march != "nash-m")
+    assert wb.run().table["cosine"].min() > 0.999
+    bayes = q.Workbench(Grouped(2, affine=True).eval(), x[:1], calibration=x, march="bayes-e")
+    assert bayes.placement["norm"].on == "CPU"

@@ -15,12 +15,12 @@ def test_every_advice_keeps_what_it_promises(wb):
     assert (wb.config, wb.journal) == (before, journal)
     assert len(advice)
     assert advice["bytes_removed"].is_monotonic_decreasing
-    bytes_before, on_bpu = boundary_bytes(wb.placement), wb.placement.count("BPU")
+    bytes_before, on_bpu = boundary_bytes(wb.graph, wb.placement), wb.placement.count("BPU")
     base = wb.run().table
     for row in advice.itertuples():
         known = set(wb.graph.nodes.names())
         exec(row.code, {"wb": wb, "q": q})
-        assert bytes_before - boundary_bytes(wb.placement) == row.bytes_removed
+        assert bytes_before - boundary_bytes(wb.graph, wb.placement) == row.bytes_removed
         moved = sum(wb.placement[name].on == "BPU" for name in known) - on_bpu
         assert moved == row.ops_moved
         run = wb.run()

@@ -9,6 +9,7 @@ from torch import nn
 
 import qworkbench as q
 from qworkbench.errors import FileFormatError, UnknownNameError
+from qworkbench.graph.batching import Batching
 from qworkbench.toolchain.ptq_schema import KEYS
 from qworkbench.toolchain.ptq_yaml import PtqYaml
 
@@ -88,6 +89,39 @@ def test_the_batch_of_the_example_is_not_that_of_the_board_model(tmp_path):
     wb.edit(q.SetBatch(input_batch=1, first=2))
     wb.export_yaml(tmp_path / "two.yaml")
     assert PtqYaml((tmp_path / "two.yaml").read_text()).get("input_shape") == "2x1x8x8"
+
+
+def test_the_shape_in_an_existing_file_becomes_that_of_the_workbench(tmp_path):
+    wb = q.Workbench(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()), torch.randn(2, 1, 8, 8))
+    name = wb.base_graph.inputs[0]
+    path = write(
+        tmp_path,
+        f"""\
+model_parameters:
+  march: bayes-e  # the board
+input_parameters:
+  input_name: {name}
+  input_shape: '1x1X8x8' # one image
+calibration_parameters:
+  calibration_type: max
+""",
+    )
+    before = path.read_text()
+    assert not [line for line in wb.apply_yaml(path) if "input_shape" in line]
+    wb.export_yaml(path)
+    assert path.read_text() == before
+    wb.edit(q.SetBatch(first=4))
+    wb.export_yaml(path)
+    assert path.read_text() == before.replace("'1x1X8x8'", "'4x1x8x8'")
+    other = q.Workbench(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()), torch.randn(2, 1, 8, 8))
+    other.apply_yaml(path)
+    assert other.config.batching == wb.config.batching == Batching(first=4)
+    path.write_text(before.replace("1x1X8x8", "1x3x224x224").replace(f"input_name: {name}", "input_name: data"))
+    assert not [line for line in wb.apply_yaml(path) if "input_shape" in line]  # of another model's input
+    path.write_text(before.replace("1x1X8x8", "1x3x224x224"))
+    assert any("1x3x224x224" in line and "takes 4x1x8x8" in line for line in other.apply_yaml(path))
+    other.export_yaml(path)
+    assert PtqYaml(path.read_text()).get("input_shape") == "4x1x8x8"
 
 
 def test_an_existing_file_keeps_its_comments_and_unknown_keys(wb, tmp_path):

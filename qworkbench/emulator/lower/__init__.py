@@ -10,6 +10,7 @@ from qworkbench.emulator.lower import (
     elementwise,
     floating,
     movement,
+    norms,
     recurrent,
     reduction,
     softmax,
@@ -55,6 +56,7 @@ BY_OP: Mapping[str, Lower] = {
     "ArgMax": reduction.argument,
     "ArgMin": reduction.argument,
     "Softmax": softmax.softmax,
+    "GroupNormalization": norms.group_norm,
     "LSTM": recurrent.recurrent,
 }
 

@@ -26,9 +26,6 @@ WITH_HALF = ("int8", "int16", "float16")
 ANY_SHAPE = "shape limits are not public, none are assumed"
 AS_BAYES_E = "unknown on this march, assumed on the {on}, as on bayes-e"
 INDEX_OUTPUT = ("ArgMax", "ArgMin", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
-PIECES = {
-    "GroupNormalization": "the exporter splits it into ops that run on the BPU; those pieces are not emulated here"
-}
 
 
 def gemm_rows(tail: str, *, half: bool) -> tuple[OpRow, ...]:
@@ -71,6 +68,31 @@ def arg_rows() -> tuple[OpRow, ...]:
     )
 
 
+def group_norm_row() -> OpRow:
+    """Return GroupNormalization of E and M: that its pieces run on the BPU is stated, not which they are."""
+    return active(
+        "GroupNormalization",
+        ranks=None,
+        supported="yes",
+        dtypes=INTEGER,
+        notes="the exporter splits it into ops that each run on the BPU; assumed are those of its definition",
+    )
+
+
+def assumed_group_norm_row() -> OpRow:
+    """Return GroupNormalization of P, H and B, whose row is not public: read as that of E and M."""
+    return replace(
+        group_norm_row(),
+        supported="unknown",
+        input_dtypes=WITH_HALF,
+        output_dtypes=WITH_HALF,
+        class_basis="inferred",
+        basis="unknown",
+        assumed="BPU",
+        assumption="unknown on this march, assumed on the BPU, as on nash-e",
+    )
+
+
 def layer_norm_row() -> OpRow:
     """Return LayerNormalization of P and H, of which a float16 form is documented."""
     return active(
@@ -101,7 +123,6 @@ def _unknown(row: OpRow) -> OpRow:
         weight_dtypes=INTEGER if row.weight_dtypes else (),
         class_basis="inferred",
         basis="unknown",
-        notes=PIECES.get(row.op, ""),
         source=CLASS_SOURCE,
         assumed="BPU" if on == "BPU" else "CPU",
         assumption=AS_BAYES_E.format(on=on),
@@ -157,7 +178,7 @@ def _e_or_m(name: str, chips: tuple[str, ...], *, tops: float, ddr: float) -> Ma
     return nash(
         name,
         chips,
-        excerpt=excerpt_rows(INTEGER, *arg_rows()),
+        excerpt=excerpt_rows(INTEGER, *arg_rows(), group_norm_row()),
         source=EM_SOURCE,
         tail=("int32", "documented"),
         float16=("on request", "documented"),
@@ -173,7 +194,7 @@ def _p_or_h(name: str, chips: tuple[str, ...], *, tops: float, ddr: float) -> Ma
     return nash(
         name,
         chips,
-        excerpt=excerpt_rows(WITH_HALF, layer_norm_row()),
+        excerpt=excerpt_rows(WITH_HALF, layer_norm_row(), assumed_group_norm_row()),
         source=PH_SOURCE,
         tail=("float32", "documented"),
         float16=("default", "documented"),
@@ -192,7 +213,7 @@ NASH_H = _p_or_h("nash-h", ("J6H",), tops=420, ddr=120)
 NASH_B = nash(
     "nash-b",
     ("J6B",),
-    excerpt=(),
+    excerpt=(assumed_group_norm_row(),),
     source=CLASS_SOURCE,
     tail=("float32", "documented"),
     float16=("on request", "unknown"),

@@ -1,0 +1,129 @@
+"""GroupNormalization on the BPU, where a march's exporter splits it into ops that each run there.
+
+Which ops is not public. Assumed is the definition: ReduceMean, Sub, Mul, ReduceMean, ``1 / sqrt(variance + epsilon)``
+by table, Mul, and Mul and Add with the parameters; all inner tensors int16 with calibrated thresholds of their own
+(``<name>.mean``, ``.centred``, ``.square``, ``.variance``, ``.inverse``, ``.normal``, ``.scaled``).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qworkbench.emulator.plan import Quantity
+from qworkbench.graph.ir import Node
+from qworkbench.numerics.tables import build_table16
+from qworkbench.numerics.weights import constant_codes
+
+if TYPE_CHECKING:
+    from qworkbench.emulator.builder import PlanBuilder
+    from qworkbench.graph.ir import Dim
+    from qworkbench.placement.types import Unit
+
+Operand = tuple[str, Quantity]
+
+
+def group_norm(builder: PlanBuilder, unit: Unit) -> None:
+    """Lower a GroupNormalization as its pieces."""
+    node, name = builder.graph.nodes[unit.anchor], unit.name
+    shape = builder.graph.values[unit.inputs[0]].shape
+    channels = int(shape[1])  # type: ignore[arg-type]  # a channel axis never follows the batch
+    rest = math.prod(int(dim) for dim in shape[2:])  # type: ignore[arg-type]
+    groups = int(node.attrs["num_groups"])
+    target = builder.quantity(unit.outputs[0])
+    epsilon = float(node.attrs["epsilon"])
+
+    wide = _widened(builder, unit, *builder.codes_for(unit.inputs[0], unit))
+    x = _reshaped(builder, unit, "groups", wide, (shape[0], groups, channels // groups * rest))
+    mean = _mean(builder, unit, "mean", x)
+    centred = _sum(builder, unit, "centred", "sub", x, mean, builder.part_quantity(f"{name}.centred", "int16"))
+    square = _product(builder, unit, "square", centred, centred)
+    variance = _mean(builder, unit, "variance", square)
+    inverse = _inverse(builder, unit, variance, epsilon)
+    normal = _product(builder, unit, "normal", centred, inverse)
+    last = _reshaped(builder, unit, "channels", normal, shape)
+
+    affine = (1, channels, *(1 for _ in shape[2:]))
+    scale, bias = (*node.inputs[1:], None, None)[:2]
+    if scale is not None:
+        last = _product(builder, unit, "scaled", last, _parameter(builder, unit, "scale", scale, affine))
+    value = unit.outputs[0]
+    key = f"{value}@{target.dtype}"
+    if bias is not None:
+        _sum(builder, unit, "", "add", last, _parameter(builder, unit, "bias", bias, affine), target, key)
+    else:
+        rescale = builder.requantize_to(builder.ratio(last[1], target), target)
+        builder.add(name, name, "requantize", (last[0],), (key,), requantize=rescale)
+    builder.set_codes(value, key, target)
+
+
+def _widened(builder: PlanBuilder, unit: Unit, key: str, source: Quantity) -> Operand:
+    if source.dtype == "int16":
+        return key, source
+    target = Quantity("int16", source.scale / np.float32(256))
+    return builder.rescaled(f"{unit.name}.wide", unit.name, key, source, target)
+
+
+def _reshaped(builder: PlanBuilder, unit: Unit, part: str, operand: Operand, shape: tuple[Dim, ...]) -> Operand:
+    value, out = unit.inputs[0], f"{unit.name}.{part}@int16"
+    node = Node(f"{unit.name}.{part}", "Reshape", (value,), (out,), {"shape": tuple(shape)})
+    builder.torch_step(node.name, unit.name, node, {0: operand[0]}, (out,))
+    return out, operand[1]
+
+
+def _mean(builder: PlanBuilder, unit: Unit, part: str, operand: Operand) -> Operand:
+    name, target = f"{unit.name}.{part}", builder.part_quantity(f"{unit.name}.{part}", "int16")
+    rescale = builder.requantize_to(builder.ratio(operand[1], target), target)
+    out = f"{name}@int16"
+    builder.add(name, unit.name, "reduce_mean", (operand[0],), (out,), axes=(2,), keepdims=True, requantize=rescale)
+    return out, target
+
+
+def _sum(
+    builder: PlanBuilder,
+    unit: Unit,
+    part: str,
+    kind: str,
+    left: Operand,
+    right: Operand,
+    target: Quantity,
+    out: str | None = None,
+) -> Operand:
+    name = f"{unit.name}.{part}" if part else unit.name
+    ratios = tuple(float(builder.ratio(quantity, target)[0]) for _, quantity in (left, right))
+    rescale = builder.requantize_to(1.0, target)
+    made = out or f"{name}@{target.dtype}"
+    builder.add(name, unit.name, kind, (left[0], right[0]), (made,), ratios=ratios, requantize=rescale)
+    return made, target
+
+
+def _product(builder: PlanBuilder, unit: Unit, part: str, left: Operand, right: Operand) -> Operand:
+    name, target = f"{unit.name}.{part}", builder.part_quantity(f"{unit.name}.{part}", "int16")
+    multiplier = float(left[1].single) * float(right[1].single) / float(target.single)
+    rescale = builder.requantize_to(multiplier, target)
+    out = f"{name}@int16"
+    builder.add(name, unit.name, "mul", (left[0], right[0]), (out,), requantize=rescale)
+    return out, target
+
+
+def _inverse(builder: PlanBuilder, unit: Unit, variance: Operand, epsilon: float) -> Operand:
+    name, target = f"{unit.name}.inverse", builder.part_quantity(f"{unit.name}.inverse", "int16")
+
+    def invert(x: np.ndarray) -> np.ndarray:
+        return np.asarray(1.0 / np.sqrt(np.maximum(x, 0.0) + epsilon))
+
+    table = build_table16(invert, float(variance[1].single), float(target.single), builder.arithmetic.rounding)
+    out = f"{name}@int16"
+    builder.add(name, unit.name, "lut", (variance[0],), (out,), table=table, bits=16)
+    return out, target
+
+
+def _parameter(builder: PlanBuilder, unit: Unit, part: str, value: str, shape: tuple[int, ...]) -> Operand:
+    name = f"{unit.name}.{part}"
+    array = builder.graph.tensor(value).detach().numpy().astype(np.float32).reshape(shape)
+    codes, scale = constant_codes(array, "int16", None)
+    out = f"{name}@int16"
+    builder.add(name, unit.name, "constant", (), (out,), codes=codes)
+    return out, Quantity("int16", np.asarray([scale], np.float32))
