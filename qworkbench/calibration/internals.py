@@ -42,7 +42,8 @@ def _group_norm(graph: Graph, node: Node) -> list[Internal]:
         return centred(x).square().mean(2, keepdim=True)
 
     def inverse(x: torch.Tensor) -> torch.Tensor:
-        return (variance(x) + epsilon).rsqrt()
+        inner: torch.Tensor = variance(x) + epsilon
+        return inner.rsqrt()
 
     def normal(x: torch.Tensor) -> torch.Tensor:
         return centred(x) * inverse(x)

@@ -29,8 +29,8 @@ def group_norm(builder: PlanBuilder, unit: Unit) -> None:
     """Lower a GroupNormalization as its pieces."""
     node, name = builder.graph.nodes[unit.anchor], unit.name
     shape = builder.graph.values[unit.inputs[0]].shape
-    channels = int(shape[1])  # type: ignore[arg-type]  # a channel axis never follows the batch
-    rest = math.prod(int(dim) for dim in shape[2:])  # type: ignore[arg-type]
+    sizes = [dim if isinstance(dim, int) else 0 for dim in shape]  # only the first axis follows the batch
+    channels, rest = sizes[1], math.prod(sizes[2:])
     groups = int(node.attrs["num_groups"])
     target = builder.quantity(unit.outputs[0])
     epsilon = float(node.attrs["epsilon"])
