@@ -9,7 +9,7 @@ were made of are forgotten before it, and made again for the state before it. An
 that the edit reaches, their distances, and the figures that a cell shows (outputs, and what changed most).
 
 The columns behind the ratios say where the time of an edit goes, in ms, from rounds of their own: ``place`` (the edit
-itself), ``plan``, ``steps`` (of which ``floor`` is the unavoidable: those same steps run again with everything
+itself), ``plan``, ``steps`` (of which ``again`` is the unavoidable: those same steps run again with everything
 prepared), ``distances``, and the ``rest`` (looking at weights and inputs, finding what is cached, figures).
 """
 
@@ -118,7 +118,7 @@ class Bench:
         with clocks() as again:
             self.wb.run(self.sample)
         self.wb.undo()
-        return {**found, "floor": again["steps"]}
+        return {**found, "again": again["steps"]}
 
 
 @contextmanager
@@ -175,7 +175,7 @@ def main() -> None:
         row: dict[str, object] = {"item": name, "ms": statistics.median(t[name] for t in times) * 1e3}
         for column, peer in (("/torch fp32", FORWARD), ("/full", FULL)):
             row[column] = statistics.median(t[name] / t[peer] for t in times)
-        for part in ("place", "plan", "steps", "floor", "distances", "rest"):
+        for part in ("place", "plan", "steps", "again", "distances", "rest"):
             row[part] = statistics.median(p[part] for p in parts[name]) * 1e3 if name in parts else None
         rows.append(row)
     title = f"edits, {given.network} 1x3x{size}x{size}, {given.threads} thread, {rounds} rounds"

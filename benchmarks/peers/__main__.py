@@ -23,8 +23,8 @@ more as wall clock. Figures of another machine differ; `make bench` makes a shor
   `QWORKBENCH_NUM_THREADS` sets the threads. All of them give the same codes, bit for bit. There is no AMX path.
 * A forced path limits qworkbench only; torch and onnxruntime keep the instructions that they choose themselves.
 * Edits are ones that the workbench has never seen. Behind the ratios, in ms: `place` is the edit itself, `plan` the
-  integer plan, `steps` the emulated operators (`floor`: the same ones run once more, with everything prepared),
-  `distances`, and the `rest`. What `floor` and `distances` take is arithmetic on the cone of the edit; a float
+  integer plan, `steps` the emulated operators (`again`: the same ones run once more, with everything prepared),
+  `distances`, and the `rest`. What `again` and `distances` take is arithmetic on the cone of the edit; a float
   convolution (`to the CPU`) is torch's.
 * `differs` counts codes that differ from onnxruntime's QLinearConv, which rounds by the same rule.
 """
