@@ -7,100 +7,15 @@ What a choice of ops means for a model is the caller's: this module only ranks, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from qworkbench.analysis.mixed_result import MixedPrecision, Outcome
 from qworkbench.errors import AnalysisError, Cancelled
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Op = tuple[str, str]
 NEEDED = ("op_name", "sensitive_type")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one choice gives: `value` of the metric, relative `cost`, its edits, the int16 tensors in effect."""
-
-    value: float
-    cost: float
-    edits: tuple[Any, ...]
-    raised: int
-
-
-@dataclass(frozen=True, eq=False)
-class MixedPrecision:
-    """What :func:`search` found.
-
-    Attributes
-    ----------
-    trials : pandas.DataFrame
-        One row per trial in the order of the search: top_k, ratio, ops (asked for), int16 or float16 (tensors in
-        effect), the metric, cost (1 is all int8), meets.
-    metric : str
-    target : float or None
-    chosen : Outcome or None
-        The cheapest choice that meets the target, or the best within the budget; None where there is none.
-    budget : float or None
-        Largest relative cost.
-    outcomes : dict of int to Outcome
-        Every trial of the search by its top_k.
-    unit : str
-        Of the cost.
-    """
-
-    trials: pd.DataFrame
-    metric: str
-    target: float | None
-    chosen: Outcome | None
-    budget: float | None = None
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-    unit: str = "1: all int8"
-
-    @property
-    def edits(self) -> tuple[Any, ...]:
-        """The edits to apply in one step: ``wb.edit(*result.edits)``; empty where nothing has to be raised.
-
-        Raises
-        ------
-        AnalysisError
-            When the target was not reached.
-        """
-        if self.chosen is None:
-            best = self.trials[self.metric].iloc[-1] if len(self.trials) else float("nan")
-            raise AnalysisError(
-                f"no share reaches {self.wanted}, all of it gives {best:.6g}; look at the layers (compare_layers), or "
-                "ask for less"
-            )
-        return self.chosen.edits
-
-    @property
-    def wanted(self) -> str:
-        """Target and budget in words."""
-        target = "" if self.target is None else f"{self.metric} {self.target:g}"
-        cost = "" if self.budget is None else f"cost {self.budget:g}"
-        return " within ".join(part for part in (target, cost) if part)
-
-    def figure(self) -> Figure:
-        """Return the curve of accuracy over cost, with the target and the choice marked."""
-        from qworkbench.analysis.plots import cost_figure
-
-        chosen = None if self.chosen is None else (self.chosen.cost, self.chosen.value)
-        return cost_figure(self.trials, self.metric, self.target, chosen, self.unit)
-
-    def __repr__(self) -> str:
-        if self.chosen is None:
-            found = "not reached"
-        else:
-            found = f"reached with {self.chosen.raised} raised tensors at cost {self.chosen.cost:.3f}"
-        return f"<MixedPrecision: {self.wanted} {found}, {len(self.trials)} trials>"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{escape(repr(self).strip('<>'))}</p>{self.trials.to_html()}"
 
 
 def ranked_ops(tables: pd.DataFrame | Sequence[pd.DataFrame], kinds: Sequence[str]) -> list[list[Op]]:
@@ -223,8 +138,8 @@ def search(
             on_rows(pd.DataFrame(rows))
         return outcome
 
-    chosen = _largest_within if target is None else _smallest_that_meets
-    found = chosen(longest, outcome_of, good, ahead)
+    ends = (longest, 0) if target is None else (0, longest)
+    found = _nearest_good(*ends, outcome_of, good, ahead)
     tried = {row["top_k"]: outcomes[row["top_k"]] for row in rows}
     return MixedPrecision(
         pd.DataFrame(rows), metric, target, None if found is None else outcomes[found], budget, tried, unit
@@ -234,28 +149,23 @@ def search(
 Ask = Callable[..., Outcome]
 
 
-def _smallest_that_meets(longest: int, ask: Ask, good: Callable[[Outcome], bool], ahead: int) -> int | None:
-    if good(ask(0, (longest,) if ahead > 1 else ())):
-        return 0
-    if not good(ask(longest)):
-        return None
-    low, high = 0, longest
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if good(ask(middle, _guesses(low, middle, high, ahead))) else (middle, high)
-    return high
+def _nearest_good(best: int, safe: int, ask: Ask, good: Callable[[Outcome], bool], ahead: int) -> int | None:
+    """Return the good number nearest to `best` by bisection towards `safe`; None where `safe` is not good either.
 
-
-def _largest_within(longest: int, ask: Ask, good: Callable[[Outcome], bool], ahead: int) -> int | None:
-    if good(ask(longest, (0,) if ahead > 1 else ())):
-        return longest
-    if not good(ask(0)):
+    The smallest that meets a target is nearest to none raised, the largest within a budget nearest to all raised.
+    """
+    if good(ask(best, (safe,) if ahead > 1 else ())):
+        return best
+    if not good(ask(safe)):
         return None
-    low, high = 0, longest
-    while high - low > 1:
+    while abs(safe - best) > 1:
+        low, high = min(best, safe), max(best, safe)
         middle = (low + high) // 2
-        low, high = (middle, high) if good(ask(middle, _guesses(low, middle, high, ahead))) else (low, middle)
-    return low
+        if good(ask(middle, _guesses(low, middle, high, ahead))):
+            safe = middle
+        else:
+            best = middle
+    return safe
 
 
 def _guesses(low: int, middle: int, high: int, ahead: int) -> tuple[int, ...]:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from qworkbench.analysis.check import ModelCheck
     from qworkbench.analysis.distances import Function
     from qworkbench.analysis.layer_table import LayerComparison
-    from qworkbench.analysis.mixed import MixedPrecision
+    from qworkbench.analysis.mixed_result import MixedPrecision
     from qworkbench.analysis.ranges import FixedScale
     from qworkbench.analysis.worst import BadCases
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qworkbench.analysis.mixed import MixedPrecision, Op, Outcome, ranked_ops, search
+from qworkbench.analysis.mixed import Op, ranked_ops, search
+from qworkbench.analysis.mixed_result import MixedPrecision, Outcome
 from qworkbench.errors import AnalysisError, unknown_name
 from qworkbench.graph.vocabulary import family
 from qworkbench.march import get_march

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from qworkbench.analysis.mixed import MixedPrecision, Op
+from qworkbench.analysis.mixed import Op
+from qworkbench.analysis.mixed_result import MixedPrecision
 from qworkbench.errors import AnalysisError, Cancelled, unknown_name
 from qworkbench.graph.vocabulary import family
 from qworkbench.march import get_march

@@ -22,7 +22,7 @@ from qworkbench.emulator.fingerprint import Chain, digest
 from qworkbench.emulator.kernels.lines import memory_order
 from qworkbench.emulator.kernels.rescale import dequantize
 from qworkbench.emulator.kernels.surface import channels_last, is_surface
-from qworkbench.emulator.plan import Quantity
+from qworkbench.emulator.plan import Plan, Quantity
 from qworkbench.errors import Cancelled
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of, outputs_of
@@ -275,8 +275,12 @@ def _rebuilt(base: Graph, named: Mapping[str, np.ndarray]) -> Any:
 
 def emulate_config(stages: Stages, config: Config, sample: Any, cache: ResultCache) -> Any:
     """Return only the emulated outputs of `config` on `sample`, in the model's own form; nothing is compared."""
-    plan = stages.plan(config)
-    arrays = {name: tensor.numpy() for name, tensor in feeds_of(stages.base, sample).items()}
+    return emulate_plan(stages.base, stages.plan(config), sample, cache)
+
+
+def emulate_plan(base: Graph, plan: Plan, sample: Any, cache: ResultCache) -> Any:
+    """Return the outputs of `plan`, made for the captured graph `base`, on `sample` in the model's own form."""
+    arrays = {name: tensor.numpy() for name, tensor in feeds_of(base, sample).items()}
     execution = execute(plan, arrays, set(plan.outputs), cache)
-    named = {n: execution.arrays[key] for n, key in zip(stages.base.output_names, plan.outputs, strict=True)}
-    return _rebuilt(stages.base, named)
+    named = {n: execution.arrays[key] for n, key in zip(base.output_names, plan.outputs, strict=True)}
+    return _rebuilt(base, named)

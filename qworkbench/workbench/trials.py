@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from qworkbench.emulator.cache import ResultCache
 from qworkbench.errors import EmulationError
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.vocabulary import family
-from qworkbench.workbench.run import emulate_config
+from qworkbench.workbench.run import emulate_plan
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     import torch
 
     from qworkbench.emulator.plan import Plan
+    from qworkbench.graph.ir import Graph
     from qworkbench.workbench.config import Config
     from qworkbench.workbench.stages import Stages
 
 Evaluate = Callable[[Callable[[Any], Any]], float]
+Task = TypeVar("Task")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,20 @@ def run_trial(trial: Trial) -> float:
     return max(values, key=trial.metric.badness)
 
 
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One plan with the user's function that judges it; travels to a worker where that function can be pickled."""
+
+    graph: Graph
+    plan: Plan
+    evaluate: Evaluate
+
+
+def run_judged(judged: Judged) -> float:
+    """Return the accuracy that the user's function finds."""
+    return float(judged.evaluate(lambda inputs: emulate_plan(judged.graph, judged.plan, inputs, ResultCache(0))))
+
+
 class Trials:
     """Measures configurations of one model on one set of samples.
 
@@ -68,9 +84,9 @@ class Trials:
     metric : str or callable
         Of the worst output, unless `evaluate` is given.
     evaluate : callable, optional
-        Gets a function from inputs to emulated outputs and returns an accuracy, larger being better; runs here.
+        Gets a function from inputs to emulated outputs and returns an accuracy, larger being better.
     executor : concurrent.futures.Executor, optional
-        Measures several configurations at once.
+        Measures several configurations at once; an `evaluate` that its workers cannot load runs here.
     """
 
     def __init__(
@@ -83,7 +99,7 @@ class Trials:
         executor: Executor | None = None,
     ) -> None:
         self.stages, self.evaluate = stages, evaluate
-        self.executor = None if evaluate is not None else executor
+        self.executor = executor
         self.metric = metric_of(metric)
         self.name = self.metric.name
         if evaluate is not None:
@@ -107,15 +123,16 @@ class Trials:
     def values(self, configs: Sequence[Config]) -> list[float]:
         """Return what each of `configs` reaches."""
         if self.evaluate is not None:
-            return [self._evaluated(self.evaluate, config) for config in configs]
-        trials = [self._trial(config) for config in configs]
-        if self.executor is None or len(trials) == 1:
-            return [run_trial(trial) for trial in trials]
-        found = dict(spread(run_trial, trials, self.executor))
-        return [found[number] for number in range(len(trials))]
+            return self._each(
+                run_judged, [Judged(self.stages.base, self.stages.plan(c), self.evaluate) for c in configs]
+            )
+        return self._each(run_trial, [self._trial(config) for config in configs])
 
-    def _evaluated(self, evaluate: Evaluate, config: Config) -> float:
-        return float(evaluate(lambda inputs: emulate_config(self.stages, config, inputs, ResultCache(0))))
+    def _each(self, function: Callable[[Task], float], tasks: Sequence[Task]) -> list[float]:
+        if self.executor is None or len(tasks) == 1:
+            return [function(task) for task in tasks]
+        found = dict(spread(function, tasks, self.executor))
+        return [found[number] for number in range(len(tasks))]
 
     def _trial(self, config: Config) -> Trial:
         plan, placement = self.stages.plan(config), self.stages.placement(config)

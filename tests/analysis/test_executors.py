@@ -99,6 +99,39 @@ def test_a_process_pool_that_breaks_is_finished_here(tmp_path):
     assert found == {number: number * number for number in range(6)}
 
 
+def test_a_users_evaluation_travels(wb, mixed_model, samples, executor, tmp_path):
+    expected = mixed_model(samples[:4])[0].detach().numpy()
+    images = samples[:4].clone()
+
+    def agreement(run):
+        import os as operating
+
+        (tmp_path / str(operating.getpid())).touch()
+        return -float(abs(run(images)[0].numpy() - expected).mean())
+
+    tables = wb.sensitivity(samples)
+    target = agreement(wb.emulate) * 0.8
+    here = wb.mixed_precision(target, samples, tables=tables, evaluate=agreement)
+    away = wb.mixed_precision(target, samples, tables=tables, evaluate=agreement, executor=executor)
+    pd.testing.assert_frame_equal(here.trials, away.trials)
+    assert here.edits == away.edits
+    there = {int(path.name) for path in tmp_path.iterdir()} - {os.getpid()}
+    assert bool(there) == (not isinstance(executor, ThreadPoolExecutor))
+
+
+def test_an_evaluation_that_cannot_be_pickled_runs_here(wb, samples):
+    import multiprocessing
+
+    def constant(run):
+        return float(run(samples[:1])[0].abs().mean())
+
+    tables = wb.sensitivity(samples[:2])
+    here = wb.mixed_precision(1e9, samples[:2], tables=tables, evaluate=constant)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        away = wb.mixed_precision(1e9, samples[:2], tables=tables, evaluate=constant, executor=pool)
+    pd.testing.assert_frame_equal(here.trials, away.trials)
+
+
 def test_what_is_no_executor_and_errors_of_the_analysis_are_told(wb, samples):
     with pytest.raises(q.QWorkbenchError, match=r"concurrent\.futures\.Executor"):
         wb.sensitivity(samples, executor="dask")

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 import qworkbench as q
-from qworkbench.analysis.mixed import Outcome, ranked_ops, search, top_ops
+from qworkbench.analysis.mixed import ranked_ops, search, top_ops
+from qworkbench.analysis.mixed_result import Outcome
 
 
 @pytest.fixture
