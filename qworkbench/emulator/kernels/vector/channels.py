@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ class Channels:
     """A prepared depthwise convolution: parameters without addresses of one call, and the memory behind them."""
 
     row: np.ndarray
+    sweep: Callable[[np.ndarray], None]
     columns: bool
     shape: tuple[int, ...]
     dtype: Any
@@ -44,10 +46,9 @@ class Channels:
         threads = thread_count() if self.work >= WORTH_A_THREAD else 1
         if self.columns:
             row[depthwise.CHUNKS] = self.shape[0] * (1 if threads == 1 else min(self.shape[2], 4 * threads))
-            share(depthwise.columns_avx512, row, threads)
         else:
             row[depthwise.CHUNKS] = self.shape[0] * self.shape[2]
-            share(depthwise.taps_any, row, threads)
+        share(self.sweep, row, threads)
 
 
 def convolve_channels(
@@ -99,7 +100,7 @@ def _prepare(
     rq: Requantize | None,
     residual: Residual | None,
 ) -> Channels | None:
-    from qworkbench.emulator.kernels.vector import depthwise
+    from qworkbench.emulator.kernels.vector import depthwise, pair_sweeps
 
     checks.convolution("conv2d", x, w, geometry)
     count, pitch = len(w), surface.shape[3]
@@ -115,6 +116,7 @@ def _prepare(
     square = geometry.kernel == (3, 3) and geometry.dilations == (1, 1) and geometry.strides in ((1, 1), (2, 2))
     narrow = x.dtype == np.int8 and w.dtype == np.int8
     columns = isa == "avx512vnni" and square and narrow and mode == depthwise.INT8
+    paired = square and not columns and (isa != "avx512vnni" or x.dtype == np.int16)
     scale = np.zeros(pitch, np.float64 if mode == depthwise.INT16 else np.float32)
     if rq is not None and mode != depthwise.INT32:
         scale[:count] = rq.multiplier
@@ -123,8 +125,15 @@ def _prepare(
     row = np.zeros(depthwise.WORDS, np.int64)
     if columns:
         weights, begin, scale = _quarters(w, begin, scale)
-        taps = np.zeros(1, np.int64)
+        taps, sweep = np.zeros(1, np.int64), depthwise.columns_avx512
+    elif paired:
+        full = isa == "avx512vnni"
+        weights, begin, scale = pair_sweeps.halves(
+            w, begin, scale, pair_sweeps.BLOCK512 if full else pair_sweeps.BLOCK256
+        )
+        taps, sweep = np.zeros(1, np.int64), pair_sweeps.pairs_avx512 if full else pair_sweeps.pairs_avx2
     else:
+        sweep = depthwise.taps_any
         down = np.arange(geometry.kernel[0]) * geometry.dilations[0] * surface.strides[1]
         across = np.arange(geometry.kernel[1]) * geometry.dilations[1] * surface.strides[2]
         taps = (down[:, None] + across).reshape(-1).astype(np.int64)
@@ -145,7 +154,7 @@ def _prepare(
     row[depthwise.OUT_IMAGE], row[depthwise.OUT_ROW] = (shape[2] + 2 * _margin(shape)) * line, line
     row[depthwise.OUT_PIXEL] = pitch * np.dtype(dtype).itemsize
     work = int(np.prod(shape)) * w[0].size
-    return Channels(row, columns, shape, dtype, reach, geometry, work, (weights, begin, scale, taps))
+    return Channels(row, sweep, columns or paired, shape, dtype, reach, geometry, work, (weights, begin, scale, taps))
 
 
 def _margin(shape: tuple[int, ...]) -> int:
@@ -155,12 +164,11 @@ def _margin(shape: tuple[int, ...]) -> int:
 def _mode(rq: Requantize | None, reach: int) -> int:
     from qworkbench.emulator.kernels.vector import depthwise
 
-    if rq is None or rq.rounding != "half_even":
+    if rq is None or rq.rounding != "half_even" or reach * float(np.max(rq.multiplier)) >= 2.0**30:
         return depthwise.INT32
     if rq.kind == "float64" and rq.dtype == "int16":
         return depthwise.INT16
-    safe = rq.kind == "float32" and rq.dtype == "int8" and reach * float(np.max(rq.multiplier)) < 2.0**30
-    return depthwise.INT8 if safe else depthwise.INT32
+    return depthwise.INT8 if rq.kind == "float32" and rq.dtype == "int8" else depthwise.INT32
 
 
 def _quarters(w: np.ndarray, start: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
