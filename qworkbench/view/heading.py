@@ -83,7 +83,11 @@ def _marks(view: Mapping[str, Any], theme: Theme, shading: Shading) -> list[Mark
         found.append((stack, 28, "folded module, BPU and CPU share"))
     neutral = Swatch(theme.background, theme.muted, theme.text)
     classes = {node["quant_class"] for node in ops if node["on"] != "NONE"}
-    found += [(glyph(name, 0, 0, neutral), 15, name) for name in ("active", "passive", "manual") if name in classes]
+    found += [
+        (glyph(name, 0, 0, neutral, theme.background), 15, name)
+        for name in ("active", "passive", "manual")
+        if name in classes
+    ]
     if any(node["group"] for node in ops):
         bond = Outline((("M", (-13, 0)), ("L", (13, 0))), None, places["BPU"].stroke, BOND)
         found.append(([bond], 26, "fused"))

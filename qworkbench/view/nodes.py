@@ -82,7 +82,7 @@ def draw_node(
     if node["kind"] == "module":
         items += _share_bar(node, x, y, theme)
     else:
-        items += _glyph(node, x, y, swatch)
+        items += _glyph(node, x, y, swatch, theme.background)
     if selected:
         items.append(Outline(shape_of(node, x, y, grow=4), None, theme.selected, 2.6))
     if node["edited"] or node["inserted"]:
@@ -104,21 +104,21 @@ def _texts(node: Mapping[str, Any], shading: Shading, x: float, y: float, swatch
     return items
 
 
-def _glyph(node: Mapping[str, Any], x: float, y: float, swatch: Swatch) -> list[Outline | Words]:
+def _glyph(node: Mapping[str, Any], x: float, y: float, swatch: Swatch, paper: str) -> list[Outline | Words]:
     letter = GLYPHS[node["quant_class"]]
     if not letter or node["on"] == "NONE":
         return []
     at = x + node["w"] / 2 - PADDING - GLYPH / 2 + 5, y - 9
-    return glyph(node["quant_class"], *at, swatch)
+    return glyph(node["quant_class"], *at, swatch, paper)
 
 
-def glyph(quant_class: str, x: float, y: float, swatch: Swatch) -> list[Outline | Words]:
+def glyph(quant_class: str, x: float, y: float, swatch: Swatch, paper: str) -> list[Outline | Words]:
     """Draw the mark of a quantization class: filled disc (active), ring (passive), square (manual), with its letter."""
     letter = GLYPHS[quant_class]
     if quant_class == "active":
         return [
             Outline(rounded(x, y, 15, 15, 7.5), swatch.stroke),
-            Words(x, y, letter, 9.5, swatch.fill, True, "middle"),
+            Words(x, y, letter, 9.5, paper, True, "middle"),
         ]
     radius = 7.5 if quant_class == "passive" else 2.0
     return [
