@@ -14,6 +14,10 @@ class QWorkbenchError(Exception):
     """Base of every error that qworkbench raises on purpose; ``str(error)`` is one readable sentence."""
 
 
+class QWorkbenchWarning(UserWarning):
+    """Something was done as asked that can hardly be meant; the text says why."""
+
+
 class CaptureError(QWorkbenchError):
     """A model could not be turned into a graph; the text names the user's file and line where it is known."""
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -90,6 +91,7 @@ def check_model(
     method: str,
     fixed: Mapping[str, float],
     proposals: Sequence[FixedScale] = (),
+    hints: Mapping[str, str] = MappingProxyType({}),
 ) -> ModelCheck:
     """Return the check of one configuration.
 
@@ -104,6 +106,8 @@ def check_model(
         Fixed scales in force.
     proposals : sequence of FixedScale
         Tensors whose range is known but not fixed.
+    hints : Mapping of str to str
+        What is wrong with a fixed scale, by node.
     """
     rows, weights = [], []
     for unit in placement.units:
@@ -127,7 +131,7 @@ def check_model(
         outputs=outputs,
         weights=pd.DataFrame(weights, columns=["Module Name", "Module Type", "weight dtype", "ch_axis", "observer"]),
         dtypes=pd.DataFrame([[d, reads[d], writes[d]] for d in known], columns=["dtype", "read by", "written by"]),
-        unusual=_unusual(graph, placement, fixed, proposals),
+        unusual=_unusual(graph, placement, fixed, proposals, hints),
     )
 
 
@@ -146,11 +150,17 @@ def _calls(graph: Graph) -> pd.DataFrame:
 
 
 def _unusual(
-    graph: Graph, placement: Placement, fixed: Mapping[str, float], proposals: Sequence[FixedScale]
+    graph: Graph,
+    placement: Placement,
+    fixed: Mapping[str, float],
+    proposals: Sequence[FixedScale],
+    hints: Mapping[str, str],
 ) -> pd.DataFrame:
     rows = []
     for name, scale in fixed.items():
         rows.append([name, graph.nodes[name].op if name in graph.nodes else "Input", f"Fixed scale {scale:.10g}"])
+        if name in hints:
+            rows.append([name, graph.nodes[name].op if name in graph.nodes else "Input", hints[name]])
     for proposal in proposals:
         kind = graph.nodes[proposal.node].op if proposal.node in graph.nodes else "Input"
         text = (

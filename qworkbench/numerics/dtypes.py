@@ -45,8 +45,9 @@ def check_scale(scale: float, owner: str) -> np.float32:
         number = float(scale)
     except (TypeError, ValueError, OverflowError):
         raise EditError(f"scale of {owner!r} must be a number, got {scale!r}") from None
-    if not 0 < number <= float(np.finfo(np.float32).max) or np.float32(number) <= 0:
-        beyond = " (beyond float32)" if math.isfinite(number) and number > 0 else ""
+    limits = np.finfo(np.float32)
+    if not float(limits.tiny) <= number <= float(limits.max):
+        beyond = " (beyond float32 at full precision)" if math.isfinite(number) and number > 0 else ""
         raise EditError(
             f"scale of {owner!r} must be > 0 and finite, got {number:g}{beyond}; "
             "a fixed scale is |threshold| / 127 (int8)"

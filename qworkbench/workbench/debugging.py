@@ -27,6 +27,7 @@ from qworkbench.graph.feeds import feeds_of
 from qworkbench.numerics.dtypes import QMAX
 from qworkbench.workbench.edits import Edit, SetPlacement
 from qworkbench.workbench.mixing import edits_for
+from qworkbench.workbench.scale_hints import scale_hints
 
 if TYPE_CHECKING:
     import numpy as np
@@ -187,4 +188,5 @@ def check_of(stages: Stages, config: Config, ranges: Ranges | None) -> ModelChec
         method=config.calibration.describe(),
         fixed=config.scales,
         proposals=proposals_of(stages, config, ranges) if calibrated else (),
+        hints={name: text for name in config.scales for text in scale_hints(stages, config, [name])},
     )

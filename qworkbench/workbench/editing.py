@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from qworkbench.calibration.preprocess import CHANNELS
-from qworkbench.errors import EditError, unknown_name
+from qworkbench.errors import EditError, QWorkbenchWarning, unknown_name
 from qworkbench.graph.batching import check_batching
 from qworkbench.graph.input_order import check_order
 from qworkbench.graph.ir import Graph
@@ -30,6 +31,7 @@ from qworkbench.workbench.edits import (
 )
 from qworkbench.workbench.history import Entry, History
 from qworkbench.workbench.holding import Holding
+from qworkbench.workbench.scale_hints import scale_hints
 
 
 class Editing(Holding):
@@ -45,6 +47,11 @@ class Editing(Holding):
         QWorkbenchError
             When an edit is wrong, does not fit the model, or contradicts another one of the same call; the workbench
             is then unchanged.
+
+        Warns
+        -----
+        QWorkbenchWarning
+            For a fixed scale that is far off what calibration measured; it is set all the same.
         """
         if not edits:
             raise EditError("edit() needs at least one edit, e.g. SetPlacement('softmax', 'bpu')")
@@ -66,6 +73,9 @@ class Editing(Holding):
             ):
                 self._stages.plan(config)
             self._history.push(tuple(made), config)
+            hints = scale_hints(self._stages, config, [edit.node for edit in made if isinstance(edit, FixScale)])
+        for hint in hints:
+            warnings.warn(hint, QWorkbenchWarning, stacklevel=2)
         self._publish("edited", None)
         return placement
 

@@ -158,3 +158,8 @@ def test_load_ext_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_an_absurd_scale_is_told_in_the_answer(qwb):
+    qwb("load model --example x --calibration images --march bayes-e")
+    assert "every value becomes 0" in str(qwb("scale stem 1e30"))

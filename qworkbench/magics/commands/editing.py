@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
 
+from qworkbench.errors import QWorkbenchWarning
 from qworkbench.magics.registry import Argument, Command, MagicUsageError
 from qworkbench.magics.results import Lines, Step
 from qworkbench.magics.state import State
@@ -19,10 +21,15 @@ def apply(state: State, *edits: Any) -> Step:
     """Make `edits` one step and tell what changed."""
     workbench = state.workbench
     before = workbench.placement
-    after = workbench.edit(*edits)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", QWorkbenchWarning)
+        after = workbench.edit(*edits)
     changes = placement_changes(before, after)
     refused = [r.sentence for r in (after[n].reason for n in _asked_for_bpu(edits)) if "refused" in r.sentence]
-    lines = list(dict.fromkeys([*changes, *refused]))
+    hints = [str(each.message) for each in caught if issubclass(each.category, QWorkbenchWarning)]
+    for other in (each for each in caught if not issubclass(each.category, QWorkbenchWarning)):
+        warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    lines = list(dict.fromkeys([*hints, *changes, *refused]))
     if state.options.run and workbench.statistics is not None:
         table = workbench.run().table
         lines += [f"{name}: cosine {row.cosine:.6f}, L1 {row.l1:.3g}" for name, row in table.iterrows()]
