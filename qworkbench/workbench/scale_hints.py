@@ -48,10 +48,9 @@ def scale_hints(stages: Stages, config: Config, names: Iterable[str]) -> list[st
         usual = f"the largest magnitude gives {sketch.absmax / limit:.4g}"
         if sketch.absmax < FEWEST_CODES * scale:
             codes = round(sketch.absmax / scale)
-            left = "every value becomes 0" if not codes else f"only the codes -{codes} to {codes} are left"
-            found.append(f"scale of {name!r} fixed at {scale:.4g} {covered}, but {measured}: {left}; {usual}")
+            told = f"only the codes -{codes} to {codes} are left" if codes else "every value becomes 0"
         elif sketch.absmax > CLIPPED * scale * limit:
-            found.append(
-                f"scale of {name!r} fixed at {scale:.4g} {covered}, but {measured}: nearly all is cut; {usual}"
-            )
+            told = "nearly all is cut"
+        if told:
+            found.append(f"scale of {name!r} fixed at {scale:.4g} {covered}, but {measured}: {told}; {usual}")
     return found
