@@ -45,14 +45,19 @@ class Anatomy:
         self.markers: tuple[Node, ...] = tuple(node for node in graph.nodes if is_marker(node.op))
         self._surroundings = {node.name: _surroundings(graph, node) for node in graph.nodes if not is_marker(node.op)}
         self.supports: dict[str, Support] = {}
+        self._tokens: dict[str, object] = {}
         for name, around in self._surroundings.items():
-            same = former is not None and former._surroundings.get(name) == around
             node = graph.nodes[name]
+            same = former is not None and former._surroundings.get(name) == around
+            known = former.supports[name] if former is not None and same else None
             # what a Gemm is converted to depends on what lies before its neighbours
-            taken = former.supports[name] if former is not None and same and node.op != "Gemm" else None
-            self.supports[name] = taken or march.supports(graph, node)
+            found = known if known is not None and node.op != "Gemm" else march.supports(graph, node)
+            kept = known is not None and (found is known or found == known)
+            self.supports[name] = found
+            self._tokens[name] = former._tokens[name] if kept and former is not None else object()
         self._units: dict[frozenset[tuple[str, Keep]], tuple[Unit, ...]] = {}
         self._held: dict[Hashable, Any] = {}
+        self._members: dict[Hashable, Any] = {} if former is None else former._members
 
     @cached_property
     def masked(self) -> dict[str, str]:
@@ -85,12 +90,11 @@ class Anatomy:
 
     def once(self, key: Hashable, make: Callable[[], Found]) -> Found:
         """Return what `make()` gave for `key` the first time; `key` names everything that it reads but the anatomy."""
-        found = self._held.get(key)
-        if found is None:
-            if len(self._held) >= REMEMBERED:
-                self._held.clear()
-            found = self._held[key] = make()
-        return found
+        return _once(self._held, key, make)
+
+    def of_members(self, unit: Unit, key: Hashable, make: Callable[[], Found]) -> Found:
+        """Do the same for what reads the members of `unit` alone, across graphs that have them unchanged."""
+        return _once(self._members, (unit, *(self._tokens[name] for name in unit.members), key), make)
 
 
 class PlacementMemo:
@@ -111,6 +115,15 @@ class PlacementMemo:
         while len(self._held) > KEPT:
             self._held.popitem(last=False)
         return found
+
+
+def _once(held: dict[Hashable, Any], key: Hashable, make: Callable[[], Found]) -> Found:
+    found: Found | None = held.get(key)
+    if found is None:
+        if len(held) >= REMEMBERED:
+            held.clear()
+        found = held[key] = make()
+    return found
 
 
 def _surroundings(graph: Graph, node: Node) -> tuple[object, ...]:

@@ -180,5 +180,4 @@ def _place_members(
     wishes = tuple(context.overrides.on.get(name) for name in (unit.name, *unit.members))
     readers = tuple(reader for value in unit.outputs for reader in context.consumers.get(value, ()))
     heard = (decision, wishes, context.request(unit), unit.name in context.loose, readers)
-    key = ("members", unit, heard, dtype, input_dtype, weight_dtype, subgraph, notes)
-    return anatomy.once(key, make)
+    return anatomy.of_members(unit, (heard, dtype, input_dtype, weight_dtype, subgraph, notes), make)
