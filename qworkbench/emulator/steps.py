@@ -63,8 +63,8 @@ def _residual(p: Mapping[str, Any], x: Arrays) -> Residual | None:
 
 def _conv(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
     run = ops.conv_transpose2d if p["transposed"] else ops.conv2d
-    kept = {} if p["transposed"] else _kept(ops, p)
-    y, overflow = run(x[0], p["weight"].array, p["bias"], p["geometry"], p["requantize"], _residual(p, x), **kept)
+    residual = _residual(p, x)
+    y, overflow = run(x[0], p["weight"].array, p["bias"], p["geometry"], p["requantize"], residual, **_kept(ops, p))
     return _one(y, overflow)
 
 

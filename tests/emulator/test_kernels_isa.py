@@ -68,6 +68,30 @@ def check_grouped(seed, dtypes, fill, group):
     assert_equal(kernels.conv2d(*operands), reference.conv2d(*operands))
 
 
+@quick(30)
+@given(seed=seeds, dtypes=types, fill=fills)
+def check_transposed(seed, dtypes, fill):
+    rng = np.random.default_rng(seed)
+    kernel, strides, dilations = (tuple(int(n) for n in rng.integers(1, top, 2)) for top in (6, 4, 3))
+    pads = tuple(int(p) for p in rng.integers(0, 3, 4))
+    more = tuple(int(rng.integers(0, stride)) for stride in strides)
+    geometry = ConvGeometry(kernel, strides, pads, dilations, output_padding=more)
+    size = tuple(int(s) for s in rng.integers(5, 9, 2))
+    batch, inputs, outputs = (int(rng.integers(1, top)) for top in (4, 90, 90))
+    x = random_codes(rng, (batch, inputs, *size), dtypes[0], fill)
+    w = random_codes(rng, (inputs, outputs, *kernel), dtypes[1], fill)
+    spread = float(np.iinfo(dtypes[0]).max) * np.iinfo(dtypes[1]).max * np.sqrt(inputs) / 3
+    rq = Requantize(rng.uniform(0.3, 2.0, outputs) * 127 / spread, "int8", -128, 127)
+    bias = rng.integers(-(2**16), 2**16, outputs).astype(np.int32)
+    shape = (batch, outputs, *geometry.transposed_output_size(*size))
+    if min(shape) < 1:
+        return
+    entering = Residual(random_codes(rng, shape, "int8"), rng.uniform(0.1, 1.0, outputs) * spread / 2**15)
+    for residual in (None, entering):
+        operands = x, w, bias, geometry, rq if seed % 5 else None, residual
+        assert_equal(kernels.conv_transpose2d(*operands), reference.conv_transpose2d(*operands))
+
+
 @quick(40)
 @given(seed=seeds, dtypes=types, fill=fills, square=st.booleans(), channels=st.integers(2, 150))
 def check_depthwise(seed, dtypes, fill, square, channels):
@@ -102,6 +126,10 @@ def test_convolutions_equal_the_reference(path):
 
 def test_grouped_convolutions_equal_the_reference(path):
     check_grouped()
+
+
+def test_transposed_convolutions_equal_the_reference(path):
+    check_transposed()
 
 
 def test_depthwise_convolutions_equal_the_reference(path):

@@ -15,6 +15,7 @@ from qworkbench.emulator.kernels.ready import run_again
 from qworkbench.emulator.kernels.vector.channels import convolve_channels
 from qworkbench.emulator.kernels.vector.convolution import convolve
 from qworkbench.emulator.kernels.vector.product import Forms
+from qworkbench.emulator.kernels.vector.transposed import convolve_transposed
 from qworkbench.emulator.kernels.views import owned
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
@@ -153,11 +154,16 @@ def conv_transpose2d(
     geometry: ConvGeometry,
     rq: Requantize | None,
     residual: Residual | None = None,
+    *,
+    forms: Forms | None = None,
 ) -> tuple[np.ndarray, int]:
     """Transposed convolution of codes; see :func:`qworkbench.numerics.reference.conv_transpose2d`.
 
-    One product per input pixel and tap, then each tap's plane is added where the strides put it.
+    The portable way is one product per input pixel and tap, each added where the strides put it.
     """
+    found = convolve_transposed(x, w, bias, geometry, rq, residual, forms)
+    if found is not None:
+        return found
     checks.convolution("conv_transpose2d", x, w, geometry, transposed=True)
     batch, channels, height, width = x.shape
     group, per_group, (kernel_h, kernel_w) = geometry.group, w.shape[1], geometry.kernel
