@@ -151,13 +151,10 @@ def standing(workbench: WorkbenchLike) -> dict[str, str]:
     found = {}
     for analysis, finding in workbench.findings.items():
         if analysis == "search":
-            from dataclasses import replace
-
             from qworkbench.workbench.searching import in_force
 
             now = workbench.config
-            same = replace(finding.config, calibration=now.calibration, methods=now.methods) == now
-            found[analysis] = "fresh" if same else "stale"
+            found[analysis] = "fresh" if finding.holds_by_any_calibration(now) else "stale"
             names = [c.name for c in finding.result.candidates if in_force(c, now)]
             found["candidate"] = names[0] if names else ""
         elif workbench.holds(analysis):

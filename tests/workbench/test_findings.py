@@ -31,6 +31,14 @@ def test_a_result_holds_until_an_edit_and_again_after_its_undo(wb, images):
     assert wb.holds("sensitivity")
 
 
+def test_how_images_reach_the_model_changes_no_figure(wb, images):
+    wb.sensitivity(images)
+    wb.declare_input(rt="gray", train="gray", mean=127.5)
+    assert wb.holds("sensitivity")
+    wb.edit(q.SetMarch("nash-m"))
+    assert not wb.holds("sensitivity")
+
+
 def test_new_calibration_data_makes_it_old_although_no_setting_changed(wb, images):
     wb.compare_layers(images)
     before = wb.config

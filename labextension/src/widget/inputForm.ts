@@ -178,6 +178,9 @@ export class InputForm {
   private refuse(text: string): void {
     this.refused.hidden = !text;
     this.refused.textContent = text;
+    if (text) {
+      this.refused.scrollIntoView?.({ block: 'nearest' });
+    }
   }
 
   private declare(): void {

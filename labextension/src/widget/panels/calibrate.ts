@@ -180,11 +180,7 @@ export class CalibratePanel implements Panel {
         h(
           'table',
           {},
-          h(
-            'thead',
-            {},
-            h('tr', {}, ...['node', ...methods.map(shortName)].map(text => h('th', { scope: 'col' }, text)))
-          ),
+          heads(['node', ...methods.map(shortName)], methods.map(shortName)),
           h(
             'tbody',
             {},
