@@ -16,8 +16,8 @@ import numpy as np
 from qworkbench.analysis.comparable import Target, targets_of
 from qworkbench.analysis.distances import Distance, Function, Metric, metrics_given
 from qworkbench.analysis.emulated import emulate, key_of, real
-from qworkbench.analysis.program import follows_batch
 from qworkbench.analysis.spread import spread
+from qworkbench.analysis.stacking import follows_batch
 from qworkbench.analysis.worst import BadCases
 from qworkbench.errors import AnalysisError, Cancelled, QWorkbenchError
 from qworkbench.graph.execute import run_float

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from qworkbench.analysis.comparable import Target, targets_of
 from qworkbench.analysis.distances import metric_of
-from qworkbench.analysis.program import FloatProgram, arranged, follows_batch
+from qworkbench.analysis.program import FloatProgram, arranged
 from qworkbench.analysis.quantizers import Quantizer, flops_of, quantizers_of
+from qworkbench.analysis.stacking import follows_batch
 from qworkbench.errors import AnalysisError, Cancelled
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from qworkbench.graph.execute import run_node
 from qworkbench.graph.float_windows import WINDOWS
 from qworkbench.graph.folding import folded_weight_bias
 from qworkbench.graph.fusion import ANCHORS, FusedGroup
-from qworkbench.graph.ir import Graph, Sym
+from qworkbench.graph.ir import Graph
 from qworkbench.placement.types import Placement, Unit
 
 if TYPE_CHECKING:
@@ -250,9 +250,3 @@ class FloatProgram:
         weight, bias = folded_weight_bias(self.graph, group)
         made = arranged(torch.from_numpy(weight)).to(self.dtype)
         return made, None if bias is None else torch.from_numpy(bias).to(self.dtype)
-
-
-def follows_batch(graph: Graph, value: str) -> bool:
-    """Tell whether the first axis of `value`, and no other, follows the batch."""
-    shape = graph.values[value].shape
-    return bool(shape) and isinstance(shape[0], Sym) and not any(isinstance(dim, Sym) for dim in shape[1:])

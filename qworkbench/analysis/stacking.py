@@ -8,9 +8,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from qworkbench.analysis.program import FloatProgram, follows_batch
+from qworkbench.analysis.program import FloatProgram
 from qworkbench.analysis.quantizers import Quantizer
-from qworkbench.graph.ir import Graph
+from qworkbench.graph.ir import Graph, Sym
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "BatchNormalization")
 SAMPLE_BY_SAMPLE = {
@@ -18,6 +18,12 @@ SAMPLE_BY_SAMPLE = {
     *("Sigmoid", "Tanh", "LeakyRelu", "HardSwish", "HardSigmoid", "Silu", "Gelu", "QuantizeLinear", "DequantizeLinear"),
     *("Add", "Sub", "Mul", "Identity", "Dropout", "Flatten", "Resize"),
 }
+
+
+def follows_batch(graph: Graph, value: str) -> bool:
+    """Tell whether the first axis of `value`, and no other, follows the batch."""
+    shape = graph.values[value].shape
+    return bool(shape) and isinstance(shape[0], Sym) and not any(isinstance(dim, Sym) for dim in shape[1:])
 
 
 def can_stack(program: FloatProgram, feeds: Mapping[str, Tensor], quantizers: Sequence[Quantizer]) -> bool:
