@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from qworkbench.analysis.segments import Segment
 
 WORTH_PREPARING = 24  # images, for which a weight is transformed
+MOST_TRANSFORMED = 256 * 1024**2  # bytes of transformed weights
 
 
 def arranged(x: Tensor) -> Tensor:
@@ -66,9 +67,13 @@ class FloatProgram:
         self._weights: dict[str, tuple[Tensor, Tensor | None]] = {}
         self._laid_out: dict[str, Tensor] = {}
         self._changes: dict[str, Winograd | None] = {}
+        self._fused: dict[str, onednn.Clamp | None] = {}  # units that oneDNN convolves, with their activation
         for unit in self.units:
             if self._is_weighted(unit):
-                self._weights[unit.name] = self._folded(unit)
+                self._weights[unit.name] = weight, _ = self._folded(unit)
+                node = self.graph.nodes[unit.anchor]
+                if node.op == "Conv" and onednn.takes(node.attrs, weight):
+                    self._fused[unit.name] = self._clamp(unit)
 
     def bytes_of(self, value: str, batch: int) -> int:
         """Return the size of `value` as float32."""
@@ -124,7 +129,7 @@ class FloatProgram:
                 return self._run_members(unit, operands, batch, gradients)
             own = self._weights[unit.name][0]
             x = operands[unit.inputs[0]]
-            clamp = self._clamp(unit)
+            clamp = self._fused.get(unit.name)
             if finish is None and unit.residual is None and not gradients and clamp is not None:
                 return (self._convolved(unit, x, weight, clamp),)
             y = self._history(unit, x, own if weight is None else weight) if gradients else self.linear(unit, x, weight)
@@ -140,14 +145,16 @@ class FloatProgram:
 
     def change(self, unit: Unit, batch: int) -> Winograd | None:
         """Return what convolves changes of the input of `unit` faster than a whole input, for `batch` images."""
-        if not self._is_convolution(unit) or self.dtype != torch.float32:
+        if unit.name not in self._fused:
             return None
         height, width = self.graph.shape(unit.outputs[0], 1)[2:]
         if not Winograd.pays(batch, height, width) or (unit.name not in self._changes and batch < WORTH_PREPARING):
             return None
         if unit.name not in self._changes:
             node, weight = self.graph.nodes[unit.anchor], self.weight(unit)
-            self._changes[unit.name] = Winograd(weight, node.attrs["pads"][:2]) if fits(weight, node.attrs) else None
+            held = sum(change.nbytes for change in self._changes.values() if change is not None)
+            takes = fits(weight, node.attrs) and held + 4 * weight.nbytes <= MOST_TRANSFORMED
+            self._changes[unit.name] = Winograd(weight, node.attrs["pads"][:2]) if takes else None
         return self._changes[unit.name]
 
     def changed(
@@ -160,22 +167,16 @@ class FloatProgram:
         low, high = self._bounds(unit)
         return winograd.apply(x, plain_x, plain_y, rows, low, high, rooms)
 
-    def _is_convolution(self, unit: Unit) -> bool:
-        return (
-            unit.name in self._weights and self.graph.nodes[unit.anchor].op == "Conv" and self.weight(unit).dim() == 4
-        )
-
     def _convolved(self, unit: Unit, x: Tensor, weight: Tensor | None, clamp: onednn.Clamp) -> Tensor:
-        node = self.graph.nodes[unit.anchor]
         own, bias = self._weights[unit.name]
-        if self._is_convolution(unit) and onednn.takes(node.attrs, own) and x.dtype == torch.float32:
-            if weight is None:
-                if unit.name not in self._laid_out:
-                    self._laid_out[unit.name] = onednn.laid_out(node.attrs, own, list(x.shape))
-                weight = self._laid_out[unit.name]
-            return onednn.convolution(node.attrs, x, weight, bias, clamp)
-        y = self._history(unit, x, own if weight is None else weight)
-        return y if clamp == onednn.NO_CLAMP else self.activate(unit, y)
+        if unit.name not in self._fused or x.dtype != torch.float32:
+            return self._history(unit, x, own if weight is None else weight)
+        attrs = self.graph.nodes[unit.anchor].attrs
+        if weight is None:
+            if unit.name not in self._laid_out:
+                self._laid_out[unit.name] = onednn.laid_out(attrs, own, list(x.shape))
+            weight = self._laid_out[unit.name]
+        return onednn.convolution(attrs, x, weight, bias, clamp)
 
     def _history(self, unit: Unit, x: Tensor, weight: Tensor) -> Tensor:
         """Return the convolution by torch, whose history a backward pass can follow."""
