@@ -111,9 +111,8 @@ def read_sample(path: Path, graph: Graph, name: str, declared: Preprocess | None
         wanted = math.prod(shape) * np.dtype(dtype).itemsize
         if len(raw) != wanted:
             other = "uint8" if dtype is np.float32 else "float32"
-            rule = (
-                "float32, since the folder's name ends in _f32" if dtype is np.float32 else "uint8, since it does not"
-            )
+            named = "ends" if dtype is np.float32 else "does not end"
+            rule = f"{np.dtype(dtype).name}, since the name of its folder {named} in _f32"
             fits = math.prod(shape) * (1 if dtype is np.float32 else 4) == len(raw)
             hint = f"its size fits {other}: rename the folder" if fits else f"the input is {shape}"
             raise CalibrationError(f"{path.name!r} has {len(raw)} bytes, not {wanted} ({rule}); {hint}")

@@ -67,7 +67,7 @@ class Estimate:
         return (
             f"estimate at {self.level} for {self.objective}: {self.microseconds / 1e3:.3f} ms per inference of batch "
             f"{self.batch} ({self.frames_per_second:.0f} per s), of which {cpu / 1e3:.3f} ms on the CPU; "
-            f"{self.ddr_bytes / 2**20:.2f} MB of DDR traffic in {len(self.groups)} groups"
+            f"{self.ddr_bytes / 2**20:.2f} MB of DDR traffic in {len(self.groups)} group{'s'[: len(self.groups) != 1]}"
         )
 
     def __repr__(self) -> str:
@@ -187,7 +187,18 @@ def _table(
         rows.append(_row(name, "CPU", boundary.kind, None, 1, 0, size / rates.cpu_bytes, 0))
     if placement.subgraphs:
         time = rates.switch * placement.subgraphs
-        rows.append(_row("hand-over", "CPU", f"{placement.subgraphs} subgraphs", None, 1, 0, time, 0))
+        rows.append(
+            _row(
+                "hand-over",
+                "CPU",
+                f"{placement.subgraphs} subgraph{'s'[: placement.subgraphs != 1]}",
+                None,
+                1,
+                0,
+                time,
+                0,
+            )
+        )
     frame = pd.DataFrame(rows, columns=["node", *(c for c in COLUMNS if c != "share")])
     whole = float(frame["microseconds"].sum())
     frame["share"] = frame["microseconds"] / whole if whole else 0.0

@@ -62,6 +62,16 @@ def equal_lengths(get: Get, tool: str) -> Iterator[str]:
     yield from ()
 
 
+def shapes(get: Get, tool: str) -> Iterator[str]:
+    """input_shape is written in whole numbers with x between them, also for a dynamic model."""
+    for shape in entries(get("input_shape")):
+        if not all(size.isdecimal() and int(size) >= 1 for size in shape.lower().split("x")):
+            raise FileFormatError(
+                f"input_shape must be whole numbers >= 1 with x between them, got {shape!r}; e.g. 1x3x224x224"
+            )
+    yield from ()
+
+
 def image_types(get: Get, tool: str) -> Iterator[str]:
     """The runtime type must be one that the tools can bring to the training type."""
     pairs = zip(entries(get("input_type_rt")), entries(get("input_type_train")), strict=False)
@@ -187,6 +197,7 @@ def _list(words: Any) -> str:
 RULES = (
     one_model,
     equal_lengths,
+    shapes,
     image_types,
     even_sizes,
     normalisation,

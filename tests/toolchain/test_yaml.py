@@ -271,6 +271,8 @@ BAD = {
     "scale and std": ("input_parameters: {scale_value: '1', std_value: '2'}", "exclude each other"),
     "separate": ("input_parameters: {separate_batch: True, separate_name: x}", "exclude each other"),
     "batch of two inputs": ("input_parameters: {input_batch: 2, input_name: 'a;b'}", "a single input; this one has 2"),
+    "shape with commas": ("input_parameters: {input_shape: '1,3,8,8'}", "e.g. 1x3x224x224"),
+    "dynamic shape": ("input_parameters: {input_shape: -1x3x8x8}", "whole numbers >= 1"),
     "batch of batches": ("input_parameters: {input_batch: 2, input_shape: 4x3x8x8}", "begins with 1, got 4x3x8x8"),
     "remove": ("model_parameters: {remove_node_type: 'Quantize;Dequantise'}", "did you mean 'Dequantize'"),
     "balance": (

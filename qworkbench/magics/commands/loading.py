@@ -96,7 +96,7 @@ def _calibrate(workbench: Any, data: Any, given: Namespace) -> Any:
             method=given.method,
             percentile=DEFAULT_PERCENTILE if given.percentile is None else given.percentile,
             per_channel=given.per_channel,
-            progress=lambda done, total: report("batch", done, total or 0),
+            progress=lambda done, total: report("step", done, total or 0),
         )
 
 
