@@ -285,3 +285,20 @@ def test_memory_returns_when_the_last_view_is_gone_and_idle_memory_is_bounded(mo
     before = memory.idle_bytes()
     del again
     assert memory.idle_bytes() == before
+
+
+@pytest.mark.parametrize("shape", [(96, 128, 3, 5), (40, 1200, 1, 7), (64, 512, 3, 7), (24, 300, 5, 6)])
+@pytest.mark.parametrize("fill", ["any", "ends"])
+def test_long_int16_sums_are_formed_in_parts(path, shape, fill):
+    outputs, inputs, kernel, size = shape
+    rng = np.random.default_rng(inputs)
+    x = random_codes(rng, (1, inputs, size, size), "int16", fill)
+    w = random_codes(rng, (outputs, inputs, kernel, kernel), "int8")
+    w[1] = np.where(x[0, :, :kernel, :kernel] < 0, -128, 127)
+    bias = rng.integers(-(2**20), 2**20, outputs).astype(np.int32)
+    rq = Requantize(rng.uniform(1e-6, 1e-5, outputs), "int16", -32768, 32767, "half_even", "float64")
+    operands = (x, w, bias, ConvGeometry((kernel, kernel), pads=(kernel // 2,) * 4), rq)
+    found = kernels.conv2d(*operands)
+    assert_equal(found, reference.conv2d(*operands))
+    assert_equal(kernels.conv2d(*operands[:4], None), reference.conv2d(*operands[:4], None))
+    assert found[1] > 0

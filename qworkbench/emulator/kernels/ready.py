@@ -19,7 +19,7 @@ from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
 Forms = dict[Any, Any]
 KEY = "ready"
 CODES = (np.dtype(np.int8), np.dtype(np.int16))
-Run = Callable[[Surface, Surface, Surface | None], None]
+Run = Callable[[Surface, Surface, Surface | None], object]
 
 
 class Ready:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from qworkbench.emulator.kernels.accumulator import Accumulator, finish
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.ready import remember
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import Surface, new_surface, pitch_of, surface_of, surfaced
 from qworkbench.emulator.kernels.vector import parameters
+from qworkbench.emulator.kernels.vector.parts import LIMIT, WHOLE, parts_that_fit
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import (
     INT32_LIMIT,
     Forms,
     Product,
     packed_weights,
-    parts_that_fit,
     prepared,
     remembered,
 )
@@ -54,7 +53,7 @@ def convolve(
         (w, bias, rq, ratio),
     )
     if made is None:
-        return _by_parts(x, w, bias, geometry, rq, residual, forms)
+        return None
     product, shape = made
     integer = product.mode == parameters.INT32
     dtype = np.int32 if integer or rq is None else NUMPY[rq.dtype]
@@ -66,45 +65,17 @@ def convolve(
         if residual.codes.shape != shape or residual.codes.dtype not in CODES:
             checks.residual("conv2d", residual, shape, shape[1])
         held = _alike(residual.codes, to)
-    product.on(surface, to, held)
+    overflow = product.on(surface, to, held)
     if integer and rq is not None:
-        return requantize(out, rq, 1), 0
-    if surface is x.base:
+        return requantize(out, rq, 1), overflow
+    if surface is x.base and product.fits:
         remember(forms, surface, w, bias, geometry, rq, residual, to, product.on)
-    return out, 0
+    return out, overflow
 
 
 def _largest(x: np.ndarray) -> int:
     """Return the largest magnitude of any code; what is prepared must hold for every tensor of the dtype."""
     return 128 if x.dtype == np.int8 else 32768
-
-
-def _by_parts(
-    x: np.ndarray,
-    w: np.ndarray,
-    bias: np.ndarray | None,
-    geometry: ConvGeometry,
-    rq: Requantize | None,
-    residual: Residual | None,
-    forms: Forms | None,
-) -> tuple[np.ndarray, int] | None:
-    """Return the convolution as an int64 sum over ranges of input channels that fit int32 each."""
-    if geometry.group != 1:
-        return None
-    largest = _largest(x)
-    parts = remembered(forms, "parts", (id(w), largest), lambda: parts_that_fit(w, largest), (w,))
-    total: np.ndarray | None = None
-    for part in parts:
-        found = convolve(x[:, part.first : part.last], part.weights, None, geometry, None, None, part.forms)
-        if found is None:
-            return None
-        total = found[0].astype(np.int64) if total is None else total + found[0]
-    if total is None:
-        return None
-    start = checks.bias("conv2d", bias, len(w))
-    reach = INT32_LIMIT * len(parts) + int(np.abs(start).max(initial=0))
-    sums = np.ascontiguousarray(total) + start[:, None, None]
-    return finish("conv2d", Accumulator(sums, reach), 1, rq, residual)
 
 
 def _alike(codes: np.ndarray, to: Surface) -> Surface:
@@ -142,11 +113,23 @@ def _prepare(
     if residual is not None:
         ratio = checks.residual("conv2d", residual, shape, outputs)
         reach += int(32768.0 * min(float(ratio.max()), 2.0**40)) + 1
+    pitch, parts = surface.shape[3], WHOLE
     if reach >= INT32_LIMIT:
-        return None
+        found = None
+        if not path.shifts and geometry.group == 1 and residual is None and int(np.abs(start).max(initial=0)) < LIMIT:
+            largest, key = _largest(x), (path.name, id(w), geometry.dilations[1], pitch, x.dtype)
+            found = remembered(
+                forms,
+                "parts",
+                key,
+                lambda: parts_that_fit(_dense(path, w, geometry, pitch), path.per_word, largest),
+                (w,),
+            )
+        if found is None:
+            return None
+        parts = found
     if path.shifts:
         start = start - 128 * sums
-    pitch = surface.shape[3]
     made = remembered(
         forms,
         "panels",
@@ -156,7 +139,7 @@ def _prepare(
     )
     weights, dense_shape, shifts = made
     tables = (*_places(surface, shape, geometry), _taps(surface, geometry, dense_shape[1]), shifts * surface.itemsize)
-    return prepared(path, weights, dense_shape, start, reach, rq, ratio, tables), shape
+    return prepared(path, weights, dense_shape, start, reach, rq, ratio, tables, parts), shape
 
 
 def _panels(
@@ -170,13 +153,10 @@ def _panels(
     outputs, inputs, kernel_h, kernel_w = w.shape
     wide, tail = path.panels(outputs)
     panels = wide + bool(tail)
-    taps = w.transpose(0, 2, 3, 1)
     if geometry.group == 1:
-        room = np.zeros((outputs, kernel_h, kernel_w, pitch), path.codes)
-        room[..., :inputs] = taps
-        rows = (kernel_h, kernel_w * pitch) if geometry.dilations[1] == 1 else (kernel_h * kernel_w, inputs)
-        dense = (room if geometry.dilations[1] == 1 else room[..., :inputs]).reshape(outputs, *rows)
+        dense = _dense(path, w, geometry, pitch)
         return packed_weights(path, dense), dense.shape, np.zeros(panels, np.int64)
+    taps = w.transpose(0, 2, 3, 1)
     per_group = outputs // geometry.group
     first = np.arange(panels) * path.channels // per_group
     last = (np.minimum((np.arange(panels) + 1) * path.channels, outputs) - 1) // per_group
@@ -187,6 +167,16 @@ def _panels(
         room[output, :, :, at : at + inputs] = taps[output]
     dense = room.reshape(outputs, kernel_h * kernel_w, length)
     return packed_weights(path, dense), dense.shape, first * inputs
+
+
+def _dense(path: Path, w: np.ndarray, geometry: ConvGeometry, pitch: int) -> np.ndarray:
+    """Return the weights of one group as (outputs, taps, length)."""
+    outputs, inputs, kernel_h, kernel_w = w.shape
+    room = np.zeros((outputs, kernel_h, kernel_w, pitch), path.codes)
+    room[..., :inputs] = w.transpose(0, 2, 3, 1)
+    if geometry.dilations[1] == 1:
+        return room.reshape(outputs, kernel_h, kernel_w * pitch)
+    return room[..., :inputs].reshape(outputs, kernel_h * kernel_w, inputs)
 
 
 def _taps(surface: Surface, geometry: ConvGeometry, count: int) -> np.ndarray:

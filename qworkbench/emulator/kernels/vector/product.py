@@ -17,12 +17,14 @@ from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.surface import Surface, aligned
 from qworkbench.emulator.kernels.threads import share, thread_count
 from qworkbench.emulator.kernels.vector import parameters as at
+from qworkbench.emulator.kernels.vector.parts import WHOLE, Parts
 from qworkbench.emulator.kernels.vector.paths import Path
 from qworkbench.emulator.kernels.vector.residual import split_ratio
 from qworkbench.numerics.arithmetic import Requantize
 
 INT32_LIMIT = 2**31
 CHUNK_PIXELS = 48  # they stay in the first-level cache while the panels pass; whole tiles of every shape
+WORD = 4  # bytes of a group
 MOST_PIXELS = 2 * 24  # of any tile, and of the tile whose lines are fetched ahead
 WORTH_A_THREAD = 1 << 25  # multiply-accumulates; below, waking a helper costs more than it saves
 
@@ -42,8 +44,16 @@ class Product:
     work: int
     kept: tuple[Any, ...] = field(repr=False)
 
-    def run(self, x: int, out: int, residual: tuple[int, int] | None = None) -> None:
-        """Compute from and to these addresses; `residual` is the address of its codes and their size in bytes."""
+    @property
+    def fits(self) -> bool:
+        """Tell whether no sum can leave int32."""
+        return int(self.row[at.PARTS]) == 1
+
+    def run(self, x: int, out: int, residual: tuple[int, int] | None = None) -> int:
+        """Compute from and to these addresses; `residual` is the address of its codes and their size in bytes.
+
+        Returns how many sums left int32.
+        """
         row = self.row.copy()
         row[at.X], row[at.OUT] = x, out
         if residual is not None:
@@ -51,13 +61,14 @@ class Product:
         threads = thread_count() if self.work >= WORTH_A_THREAD else 1
         if threads == 1:
             self.path.sweep(row)
-            return
+            return int(row[at.OVERFLOW])
         row[at.CHUNKS], row[at.PANEL_PARTS] = _chunks(int(row[at.COUNT]), int(row[at.PANELS]), threads)
         share(self.path.sweep, row, threads)
+        return int(row[at.OVERFLOW])
 
-    def on(self, x: Surface, out: Surface, residual: Surface | None) -> None:
-        """Compute from and to surfaces."""
-        self.run(x.origin, out.origin, None if residual is None else (residual.origin, residual.itemsize))
+    def on(self, x: Surface, out: Surface, residual: Surface | None) -> int:
+        """Compute from and to surfaces; returns how many sums left int32."""
+        return self.run(x.origin, out.origin, None if residual is None else (residual.origin, residual.itemsize))
 
 
 def _chunks(pixels: int, panels: int, threads: int) -> tuple[int, int]:
@@ -91,35 +102,6 @@ def packed_weights(path: Path, dense: np.ndarray) -> np.ndarray:
     return out
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """A range of input channels whose sums fit int32, its weights and what is kept of them."""
-
-    first: int
-    last: int
-    weights: np.ndarray
-    forms: Forms = field(default_factory=dict, repr=False)
-
-
-def parts_that_fit(w: np.ndarray, largest: int) -> tuple[Part, ...]:
-    """Return ranges of axis 1 of `w`, each with ``largest * sum|w| < 2**31`` for every output; none where not even one.
-
-    int16 codes against a long kernel can leave int32; the parts' sums are then added in int64.
-    """
-    magnitude = np.abs(w.astype(np.int64)).reshape(len(w), w.shape[1], -1).sum(axis=2)
-    limit = (INT32_LIMIT - 1) // largest
-    found, first, running = [], 0, np.zeros(len(w), np.int64)
-    for channel in range(w.shape[1]):
-        if int(magnitude[:, channel].max(initial=0)) > limit:
-            return ()
-        running = running + magnitude[:, channel]
-        if int(running.max(initial=0)) > limit:
-            found.append((first, channel))
-            first, running = channel, magnitude[:, channel].copy()
-    found.append((first, w.shape[1]))
-    return tuple(Part(a, b, np.ascontiguousarray(w[:, a:b])) for a, b in found)
-
-
 def leaving_mode(rq: Requantize | None, reach: int) -> int:
     """Return how results leave the tile; INT32 also where another kernel has to requantize them."""
     if rq is None or rq.rounding != "half_even" or reach * float(np.max(rq.multiplier)) >= 2.0**30:
@@ -140,6 +122,7 @@ def prepared(
     rq: Requantize | None,
     ratio: np.ndarray | None,
     tables: Tables,
+    parts: Parts = WHOLE,
 ) -> Product:
     """Return the product of packed `weights`.
 
@@ -151,16 +134,18 @@ def prepared(
     start : numpy.ndarray
         int64 (outputs,): bias, less ``128 * sum(w)`` where the path shifts its pixels.
     reach : int
-        Bound of ``|acc|``, residual included; < 2**31.
+        Bound of ``|acc|``, residual included; < 2**31 where there is one part.
     rq, ratio
         Requantize, and the residual's ratio as float64 (1,) or (outputs,).
     tables
         Byte offset of each pixel's window; element offset of each output pixel; byte offset of each tap; byte offset
         of each panel's first input channel.
+    parts
+        From :func:`.parts.parts_that_fit`.
     """
-    outputs, taps, length = shape
+    outputs, _, length = shape
     pixels, places, tap_offsets, shifts = tables
-    mode = leaving_mode(rq, reach)
+    mode = leaving_mode(rq, min(reach, INT32_LIMIT))
     wide, tail = path.panels(outputs)
     panels = wide + bool(tail)
     room = panels * path.channels
@@ -175,7 +160,9 @@ def prepared(
     split = split_ratio(ratios) if ratio is not None and mode == at.INT8 else None
     count = pixels.size  # the last tile computes its last pixel more than once
     pixels, places = (np.concatenate([t, np.repeat(t[-1:], MOST_PIXELS)]).astype(np.int64) for t in (pixels, places))
-    tap_offsets, shifts = tap_offsets.astype(np.int64), shifts.astype(np.int64)
+    groups = -(-length // path.per_word) // parts.splits
+    tap_offsets = (tap_offsets[:, None] + np.arange(parts.splits) * groups * WORD).reshape(-1).astype(np.int64)
+    shifts = shifts.astype(np.int64)
     row = np.zeros(at.WORDS, np.int64)
     addresses = {
         at.PIXELS: pixels,
@@ -193,16 +180,16 @@ def prepared(
         addresses[at.WHOLE], addresses[at.PART] = split
     for slot, array in addresses.items():
         row[slot] = array.ctypes.data
-    groups = -(-length // path.per_word)
-    row[at.TAP_COUNT], row[at.GROUPS], row[at.REST] = taps, groups, groups % at.UNROLLED
+    row[at.TAP_COUNT], row[at.PARTS] = tap_offsets.size // parts.total, parts.total
+    row[at.GROUPS], row[at.REST] = groups, groups % at.UNROLLED
     row[at.PANELS], row[at.WIDE], row[at.TAIL] = panels, wide, tail
-    row[at.PANEL_BYTES] = path.channels * taps * groups * path.per_word * weights.itemsize
+    row[at.PANEL_BYTES] = path.channels * tap_offsets.size * groups * path.per_word * weights.itemsize
     row[at.COUNT], row[at.CHANNELS], row[at.MODE] = count, outputs, mode
     row[at.PIXELS_OF_TILE] = path.pixels_for(count)
     row[at.CHUNKS], row[at.PANEL_PARTS] = _chunks(count, panels, 1)
     if rq is not None:
         row[at.LOW], row[at.HIGH] = rq.low, rq.high
-    work = count * room * taps * groups * path.per_word
+    work = count * room * tap_offsets.size * groups * path.per_word
     return Product(path, row, mode, work, tuple(addresses.values()))
 
 

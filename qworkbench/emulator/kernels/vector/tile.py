@@ -6,8 +6,9 @@ The generator writes the loop once for every dot instruction and shape of tile:
 
 where a dot takes 4 bytes (int8) or 2 words (int16) of a pixel against as many of the weight, and adds into int32. int8
 pixels enter as ``code + 128``, since the instructions multiply unsigned by signed; the bias has ``128 * sum(w)`` taken
-off. Sums wrap modulo 2**32: exact where the caller has proved that the true sum fits. What becomes of the sums is said
-in :mod:`.leaving`, which tiles run in which order in :mod:`.sweeps`.
+off. Sums wrap modulo 2**32: exact where the caller has proved that the true sum fits. Sums of int16 that may not fit
+are formed in parts that do, added in int64, wrapped, and those that left int32 are counted. What becomes of the sums is
+said in :mod:`.leaving`, which tiles run in which order in :mod:`.sweeps`.
 """
 
 from __future__ import annotations
@@ -77,6 +78,9 @@ class _Writer:
         self.sign = v.load(b, self.parameter(at.SIGN), self.kind, 64) if self.flips else None
         leaving = Leaving(b, tile.lanes, tile.vectors, self.parameter, self.channel, self.count)
         self.sums = [[cgutils.alloca_once(b, self.kind) for _ in range(tile.vectors)] for _ in range(tile.pixels)]
+        if not self.flips:
+            wide = v.vector(v.i64, tile.lanes)
+            self.totals = [[cgutils.alloca_once(b, wide) for _ in range(tile.vectors)] for _ in range(tile.pixels)]
         self.here, self.reach = cgutils.alloca_once(b, v.i64), cgutils.alloca_once(b, v.i64)
         self.ahead = cgutils.alloca_once_value(b, b.add(self.weights, self.parameter(at.PANEL_BYTES)))
         whole = b.add(b.sub(self.end, self.first), v.word(tile.pixels - 1))
@@ -95,8 +99,51 @@ class _Writer:
             for row in self.sums:
                 b.store(start, row[n])
         b.store(self.weights, self.here)
+        if self.flips:
+            self._part(rows, v.word(0))
+            return
+        parts = self.parameter(at.PARTS)
+        several = b.icmp_signed(">", parts, v.word(1))
+        with cgutils.for_range(b, parts, intp=v.i64) as part:
+            self._part(rows, b.mul(part.index, self.tap_count))
+            with b.if_then(several):
+                self._gather(b.icmp_signed("==", part.index, v.word(0)))
+        with b.if_then(several):
+            self._wrap(pixel)
+
+    def _gather(self, first: Any) -> None:
+        """Add the sums to totals in int64, and begin again at zero."""
+        b, lanes = self.b, self.tile.lanes
+        wide = v.vector(v.i64, lanes)
+        zero = v.constant(wide, [0] * lanes)
+        for row, totals in zip(self.sums, self.totals, strict=True):
+            for room, total in zip(row, totals, strict=True):
+                before = b.select(first, zero, b.load(total))
+                b.store(b.add(before, b.sext(b.load(room), wide)), total)
+                b.store(v.constant(self.kind, [0] * lanes), room)
+
+    def _wrap(self, pixel: Any) -> None:
+        """Make sums of the totals, and count those of pixels before the end that do not fit."""
+        b, lanes = self.b, self.tile.lanes
+        count = v.word(0)
+        for m, (row, totals) in enumerate(zip(self.sums, self.totals, strict=True)):
+            counts = b.icmp_signed("<", b.add(pixel, v.word(m)), self.end)
+            for room, total in zip(row, totals, strict=True):
+                exact = b.load(total)
+                wrapped = b.trunc(exact, self.kind)
+                b.store(wrapped, room)
+                left = b.bitcast(b.icmp_signed("!=", b.sext(wrapped, exact.type), exact), ir.IntType(lanes))
+                many = v.call(b, "ctpop.i64", v.i64, [b.zext(left, v.i64)])
+                count = b.add(count, b.select(counts, many, v.word(0)))
+        place = b.inttoptr(b.add(self.p, v.word(8 * at.OVERFLOW)), v.i64.as_pointer())
+        b.atomic_rmw("add", place, count, "monotonic")
+
+    def _part(self, rows: list[Any], first: Any) -> None:
+        """Add the products of the taps of one part."""
+        b = self.b
+        taps = b.add(self.taps, b.shl(first, v.word(3)))
         with cgutils.for_range(b, self.tap_count, intp=v.i64) as tap:
-            offset = v.load(b, b.add(self.taps, b.shl(tap.index, v.word(3))), v.i64, 8)
+            offset = v.load(b, b.add(taps, b.shl(tap.index, v.word(3))), v.i64, 8)
             b.store(v.word(0), self.reach)
             here = [b.add(row, offset) for row in rows]
             for turns, count in ((self.turns, at.UNROLLED), (self.rest, 1)):
