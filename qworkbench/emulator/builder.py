@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from qworkbench.emulator.fingerprint import Uncounted, digest
-from qworkbench.emulator.memo import Lowered, PlanMemo
+from qworkbench.emulator.memo import Lowered, PlanMemo, Written
 from qworkbench.emulator.plan import Plan, Quantity, Step
 from qworkbench.graph.ir import Graph, Node, Sym
 from qworkbench.numerics.arithmetic import Arithmetic, Requantize
@@ -45,12 +45,12 @@ class PlanBuilder:
         self.memo = memo
         self._arithmetic = memo.token(arithmetic)
         self.steps: list[Step] = []
-        self.quantities: dict[str, Quantity] = {}
-        self.weights: dict[str, Quantity] = {}
-        self._floats: dict[str, str] = {name: name for name in graph.inputs}
-        self._codes: dict[str, str] = {}
-        self._halves: dict[str, str] = {}
-        self._rescaled: dict[str, tuple[str, ...]] = {}
+        self.quantities: Written[Quantity] = Written()
+        self.weights: Written[Quantity] = Written()
+        self._floats: Written[str] = Written({name: name for name in graph.inputs})
+        self._codes: Written[str] = Written()
+        self._halves: Written[str] = Written()
+        self._rescaled: Written[tuple[str, ...]] = Written()
         self._group_quantity: dict[int, Quantity] = {}
         self._parts: list[tuple[str, float]] = []
 
@@ -277,7 +277,7 @@ class PlanBuilder:
         return token, self._arithmetic, placed.on, placed.dtype, placed.input_dtype, placed.weight_dtype, *read
 
     @property
-    def _tables(self) -> tuple[dict[str, Any], ...]:
+    def _tables(self) -> tuple[Written[Any], ...]:
         return self._codes, self._floats, self._halves, self.quantities, self.weights, self._rescaled
 
     def _once(self, key: Hashable, lower: Callable[[], object], used: dict[Hashable, Lowered]) -> None:
@@ -289,14 +289,13 @@ class PlanBuilder:
             for place, added in found.added:
                 tables[place].update(added)
         else:
-            first, before = len(self.steps), [dict(table) for table in self._tables]
+            first = len(self.steps)
+            for table in self._tables:
+                table.taken()
             self._parts = []
             lower()
-            changes = tuple(
-                (place, {name: now for name, now in table.items() if then.get(name) is not now})
-                for place, (table, then) in enumerate(zip(self._tables, before, strict=True))
-                if table != then
-            )
+            taken = [table.taken() for table in self._tables]
+            changes = tuple((place, written) for place, written in enumerate(taken) if written)
             found = Lowered(tuple(self.steps[first:]), changes, tuple(self._parts))
         used[key] = found
 

@@ -23,9 +23,27 @@ if TYPE_CHECKING:
     from qworkbench.placement.types import Unit
 
 Folded = TypeVar("Folded")
+V = TypeVar("V")
 
 KEPT = 4096
 GRAPHS = 8
+
+
+class Written(dict[str, V]):
+    """A dict that remembers what is written to it by key, so that nobody has to compare it with what it was."""
+
+    def __init__(self, given: Mapping[str, V] | None = None) -> None:
+        super().__init__(given or {})
+        self._written: dict[str, V] = {}
+
+    def __setitem__(self, key: str, value: V) -> None:
+        super().__setitem__(key, value)
+        self._written[key] = value
+
+    def taken(self) -> dict[str, V]:
+        """Return what was written since this was last asked."""
+        found, self._written = self._written, {}
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

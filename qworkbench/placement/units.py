@@ -53,7 +53,7 @@ def build_units(
     units: list[Unit] = []
     taken: set[str] = set()
     for group in groups:
-        unit = _fused_unit(graph, group, canonical, keep.get(group.name, "all"))
+        unit = _fused_unit(graph, group, canonical, keep.get(group.name, "all"), order)
         if unit is not None:
             units.append(unit)
             taken.update(unit.members)
@@ -65,12 +65,14 @@ def build_units(
     return tuple(sorted(units, key=lambda unit: order[unit.tail]))
 
 
-def _fused_unit(graph: Graph, group: FusedGroup, canonical: Mapping[str, str], keep: Keep) -> Unit | None:
+def _fused_unit(
+    graph: Graph, group: FusedGroup, canonical: Mapping[str, str], keep: Keep, order: Mapping[str, int]
+) -> Unit | None:
     add = group.add if keep in ("all", "without_activation") else None
     activation = group.activation if keep == "all" else None
     bn = None if keep == "none" else group.bn
-    parts = [group.anchor, bn, add, activation]
-    members = tuple(name for name in graph.nodes.names() if name in parts)
+    parts = (name for name in (group.anchor, bn, add, activation) if name is not None)
+    members = tuple(sorted(parts, key=order.__getitem__))
     if len(members) < 2:
         return None
     residual = canonical[group.residual] if add is not None and group.residual is not None else None
