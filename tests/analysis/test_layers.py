@@ -43,23 +43,6 @@ def test_a_healthy_model_has_no_bad_layer_and_local_errors_near_the_yardstick(wb
     assert (live.local_SQNR >= live.SQNR - 6).all()
 
 
-class Chain(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first = nn.Conv2d(3, 8, 3, padding=1)
-        self.second = nn.Conv2d(8, 8, 3, padding=1)
-        self.third = nn.Conv2d(8, 4, 1)
-
-    def forward(self, x):
-        return self.third(torch.relu(self.second(torch.relu(self.first(x)))))
-
-
-@pytest.fixture
-def chain():
-    torch.manual_seed(0)
-    return Chain().eval()
-
-
 def test_a_channel_scaled_by_1000_is_named_at_its_layer(make_workbench, chain, samples):
     with torch.no_grad():
         chain.second.weight[3] *= 1000

@@ -9,23 +9,6 @@ from torch import nn
 import qworkbench as q
 
 
-class Chain(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first = nn.Conv2d(3, 8, 3, padding=1)
-        self.second = nn.Conv2d(8, 8, 3, padding=1)
-        self.third = nn.Conv2d(8, 4, 1)
-
-    def forward(self, x):
-        return self.third(torch.relu(self.second(torch.relu(self.first(x)))))
-
-
-@pytest.fixture
-def chain():
-    torch.manual_seed(0)
-    return Chain().eval()
-
-
 def advice_of(found, name):
     return found.frame.set_index("mod_name").advice[name]
 

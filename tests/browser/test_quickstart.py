@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.models import SMALL
+
 
 @pytest.fixture
 def quickstart(lab, open_notebook):
@@ -88,29 +90,3 @@ def test_a_saved_notebook_shows_its_picture_without_a_kernel(lab, open_notebook,
     output = page.locator(".jp-OutputArea-output").last
     expect(output.locator("[data-node='softmax'], svg, img").first).to_be_visible(timeout=30_000)
     shot("saved_notebook")
-
-
-SMALL = """
-import torch
-from torch import nn
-import qworkbench as q
-%load_ext qworkbench
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(1, 8, 3, padding=1)
-        self.relu = nn.ReLU()
-        self.head = nn.Conv2d(8, 4, 1)
-        self.softmax = nn.Softmax(dim=1)
-
-    def forward(self, x):
-        return self.softmax(self.head(self.relu(self.conv(x))))
-
-torch.manual_seed(0)
-model = Net().eval()
-x, images = torch.rand(1, 1, 8, 8), torch.rand(8, 1, 8, 8)
-wb = q.Workbench(model, x, calibration=images)
-get_ipython().user_ns["wb"] = wb
-run = %qwb use wb
-"""
