@@ -44,19 +44,34 @@ def _cell(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def main() -> None:
-    """Write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parts = [HEAD]
-    for file in sorted(parser.parse_args().folder.glob("*.json")):
+def key(section: str) -> tuple[str, str]:
+    """Return what a section is about: its title without rounds and peak, and the instruction path."""
+    title, _, rest = section.removeprefix("## ").partition("\n")
+    return title.split(" thread")[0], rest.split(";")[0].strip()
+
+
+def sections(folder: Path) -> list[str]:
+    """Return one section per JSON file of `folder`."""
+    made = []
+    for file in sorted(folder.glob("*.json")):
         found = json.loads(file.read_text())
         skipped = ", ".join(found["skipped"]) or "none"
-        parts.append(
+        made.append(
             f"## {found['title']}\n\nInstruction path `{found['path']}`; machine: {found['machine']}; "
             f"not on this machine, skipped: {skipped}.\n\n{table(found['rows'])}\n"
         )
-    PAGE.write_text("\n".join(parts))
+    return made
+
+
+def main() -> None:
+    """Write the page: new sections first, then those of the page that FOLDER does not measure again."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    made = sections(parser.parse_args().folder)
+    there = ["## " + part for part in PAGE.read_text().split("\n## ")[1:]] if PAGE.exists() else []
+    measured = {key(section) for section in made}
+    kept = [section.rstrip() + "\n" for section in there if key(section) not in measured]
+    PAGE.write_text("\n".join([HEAD, *made, *kept]))
     print(PAGE)
 
 
