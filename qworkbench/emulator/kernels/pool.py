@@ -10,7 +10,7 @@ import numpy as np
 from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.reduce import reduce_mean
 from qworkbench.emulator.kernels.rescale import requantize
-from qworkbench.emulator.kernels.vector.pooling import largest
+from qworkbench.emulator.kernels.vector.pooling import image_means, largest
 from qworkbench.emulator.kernels.views import owned
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import checks
@@ -139,7 +139,10 @@ def _spatial(owner: str, x: np.ndarray) -> tuple[int, ...]:
 
 def global_average_pool(x: np.ndarray, rq: Requantize) -> np.ndarray:
     """Return the mean over all spatial axes, kept as 1: integer sum, one requantize with ``s_x / s_y / count``."""
-    return reduce_mean(x, _spatial("global_average_pool", x), True, rq)
+    axes = _spatial("global_average_pool", x)
+    checks.requantize("global_average_pool", rq, 1)
+    found = image_means(x, rq)
+    return reduce_mean(x, axes, True, rq) if found is None else found
 
 
 def global_max_pool(x: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from qworkbench.emulator.kernels.isa import PORTABLE, chosen
 from qworkbench.emulator.kernels.surface import Surface, new_surface, surface_of
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray
-from qworkbench.numerics.arithmetic import ConvGeometry
+from qworkbench.numerics.arithmetic import ConvGeometry, Requantize
 
 MARGIN = 1
 
@@ -52,6 +52,29 @@ def _sums(x: int, strides: np.ndarray, sizes: np.ndarray, out: np.ndarray) -> No
                 codes = carray(v.int8_at(x + n * strides[0] + h * strides[1] + w * strides[2]), channels)
                 for c in range(channels):
                     total[c] = np.int32(total[c] + np.int32(codes[c]))
+
+
+@kernel("void(int32[:, ::1], float32, float32, float32, int8[:, ::1])")
+def _leave(sums: np.ndarray, multiplier: np.float32, low: np.float32, high: np.float32, out: np.ndarray) -> None:
+    """``out = clamp(round_half_even(float32(sum) * multiplier), low, high)``; `sums` may have more columns."""
+    for n in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            y = np.float32(sums[n, c]) * multiplier
+            y = low if y < low else y
+            out[n, c] = np.int8(np.int32(np.rint(high if y > high else y)))
+
+
+def image_means(x: np.ndarray, rq: Requantize) -> np.ndarray | None:
+    """Return the requantized means (N, C, 1, 1) of the surface `x` in the default arithmetic; None for all else."""
+    surface = _found(x) if rq.kind == "float32" and rq.dtype == "int8" and rq.rounding == "half_even" else None
+    if surface is None or rq.multiplier.size != 1 or x.shape[2] * x.shape[3] >= 1 << 24:
+        return None
+    sums = np.empty((x.shape[0], surface.shape[3]), np.int32)
+    _sums(surface.origin, np.array(surface.strides[:3]), np.array(x.shape[2:]), sums)
+    out = np.empty(x.shape[:2], np.int8)
+    factor = np.float32(float(rq.multiplier.reshape(-1)[0]) / (x.shape[2] * x.shape[3]))
+    _leave(sums, factor, np.float32(rq.low), np.float32(rq.high), out)
+    return out[:, :, None, None]
 
 
 def _found(x: np.ndarray) -> Surface | None:
