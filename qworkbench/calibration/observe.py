@@ -17,6 +17,7 @@ from qworkbench.calibration.preprocess import Preprocess
 from qworkbench.calibration.rectified import Rectified
 from qworkbench.calibration.sketch import Sketch
 from qworkbench.errors import CalibrationError, Cancelled
+from qworkbench.graph.batching import is_dynamic
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of
 from qworkbench.graph.fusion import find_fusions
@@ -171,8 +172,9 @@ def batches_of(
 ) -> Iterable[Any]:
     """Turn what users call calibration data into an iterable of batches.
 
-    One tensor or array of shape (samples, ...) is cut into batches of `batch_size`, by default of up to 32 samples and
-    2 MB, since the activations of large batches leave the processor's cache; a list, tuple, DataLoader or
+    One tensor or array of shape (samples, ...) is cut into batches of `batch_size`: by default as many samples as
+    `graph` takes where its batch is fixed, else up to 32 and 2 MB, since the activations of large batches leave the
+    processor's cache. A list, tuple, DataLoader or
     generator is taken item by item, and an item that is a (data, label) pair of a labelled data set must be unpacked
     by the caller. A str or Path is a folder, read sample by sample for the inputs of `graph`, through the preprocessing
     of `inputs` (:func:`qworkbench.calibration.data.folder`).
@@ -184,7 +186,7 @@ def batches_of(
     if isinstance(data, (np.ndarray, torch.Tensor)):
         if data.ndim == 0:
             raise CalibrationError("calibration data must have a batch axis, got a single number")
-        return _Chunks(data, batch_size or _fitting(data))
+        return _Chunks(data, batch_size or _own_batch(graph) or _fitting(data))
     if graph is not None and isinstance(data, (str, Path)):
         from qworkbench.calibration.data import folder
 
@@ -197,6 +199,13 @@ def batches_of(
         return [data]
     found: Iterable[Any] = data
     return found
+
+
+def _own_batch(graph: Graph | None) -> int | None:
+    """Return the samples that a model of fixed batch takes at once; None where it takes any number."""
+    if graph is None or is_dynamic(graph):
+        return None
+    return next((graph.shape(name)[0] for name in graph.inputs if graph.shape(name)), None)
 
 
 def _fitting(data: Any) -> int:

@@ -86,7 +86,13 @@ def preview_of(
 def bad_cases_of(stages: Stages, config: Config, data: Any, **options: Any) -> BadCases:
     """Return the worst samples of `data`; see :func:`qworkbench.analysis.badcase.find_bad_cases`."""
     plan = stages.plan(config)
-    return find_bad_cases(stages.graph(config), stages.placement(config), plan, batches_of(data), **options)
+    return find_bad_cases(
+        stages.graph(config),
+        stages.placement(config),
+        plan,
+        batches_of(data, stages.base, inputs=config.inputs),
+        **options,
+    )
 
 
 def layers_of(stages: Stages, config: Config, feeds: dict[str, torch.Tensor], **options: Any) -> LayerComparison:

@@ -86,7 +86,7 @@ class Diagnosing(Running):
 
         Parameters
         ----------
-        data : array, tensor or iterable of batches
+        data : array, tensor, iterable of batches, or folder
         **options
             ``metrics``, ``limit``, ``resume``, ``stop``, ``progress``, ``cancelled``: see
             :func:`qworkbench.analysis.badcase.find_bad_cases`.

@@ -195,7 +195,7 @@ def _rebuild(cls: type[Workbench], document: dict[str, Any], model: Any, example
     if calibration is not None:
         # the steps may ask for percentiles per channel, which need histograms of their own
         wanted = any(edit.get("per_channel") for step in document["edits"] for edit in step)
-        workbench._stages.statistics = collect(base, batches_of(calibration), per_channel=wanted)
+        workbench._stages.statistics = collect(base, batches_of(calibration, base), per_channel=wanted)
     elif weights_fingerprint(base) != document["model"]["weights"]:
         raise FileFormatError(
             "the layers match, but the weights differ from those the file was saved with, so its thresholds do not "

@@ -122,7 +122,7 @@ def test_wrong_data_ends_in_one_sentence(wb, samples):
     for data, expected in (
         ([], "no sample"),
         (samples[:, :2], "shape"),
-        ("images", "array or an iterable"),
+        ("images", "not a folder"),
         (None, "no calibration data|no data"),
     ):
         with pytest.raises(q.QWorkbenchError, match=expected):
@@ -130,3 +130,12 @@ def test_wrong_data_ends_in_one_sentence(wb, samples):
     bad = wb.bad_cases(samples[:2])
     with pytest.raises(q.QWorkbenchError, match="there are COSINE"):
         bad.sample("MSE")
+
+
+def test_a_folder_gives_the_bad_cases_of_the_array_in_it(wb, samples, tmp_path):
+    import numpy as np
+
+    for index, sample in enumerate(samples[:3]):
+        np.save(tmp_path / f"{index}.npy", sample.numpy())
+    found, expected = wb.bad_cases(str(tmp_path)), wb.bad_cases(samples[:3])
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-4)
