@@ -13,10 +13,9 @@ import numpy as np
 
 from qworkbench.emulator.fingerprint import Packed, digest
 from qworkbench.emulator.lower.floating import leaves_as_float, write_floats
+from qworkbench.emulator.lower.weights import scale_in, weight_codes
 from qworkbench.emulator.plan import Quantity
-from qworkbench.graph.folding import folded_weight_bias
-from qworkbench.graph.fusion import FusedGroup
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Node
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize
 from qworkbench.numerics.dtypes import QMAX, QMIN
 from qworkbench.numerics.weights import conv_multiplier, quantize_bias, quantize_weight
@@ -31,7 +30,7 @@ def convolution(builder: PlanBuilder, unit: Unit) -> None:
     node = builder.graph.nodes[unit.anchor]
     transposed = unit.op == "ConvTranspose"
     x, source = builder.codes_for(unit.inputs[0], unit)
-    weight, s_w, bias = _weights(builder, unit, node, source)
+    weight, s_w, bias = weight_codes(builder, unit, node, source)
     attrs = node.attrs
     if len(attrs["kernel_shape"]) == 3:
         window = {name: tuple(attrs[name]) for name in ("strides", "pads", "dilations")}
@@ -52,7 +51,7 @@ def gemm(builder: PlanBuilder, unit: Unit) -> None:
     """Lower a linear layer over the last axis."""
     node = builder.graph.nodes[unit.anchor]
     x, source = builder.codes_for(unit.inputs[0], unit)
-    weight, s_w, bias = _weights(builder, unit, node, source)
+    weight, s_w, bias = weight_codes(builder, unit, node, source)
     axis = len(builder.graph.values[unit.outputs[0]].shape) - 1
     _accumulate(builder, unit, "gemm", x, source, s_w, weight, bias, {}, axis=axis)
 
@@ -129,113 +128,6 @@ def _float_or_wide_matmul(
     builder.set_codes(value, key, target)
 
 
-def _weights(
-    builder: PlanBuilder, unit: Unit, node: Node, source: Quantity
-) -> tuple[Packed, np.ndarray, np.ndarray | None]:
-    """Return packed weight codes, their scales per output channel, and the int32 bias."""
-    dtype = builder.placement[unit.anchor].weight_dtype or "int8"
-    channels = source.scale if source.per_channel else None
-    token = builder.memo.anchored(builder.graph, unit, builder.placement.canonical)
-    key = (token, dtype, None if channels is None else channels.tobytes())
-    made = builder.memo.folded(key, lambda: _folded(builder, unit, node, dtype, channels))
-    packed, s_w, real_bias = made
-    builder.weights[unit.name] = Quantity(dtype, s_w, 0)
-    if real_bias is None:
-        return packed, s_w, None
-    if source.dtype == dtype == "int16":
-        # the wide sum takes a wide bias: on its fine scale int32 would saturate
-        return packed, s_w, np.rint(real_bias.astype(np.float64) / (_scale_in(source) * s_w.astype(np.float64)))
-    bias, _ = quantize_bias(real_bias, _scale_in(source), s_w)
-    return packed, s_w, bias
-
-
-def _folded(
-    builder: PlanBuilder, unit: Unit, node: Node, dtype: str, channels: np.ndarray | None
-) -> tuple[Packed, np.ndarray, np.ndarray | None]:
-    """Return weight codes, scales and the real bias of a unit, made once per content of its tensors."""
-    graph, memo = builder.graph, builder.memo
-    members = [node] + ([graph.nodes[unit.bn]] if unit.bn is not None else [])
-    tensors = [graph.tensor(v) for m in members for v in m.inputs if v is not None and not graph.is_activation(v)]
-    content = digest(
-        [memo.tensor_digest(t) for t in tensors], [dict(m.attrs) for m in members], [m.op for m in members]
-    )
-    stored = trained_scales(graph, node)
-    if stored is None and unit.bn is None:
-        stored = stored_scales(graph, node, dtype)
-    stored = stored if channels is None else None
-    key = ("weight", content, dtype, stored, None if channels is None else channels.tobytes())
-    made: tuple[Packed, np.ndarray, np.ndarray | None] = memo.get(
-        key, lambda: _quantize(graph, unit, node, dtype, channels, stored, digest(unit.op, *key))
-    )
-    return made
-
-
-def trained_scales(graph: Graph, node: Node) -> tuple[float, ...] | None:
-    """Return the scales per output channel that training found for the weight of `node`."""
-    found = graph.training.weight_scales.get(node.name)
-    return None if found is None else tuple(found.tolist())
-
-
-def stored_scales(graph: Graph, node: Node, dtype: str) -> tuple[float, ...] | None:
-    """Return the scales that the model stores the weight of `node` with, where they are those of `dtype` codes."""
-    weight = node.inputs[1]
-    assert weight is not None
-    stored = graph.values[weight].stored
-    if stored is None or dtype != "int8" or (node.op == "ConvTranspose" and len(stored) > 1):
-        return None
-    shape = graph.shape(weight)
-    channels = shape[1] if node.op == "Gemm" and not node.attrs["transB"] else shape[0]
-    return stored if len(stored) in (1, channels) else None
-
-
-def _quantize(
-    graph: Graph,
-    unit: Unit,
-    node: Node,
-    dtype: str,
-    channels: np.ndarray | None,
-    stored: tuple[float, ...] | None,
-    name: bytes,
-) -> tuple[Packed, np.ndarray, np.ndarray | None]:
-    """Return codes, scales and bias; `name` is a digest of everything that they follow from."""
-    group = FusedGroup(
-        name=unit.name,
-        anchor=unit.anchor,
-        bn=unit.bn,
-        add=None,
-        residual=None,
-        activation=None,
-        members=tuple(m for m in (unit.anchor, unit.bn) if m is not None),
-        tail=unit.bn or unit.anchor,
-    )
-    weight, bias = folded_weight_bias(graph, group)
-    if channels is not None:
-        # scales per feature-map channel are folded into the weight, so the codes' own scale is 1 from here on
-        shape = (-1, 1, 1, 1) if node.attrs["group"] == len(channels) > 1 else (1, -1, 1, 1)
-        weight = (weight * channels.reshape(shape)).astype(np.float32)
-    if unit.op == "ConvTranspose":
-        codes, s_w = _quantize_transposed(weight, node.attrs["group"], dtype, stored)
-    else:
-        codes, s_w = quantize_weight(weight, 0, dtype, stored)
-    return Packed(codes, name), s_w, bias
-
-
-def _quantize_transposed(
-    weight: np.ndarray, group: int, dtype: str, stored: tuple[float, ...] | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Quantize a (in, out/group, kh, kw) weight per output channel, group by group."""
-    each = weight.shape[1]
-    parts = [
-        quantize_weight(part, 1, dtype, stored[i * each : (i + 1) * each] if stored and len(stored) > 1 else stored)
-        for i, part in enumerate(np.split(weight, group, axis=0))
-    ]
-    return np.ascontiguousarray(np.concatenate([p[0] for p in parts])), np.concatenate([p[1] for p in parts])
-
-
-def _scale_in(source: Quantity) -> float:
-    return 1.0 if source.per_channel else float(source.single)
-
-
 def _accumulate(
     builder: PlanBuilder,
     unit: Unit,
@@ -249,7 +141,7 @@ def _accumulate(
     *,
     axis: int = 1,
 ) -> None:
-    s_x = _scale_in(source)
+    s_x = scale_in(source)
     if _dual(builder, unit, source) or leaves_as_float(builder, unit):
         _as_float_or_wide(builder, unit, kind, x, source, s_w, weight, bias, params, axis=axis)
         return
@@ -335,7 +227,7 @@ def _as_float_or_wide(
 
     How the hardware holds the sum of int16 by int16 is not public; it is assumed not to overflow.
     """
-    s_x = _scale_in(source)
+    s_x = scale_in(source)
     scale = np.asarray(np.float32(s_x) * s_w, np.float32)
     value, name = unit.outputs[0], unit.name
     if _dual(builder, unit, source):

@@ -1,0 +1,252 @@
+"""The forms of a value in a plan: float, float16, codes, requantized codes; each made when somebody first needs it.
+
+Canonical values only. Adds Quantize, Dequantize and Requantize steps; which operator needs which form is unknown here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from qworkbench.emulator.fingerprint import Uncounted, digest
+from qworkbench.emulator.memo import PlanMemo, Written
+from qworkbench.emulator.plan import Quantity, Step
+from qworkbench.graph.ir import Graph, Node
+from qworkbench.numerics.arithmetic import Arithmetic, Requantize
+from qworkbench.numerics.dtypes import QMAX, QMIN, scale_from_threshold
+from qworkbench.numerics.weights import constant_codes
+from qworkbench.placement.types import Placement, ScaleGroup, Unit
+
+
+class Thresholds(Protocol):
+    """Where the builder reads thresholds: a value name, or ``node.part`` for a tensor inside an op."""
+
+    def threshold(self, name: str) -> float:
+        """Return the per-tensor threshold of `name`."""
+
+    def channel_thresholds(self, name: str) -> np.ndarray | None:
+        """Return per-channel thresholds of `name`, or None where one per tensor is used."""
+
+
+class Forms:
+    """The steps so far, and under which keys each value is there as floats, as float16 and as codes."""
+
+    def __init__(
+        self, graph: Graph, placement: Placement, thresholds: Thresholds, arithmetic: Arithmetic, memo: PlanMemo
+    ) -> None:
+        self.graph = graph
+        self.placement = placement
+        self.thresholds = thresholds
+        self.arithmetic = arithmetic
+        self.memo = memo
+        self._arithmetic = memo.token(arithmetic)
+        self.steps: list[Step] = []
+        self.quantities: Written[Quantity] = Written()
+        self.weights: Written[Quantity] = Written()
+        self._floats: Written[str] = Written({name: name for name in graph.inputs})
+        self._codes: Written[str] = Written()
+        self._halves: Written[str] = Written()
+        self._rescaled: Written[tuple[str, ...]] = Written()
+        self._group_quantity: dict[int, Quantity] = {}
+        self._parts: list[tuple[str, float]] = []
+
+    # -- steps
+    def add(
+        self, name: str, unit: str, kind: str, inputs: tuple[str, ...], outputs: tuple[str, ...], **params: Any
+    ) -> str:
+        """Append a step and return its first output key."""
+        self.steps.append(Step(name, unit, kind, inputs, outputs, params, digest(kind, params)))
+        return outputs[0]
+
+    # -- scales
+    def quantity(self, value: str) -> Quantity:
+        """Return dtype and scale of canonical `value` by its scale group."""
+        index = self.placement.group_of[value]
+        return self.group_quantity(index)
+
+    def group_quantity(self, index: int) -> Quantity:
+        """Return dtype and scale of a scale group."""
+        if index not in self._group_quantity:
+            self._group_quantity[index] = self._scale(self.placement.groups[index])
+        return self._group_quantity[index]
+
+    def _scale(self, group: ScaleGroup) -> Quantity:
+        if group.fixed_scale is not None:
+            return self.memo.quantity(group.dtype, float(np.float32(group.fixed_scale)))
+        denominator = self.arithmetic.scale_denominator
+        if len(group.values) == 1 and group.threshold_from == group.values:
+            channels = self.thresholds.channel_thresholds(group.values[0])
+            if channels is not None and self._channels_allowed(group.values[0]):
+                scales = [scale_from_threshold(float(t), group.dtype, denominator) for t in channels]
+                return self.memo.quantity(group.dtype, np.asarray(scales, np.float32))
+        top = max([self.thresholds.threshold(value) for value in group.threshold_from])
+        return self.memo.scale_of(top, group.dtype, denominator)
+
+    def _channels_allowed(self, value: str) -> bool:
+        """Per-channel scales need convolutions that read them (folded into weights) and one that can write them."""
+        makers = [unit for unit in self.placement.units if value in unit.outputs]
+        readers = [unit for unit in self.placement.units if value in unit.inputs]
+        bpu_readers = [u for u in readers if self.placement[u.anchor].on == "BPU"]
+        channels = self.graph.shape(value)[1] if len(self.graph.shape(value)) == 4 else 0
+        writes = all(u.op == "Conv" or self.placement[u.anchor].on != "BPU" for u in makers)
+        reads = all(
+            u.op == "Conv" and value != u.residual and self.graph.nodes[u.anchor].attrs["group"] in (1, channels)
+            for u in bpu_readers
+        )
+        return channels > 1 and writes and reads and bool(bpu_readers)
+
+    def part_quantity(self, name: str, dtype: str) -> Quantity:
+        """Return the scale of a tensor inside an op that runs as several (``softmax.sum``)."""
+        threshold = self.thresholds.threshold(name)
+        self._parts.append((name, threshold))
+        scale = scale_from_threshold(threshold, dtype, self.arithmetic.scale_denominator)
+        return Quantity(dtype, np.asarray([scale], np.float32))
+
+    def requantize_to(
+        self, multiplier: np.ndarray | float, target: Quantity, low: int | None = None, high: int | None = None
+    ) -> Requantize:
+        """Return the rescale by `multiplier` to the dtype of `target`."""
+        return Requantize(
+            multiplier=np.atleast_1d(np.asarray(multiplier, np.float64)),
+            dtype=target.dtype,
+            low=QMIN[target.dtype] if low is None else low,
+            high=QMAX[target.dtype] if high is None else high,
+            rounding=self.arithmetic.rounding,
+            kind=self.arithmetic.multiplier(target.dtype),
+        )
+
+    def ratio(self, source: Quantity, target: Quantity) -> np.ndarray:
+        """Return ``s_source / s_target`` in the arithmetic of the target's multiplier model, as float64."""
+        kind = self.arithmetic.multiplier(target.dtype)
+        if kind == "float32":
+            return np.asarray(source.scale / target.scale, np.float32).astype(np.float64)
+        return source.scale.astype(np.float64) / target.scale.astype(np.float64)
+
+    # -- forms of a value
+    def codes(self, value: str) -> tuple[str, Quantity]:
+        """Return key and quantity of the codes of canonical `value`, quantizing it here if it is float so far."""
+        if value in self._codes:
+            key = self._codes[value]
+            return key, self.quantities[key]
+        quantity = self.quantity(value)
+        key = f"{value}@{quantity.dtype}"
+        self.add(
+            f"{value}.quantize",
+            value,
+            "quantize",
+            (self._floats[value],),
+            (key,),
+            scale=quantity.scale,
+            dtype=quantity.dtype,
+            rounding=self.arithmetic.rounding,
+        )
+        return self.set_codes(value, key, quantity)
+
+    def codes_for(self, value: str, unit: Unit) -> tuple[str, Quantity]:
+        """Return the codes of `value` as `unit` needs them: requantized where its scale group differs."""
+        key, quantity = self.codes(value)
+        index = self.placement.requantized.get((value, unit.name))
+        if index is None:
+            return key, quantity
+        target = self.group_quantity(index)
+        if target.dtype == quantity.dtype and np.array_equal(target.scale, quantity.scale):
+            return key, quantity
+        return self.rescaled(f"{value}.requantize", unit.name, key, quantity, target)
+
+    def rescaled(self, name: str, unit: str, key: str, source: Quantity, target: Quantity) -> tuple[str, Quantity]:
+        """Append a requantize from `source` to `target`; shared by everyone who asks for the same one."""
+        out = f"{key}>{target.dtype}:{float(target.single):.9g}"
+        if out not in self.quantities:
+            rescale = self.requantize_to(self.ratio(source, target), target)
+            self.add(name, unit, "requantize", (key,), (out,), requantize=rescale)
+            self.quantities[out] = target
+            self._rescaled[key] = (*self._rescaled.get(key, ()), out)
+        return out, self.quantities[out]
+
+    def set_codes(self, value: str, key: str, quantity: Quantity) -> tuple[str, Quantity]:
+        """Declare `key` to hold the codes of canonical `value`."""
+        self._codes[value] = key
+        self.quantities[key] = quantity
+        return key, quantity
+
+    def real(self, value: str) -> str:
+        """Return the key of the float form of canonical `value`, dequantizing it here if it is codes so far."""
+        if value not in self._floats and not self.graph.is_activation(value):
+            array = np.array(self.graph.tensor(value).detach().numpy())
+            self._floats[value] = self.add(f"{value}.constant", value, "constant", (), (value,), codes=array)
+        if value not in self._floats:
+            key = self._codes[value]
+            quantity = self.quantities[key]
+            self._floats[value] = self.add(
+                f"{value}.dequantize", value, "dequantize", (key,), (value,), scale=quantity.scale, axis=quantity.axis
+            )
+        return self._floats[value]
+
+    def set_real(self, value: str, key: str, *, half: bool = False) -> None:
+        """Declare `key` to hold the float (or index) form of canonical `value`; `half`: rounded to float16 already."""
+        self._floats[value] = key
+        if half:
+            self._halves[value] = key
+
+    def half(self, value: str) -> str:
+        """Return the key of canonical `value` rounded to float16, rounding it here if nobody has yet."""
+        if value not in self._halves:
+            key = f"{value}@float16"
+            self._halves[value] = self.add(f"{value}.half", value, "half", (self.real(value),), (key,))
+        return self._halves[value]
+
+    # -- constants
+    def constant_codes(self, name: str, unit: Unit, dtype: str, target: Quantity | None = None) -> tuple[str, Quantity]:
+        """Return the codes of a constant operand: at its own max scale, or at `target`'s."""
+        array = self.graph.tensor(name).detach().numpy().astype(np.float32)
+        given = (dtype, None) if target is None else (target.dtype, target.single)
+        codes, scale = constant_codes(array, *given)
+        if target is None:
+            target = Quantity(dtype, np.asarray([scale], np.float32))
+        key = f"{name}@{unit.name}"
+        self.add(f"{unit.name}.constant", unit.name, "constant", (), (key,), codes=codes)
+        self.quantities[key] = target
+        return key, target
+
+    def torch_step(
+        self,
+        name: str,
+        unit: str,
+        node: Node,
+        inputs: Mapping[int, str],
+        outputs: tuple[str, ...],
+        *,
+        half: bool = False,
+    ) -> tuple[str, ...]:
+        """Append a step that runs `node` by its torch kernel; `inputs` maps slots to keys, the rest are constants.
+
+        With `half`, constants and outputs are rounded to float16.
+        """
+        from qworkbench.emulator.through_torch import WIRED
+
+        operands: list[Any] = []
+        digests: list[bytes] = []
+        for slot, value in enumerate(node.inputs):
+            if slot in inputs or value is None:
+                operands.append(WIRED if slot in inputs else None)
+            else:
+                tensor = self.graph.tensor(value)
+                fixed = tensor.detach()
+                operands.append(fixed.half().to(fixed.dtype) if half and fixed.is_floating_point() else fixed)
+                digests.append(self.memo.tensor_digest(tensor))
+        content = digest(node.op, node.attrs, node.call, [o is None for o in operands], digests)
+        self.add(
+            name,
+            unit,
+            "torch",
+            tuple(inputs[slot] for slot in sorted(inputs)),
+            outputs,
+            content=content,
+            half=half,
+            graph=Uncounted(self.graph),
+            node=Uncounted(node),
+            operands=Uncounted(operands),
+        )
+        return outputs
