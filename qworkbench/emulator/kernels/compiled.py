@@ -32,8 +32,9 @@ def kernel(signature: Any = None, *, error_model: str = "numpy") -> Callable[[Ca
     def compiled(function: Callable[..., Any]) -> Any:
         made: Any = njit(nogil=True, error_model=error_model)(function)
         made.enable_caching()
-        kept = made._cache._cache_file
-        kept._source_stamp = (kept._source_stamp, sources())
+        kept = getattr(made._cache, "_cache_file", None)  # numba's own; it may be renamed
+        if kept is not None:
+            kept._source_stamp = (kept._source_stamp, sources())
         if signature is not None:
             made.compile(signature)
             made.disable_compile()

@@ -1,17 +1,16 @@
 """Transforms of Winograd's F(4x4, 3x3) in vectors of 16 channels: what enters the products, and what leaves them.
 
 Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016). Tensors are NHWC float32 at addresses;
-their channels are a multiple of 16. Generators and kernels share this file, because numba's disk cache looks at a
-kernel's own file only.
+their channels are a multiple of 16.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 
@@ -123,7 +122,7 @@ def _leave_tile(
     return types.void(*([types.int64] * 4), types.float32, types.float32), generate
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def enter(
     x: int, shape: tuple[int, int, int, int], plain: int, rows: np.ndarray, out: int, pads: tuple[int, int],
     grid: tuple[int, int], first: int, last: int,
@@ -148,7 +147,7 @@ def enter(
         out += 4 * TILE * TILE * channels
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def leave(
     products: int, plain: int, rows: np.ndarray, y: int, shape: tuple[int, int, int, int], low: float, high: float,
     grid: tuple[int, int], first: int, last: int,
