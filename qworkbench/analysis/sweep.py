@@ -155,7 +155,7 @@ class Sweep:
 
     def samples_at_once(self) -> tuple[int, int]:
         """Return how many samples make a block, as many as fit the cache, and how many go through together."""
-        room = self.budget // max((self.peak(group) for group in self.groups()), default=1)
+        room = (self.budget - self.budget // 8) // max((self.peak(group) for group in self.groups()), default=1)
         largest = max(self.bytes_of(value) for unit in self.program.units for value in unit.outputs)
         block = max(1, min(PACKET_BYTES // max(largest, 1), room))
         return block, block * max(1, min(-(-SAMPLES // block), room // block))

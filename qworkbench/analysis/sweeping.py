@@ -51,6 +51,7 @@ class Sweeping:
         self.stacks: dict[str, Stack] = {}
         self.plain: dict[str, Tensor] = {}
         self.rooms: Rooms = {}
+        self.spare = sweep.budget - sweep.peak(group) * (self.samples if sweep.stacked else 1)
         self.effects: Effects = {index: {target.name: Distance() for target in sweep.targets} for index in group}
 
     def run(self, tick: Callable[[str], None] | None, cancelled: Callable[[], bool]) -> Effects:
@@ -90,11 +91,11 @@ class Sweeping:
     # -- references, and what begins
     def _begin_unit(self, segment: Segment, unit: Unit, passing: int, many: int) -> None:
         """Make the reference of `unit`, run what began before it in the segment, and begin its own quantizers."""
+        ids = self._items(value for value in unit.inputs if value in segment.inner)
         if self.kept is not None:
             made = [Stack(partial(self.kept.__getitem__, value), self.blocks) for value in unit.outputs]
         else:
-            made = [Stack(tensor, self.blocks) for tensor in self._reference(unit, passing)]
-        ids = self._items(value for value in unit.inputs if value in segment.inner)
+            made = [Stack(tensor, self.blocks) for tensor in self._reference(unit, passing + len(ids))]
         for value, stack in zip(unit.outputs, made, strict=False):
             self.stacks[value] = stack
             if self.keep is not None:
@@ -108,7 +109,8 @@ class Sweeping:
 
     def _reference(self, unit: Unit, passing: int) -> tuple[Tensor, ...]:
         operands = {value: self.stacks[value].reference for value in unit.inputs}
-        if self.program.change(unit, self.batch * passing) is None:
+        change = self.program.change(unit, self.batch * passing)
+        if change is None or change.scratch + sum(room.nbytes for room in self.rooms.values()) > self.spare:
             return self.program.run(unit, operands, self.samples)
         plain = self.program.linear(unit, operands[unit.inputs[0]])
         self.plain[unit.name] = arranged(plain)

@@ -65,6 +65,11 @@ class Winograd:
         )
         self.nbytes = grouped.nbytes
 
+    @property
+    def scratch(self) -> int:
+        """Bytes that a call needs beside its result."""
+        return 4 * ROWS * TILE * TILE * (self.inputs + self.outputs)
+
     @staticmethod
     def pays(batch: int, height: int, width: int) -> bool:
         """Tell whether `batch` images of this output size are enough for it."""

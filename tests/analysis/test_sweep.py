@@ -11,6 +11,7 @@ from torch import nn
 
 import qworkbench as q
 from qworkbench.analysis import onednn
+from qworkbench.analysis import program as program_module
 from qworkbench.analysis.program import FloatProgram
 from qworkbench.analysis.quantizers import quantizers_of
 from qworkbench.analysis.segments import segments_of
@@ -124,7 +125,7 @@ def living_bytes():
     return sum(storages.values())
 
 
-@pytest.mark.parametrize("budget", [2 * 2**20, 4 * 2**20, 12 * 2**20])
+@pytest.mark.parametrize("budget", [2 * 2**20, 4 * 2**20, 12 * 2**20, 40 * 2**20])
 def test_what_is_alive_stays_within_the_budget(residual, budget):
     wb, x = residual
     table = wb.sensitivity(x)
@@ -149,3 +150,19 @@ def test_what_is_alive_stays_within_the_budget(residual, budget):
     both = table.merge(again, on=index, suffixes=("", "_again"))
     assert len(both) == len(table) == len(again)
     np.testing.assert_allclose(both.L1, both.L1_again, rtol=1e-3)
+
+
+def test_transformed_weights_are_bounded_and_without_them_the_rows_are_the_same(residual, monkeypatch):
+    wb, x = residual
+    table = wb.sensitivity(x)
+    held = wb._effects.references.program(wb.graph, wb.placement)._changes
+    assert any(change is not None for change in held.values()) == onednn.AVAILABLE
+    monkeypatch.setattr(program_module, "MOST_TRANSFORMED", 0)
+    wb.forget()
+    wb._effects.references._program = None
+    plain = wb.sensitivity(x)
+    held = wb._effects.references.program(wb.graph, wb.placement)._changes
+    assert all(change is None for change in held.values())
+    both = table.merge(plain, on=["op_name", "sensitive_type"], suffixes=("", "_plain"))
+    np.testing.assert_allclose(both.L1, both.L1_plain, rtol=1e-3)
+    assert len(both) == len(table)
