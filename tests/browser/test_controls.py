@@ -53,7 +53,7 @@ EDITS = {
     "calibration of a node": ("conv", lambda w: w.get_by_label("Calibration method of this node").select_option("mse")),
     "march": ("", lambda w: w.get_by_label("March").select_option("bayes")),
     "calibration": ("", lambda w: w.get_by_label("Calibration", exact=True).select_option("max-percentile")),
-    "per channel": ("", lambda w: w.get_by_label("per channel", exact=True).check()),
+    "per channel": ("", lambda w: w.get_by_label("per channel", exact=True).click()),
     "arithmetic": (
         "",
         lambda w: (

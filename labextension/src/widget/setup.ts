@@ -113,7 +113,10 @@ export class Setup {
     });
     this.percentile.hidden = method !== 'max-percentile';
     this.percentile.value = String(settings.percentile ?? '');
-    this.perChannel.checked = settings.per_channel ?? false;
+    // what was just pressed stays as pressed until the kernel has answered
+    if (status.state !== 'running') {
+      this.perChannel.checked = settings.per_channel ?? false;
+    }
     this.perChannel.disabled = !calibrated;
     this.sensitivity.disabled = !calibrated || status.state === 'running';
     this.sensitivity.classList.toggle('qwb-stale', stale);
