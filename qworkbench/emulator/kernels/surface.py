@@ -114,6 +114,18 @@ def surfaced(x: np.ndarray, dtype: Any, margin: int, pitch: int | None = None) -
     return surface
 
 
+def laid_like(codes: np.ndarray, to: Surface) -> Surface:
+    """Return `codes` on a surface whose pixels lie as those of `to` do."""
+    found = surface_of(codes)
+    if found is not None and found.shape == to.shape and found.margin == to.margin:
+        return found
+    made = new_surface(codes.shape, codes.dtype, to.margin, to.shape[3])
+    made[...] = codes
+    surface = surface_of(made)
+    assert surface is not None
+    return surface
+
+
 def planes_of(x: np.ndarray) -> np.ndarray:
     """Return `x` C-contiguous: the planes of a surface, or :func:`numpy.ascontiguousarray` of anything else."""
     surface = surface_of(x)

@@ -7,7 +7,7 @@ import numpy as np
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.ready import remember
 from qworkbench.emulator.kernels.rescale import requantize
-from qworkbench.emulator.kernels.surface import Surface, new_surface, pitch_of, surface_of, surfaced
+from qworkbench.emulator.kernels.surface import Surface, laid_like, new_surface, pitch_of, surface_of, surfaced
 from qworkbench.emulator.kernels.vector import parameters
 from qworkbench.emulator.kernels.vector.parts import LIMIT, WHOLE, parts_that_fit
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
@@ -64,7 +64,7 @@ def convolve(
     if residual is not None:
         if residual.codes.shape != shape or residual.codes.dtype not in CODES:
             checks.residual("conv2d", residual, shape, shape[1])
-        held = _alike(residual.codes, to)
+        held = laid_like(residual.codes, to)
     overflow = product.on(surface, to, held)
     if integer and rq is not None:
         return requantize(out, rq, 1), overflow
@@ -76,18 +76,6 @@ def convolve(
 def _largest(x: np.ndarray) -> int:
     """Return the largest magnitude of any code; what is prepared must hold for every tensor of the dtype."""
     return 128 if x.dtype == np.int8 else 32768
-
-
-def _alike(codes: np.ndarray, to: Surface) -> Surface:
-    """Return `codes` on a surface whose pixels lie as those of `to` do."""
-    found = surface_of(codes)
-    if found is not None and found.shape == to.shape and found.margin == to.margin:
-        return found
-    made = new_surface(codes.shape, codes.dtype, to.margin, to.shape[3])
-    made[...] = codes
-    surface = surface_of(made)
-    assert surface is not None
-    return surface
 
 
 def _prepare(

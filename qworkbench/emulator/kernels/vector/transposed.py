@@ -12,7 +12,7 @@ import numpy as np
 
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.rescale import requantize
-from qworkbench.emulator.kernels.surface import Surface, new_surface, surface_of, surfaced
+from qworkbench.emulator.kernels.surface import Surface, laid_like, new_surface, surface_of, surfaced
 from qworkbench.emulator.kernels.vector import parameters
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import (
@@ -88,7 +88,7 @@ def convolve_transposed(
     out = new_surface(shape, np.int32 if integer or rq is None else NUMPY[rq.dtype], out_margin)
     to = surface_of(out)
     assert to is not None
-    held = None if residual is None else _alike(residual.codes, to)
+    held = None if residual is None else laid_like(residual.codes, to)
     for product in products:
         product.on(surface, to, held)
     return (requantize(out, rq, 1) if integer and rq is not None else out), 0
@@ -103,17 +103,6 @@ def _margin(grid: list[list[Phase]], size: tuple[int, ...]) -> int:
                 last = len(phase.places) - 1 + int(phase.distances.max())
                 needed = max(needed, -int(phase.distances.min()), last - (length - 1))
     return needed
-
-
-def _alike(codes: np.ndarray, to: Surface) -> Surface:
-    found = surface_of(codes)
-    if found is not None and found.shape == to.shape and found.margin == to.margin:
-        return found
-    made = new_surface(codes.shape, codes.dtype, to.margin, to.shape[3])
-    made[...] = codes
-    surface = surface_of(made)
-    assert surface is not None
-    return surface
 
 
 def _prepare(
