@@ -21,7 +21,7 @@ from peers.report import arguments, prepare, report
 from peers.timing import floor, interleaved, ratio
 
 from qworkbench.emulator import kernels
-from qworkbench.emulator.kernels.surface import inside_of, surfaced
+from qworkbench.emulator.kernels.surface import inside_of, pixel_pitch, surfaced
 from qworkbench.numerics import ConvGeometry, Requantize
 
 # name, channels in and out, kernel, stride, size of the image, group
@@ -86,7 +86,7 @@ def case(shape: tuple[Any, ...], rounds: int, threads: int, most: float | None) 
     multiplier = rng.uniform(0.5, 2.0, outputs) * 0.02 / np.sqrt(w[0].size)
     rq = Requantize(multiplier, "int8", -128, 127)
     forms: dict[Any, Any] = {}
-    inside = inside_of(surfaced(x, np.dtype(np.int8), k // 2 or 1)) if inputs > 4 else x
+    inside = inside_of(surfaced(x, np.dtype(np.int8), k // 2 or 1, pixel_pitch(inputs)))  # as it leaves quantize
     real, real_w = torch.from_numpy(x.astype(np.float32)), torch.from_numpy(w.astype(np.float32))
     real_b = torch.from_numpy(bias.astype(np.float32))
     last = real.contiguous(memory_format=torch.channels_last)

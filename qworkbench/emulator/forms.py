@@ -141,8 +141,15 @@ class Forms:
             scale=quantity.scale,
             dtype=quantity.dtype,
             rounding=self.arithmetic.rounding,
+            margin=self._margin(value),
         )
         return self.set_codes(value, key, quantity)
+
+    def _margin(self, value: str) -> int | None:
+        """Return how far beyond the edges convolutions read `value`; None where none reads it."""
+        readers = [node.attrs for node, slot in self.graph.users(value) if node.op == "Conv" and slot == 0]
+        planar = [attrs["pads"] for attrs in readers if len(attrs["kernel_shape"]) == 2]
+        return max((max(pads) for pads in planar), default=None)
 
     def codes_for(self, value: str, unit: Unit) -> tuple[str, Quantity]:
         """Return the codes of `value` as `unit` needs them: requantized where its scale group differs."""

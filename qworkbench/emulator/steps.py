@@ -40,7 +40,8 @@ def _one(array: np.ndarray, overflow: int = 0) -> StepResult:
 def _quantize(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:
     scale = p["scale"]
     source = x[0].astype(np.float32, copy=False)
-    return _one(ops.quantize(source, scale if scale.size > 1 else scale[0], p["dtype"], p["rounding"]))
+    how = {"margin": p.get("margin")} if getattr(ops, "PACKS", False) else {}
+    return _one(ops.quantize(source, scale if scale.size > 1 else scale[0], p["dtype"], p["rounding"], **how))
 
 
 def _dequantize(ops: Any, p: Mapping[str, Any], x: Arrays, _: int) -> StepResult:

@@ -14,6 +14,7 @@ from qworkbench.emulator import kernels
 from qworkbench.emulator.kernels import isa
 from qworkbench.emulator.kernels.moving import concat, resurfaced
 from qworkbench.emulator.kernels.surface import channels_last, is_surface, new_surface, planes_of, surface_of
+from qworkbench.errors import EmulationError
 from qworkbench.numerics import ConvGeometry, reference
 from qworkbench.numerics.resize import nearest_index
 from tests.emulator.codes import DTYPES, KINDS, ROUNDINGS, assert_equal, quick, random_codes, random_requantize, seeds
@@ -175,3 +176,56 @@ def test_distances_do_not_depend_on_where_codes_lie(seed, dtype):
             assert getattr(found, name) == pytest.approx(getattr(plain, name), rel=1e-12)
     numbers = a.astype(np.float32) * np.float32(0.01)
     assert compare(real, numbers, 0.01) == plain
+
+
+def near_ties(rng, shape, scales, dtype):
+    """Numbers at, just below and just above every tie of the codes, and at the ends of float32."""
+    top = np.iinfo(dtype).max + 3
+    ties = (rng.integers(-top, top, shape) + rng.choice([0.0, 0.5, 0.25], shape)).astype(np.float32)
+    x = ties * scales.reshape(1, -1, 1, 1)
+    x = np.where(rng.random(shape) < 0.5, x, np.nextafter(x, np.float32(rng.choice([-np.inf, np.inf]))))
+    x.reshape(-1)[: x.size // 9] = rng.choice(np.array([np.inf, -np.inf, 1e-42, 3e38, -0.0], np.float32))
+    return x.astype(np.float32)
+
+
+@quick(60)
+@given(seed=seeds, dtype=types, rounding=st.sampled_from(ROUNDINGS), few=st.booleans(), per_channel=st.booleans())
+def test_planes_quantized_to_a_surface(seed, dtype, rounding, few, per_channel):
+    rng = np.random.default_rng(seed)
+    channels = int(rng.integers(1, 5 if few else 40))
+    shape = (int(rng.integers(1, 4)), channels, int(rng.integers(1, 9)), int(rng.integers(1, 150)))
+    scales = (2.0 ** rng.uniform(-100, 100, channels if per_channel else 1)).astype(np.float32)
+    x = near_ties(rng, shape, scales, dtype)
+    found = kernels.quantize(x, scales, dtype, rounding, margin=int(rng.integers(0, 4)))
+    assert is_surface(found)
+    same(found, reference.quantize(x, scales, dtype, rounding))
+    beside = surface_of(found).view(np.ndarray)[..., channels:]
+    assert not beside.any()
+    assert_equal(planes_of(found), np.ascontiguousarray(found))
+    assert_equal(channels_last(x), np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2))
+
+
+def test_nan_among_planes_is_counted():
+    x = np.zeros((2, 3, 5, 70), np.float32)
+    x[0, 1, 2, 69] = x[1, 2, 4, 0] = x[1, 0, 0, 17] = np.nan
+    with pytest.raises(EmulationError, match="3 of 2100 values are NaN"):
+        kernels.quantize(x, np.float32(0.5), "int8", "half_even", margin=1)
+
+
+@quick(20)
+@given(seed=seeds, dtype=types, channels=st.integers(1, 6), margin=st.integers(0, 3))
+def test_convolution_reads_an_image_as_quantize_leaves_it(seed, dtype, channels, margin):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-200, 200, (int(rng.integers(1, 3)), channels, *rng.integers(12, 40, 2))).astype(np.float32)
+    image = kernels.quantize(x, np.float32(1), dtype, "half_even", margin=margin)
+    kernel = (int(rng.integers(1, 8)), int(rng.integers(1, 8)))
+    geometry = ConvGeometry(kernel, (2, 2), tuple(map(int, rng.integers(0, 4, 4))))
+    w = random_codes(rng, (int(rng.integers(1, 80)), channels, *kernel), "int8")
+    operands = (
+        np.ascontiguousarray(image),
+        w,
+        None,
+        geometry,
+        random_requantize(rng, 1, "int8", "float32", "half_even", 1e5),
+    )
+    assert_equal(kernels.conv2d(image, *operands[1:]), reference.conv2d(*operands))

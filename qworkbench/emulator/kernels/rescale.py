@@ -147,20 +147,44 @@ def _table(multiplier: float, dtype: str, low: int, high: int, rounding: Roundin
     return requantize_exactly(CODES, Requantize(np.array([multiplier]), dtype, low, high, rounding, kind))
 
 
-def quantize(x: np.ndarray, scale: np.ndarray | np.float32 | float, dtype: str, rounding: Rounding) -> np.ndarray:
-    """Return ``clamp(round(x / s), qmin, qmax)``; see :func:`qworkbench.numerics.reference.quantize`."""
+def quantize(
+    x: np.ndarray,
+    scale: np.ndarray | np.float32 | float,
+    dtype: str,
+    rounding: Rounding,
+    *,
+    margin: int | None = None,
+) -> np.ndarray:
+    """Return ``clamp(round(x / s), qmin, qmax)``; see :func:`qworkbench.numerics.reference.quantize`.
+
+    With a `margin`, planes come out as a surface with so many zeros around, for the convolution that reads them next.
+    """
     checks.codes("quantize", x, allowed=("float32",))
     checks.rounding("quantize", rounding)
-    scales = along(checks.scale("quantize", scale, x.shape), x.ndim, 1)
-    low, high = np.float32(QMIN[dtype]), np.float32(QMAX[dtype])
-    out, span, to, (values, steps) = lined(NUMPY[dtype], x, scales)
-    missing = _quantize(*values, *steps, *to, span, low, high, ROUNDING_CODES[rounding])
+    scales = checks.scale("quantize", scale, x.shape)
+    made = None if margin is None else _to_pixels(x, scales, dtype, rounding, margin)
+    out, missing = _in_lines(x, scales, dtype, rounding) if made is None else made
     if missing:
         missing = int(np.isnan(x).sum())  # what lies beside the pixels of a surface may not be a number, and is none
     if missing:
         where = "look for it in the sample, or in the CPU op before it"
         raise EmulationError(f"quantize: {missing} of {x.size} values are NaN, which has no code; {where}")
     return out
+
+
+def _to_pixels(
+    x: np.ndarray, scales: np.ndarray, dtype: str, rounding: Rounding, margin: int
+) -> tuple[np.ndarray, int] | None:
+    from qworkbench.emulator.kernels.vector.images import quantized_pixels
+
+    return quantized_pixels(x, scales, dtype, rounding, margin)
+
+
+def _in_lines(x: np.ndarray, scales: np.ndarray, dtype: str, rounding: Rounding) -> tuple[np.ndarray, int]:
+    """Return codes that lie as `x` does, and how many numbers are NaN."""
+    low, high = np.float32(QMIN[dtype]), np.float32(QMAX[dtype])
+    out, span, to, (values, steps) = lined(NUMPY[dtype], x, along(scales, x.ndim, 1))
+    return out, _quantize(*values, *steps, *to, span, low, high, ROUNDING_CODES[rounding])
 
 
 def dequantize(q: np.ndarray, scale: np.ndarray | np.float32 | float) -> np.ndarray:

@@ -14,7 +14,8 @@ import numpy as np
 
 from qworkbench.emulator.kernels.memory import LINE, SLACK, block_size, borrowed
 
-CHANNELS = 16  # pitch is a multiple of this
+CHANNELS = 16  # pitch is a multiple of this,
+FEW = 4  # but up to so many channels lie without gaps where a convolution is to read them: an image
 
 
 class Surface(np.ndarray[Any, Any]):
@@ -37,6 +38,11 @@ def aligned(count: int, dtype: Any) -> np.ndarray:
 def pitch_of(channels: int) -> int:
     """Return the distance of two pixels in elements."""
     return -(-channels // CHANNELS) * CHANNELS
+
+
+def pixel_pitch(channels: int) -> int:
+    """Return the pitch of an image, or of a feature map."""
+    return channels if channels <= FEW else pitch_of(channels)
 
 
 class Layout(NamedTuple):
@@ -149,6 +155,11 @@ def planes_of(x: np.ndarray) -> np.ndarray:
 def channels_last(x: np.ndarray) -> np.ndarray:
     """Return the 4-d float32 or int32 `x` with the channels of a pixel beside each other, as an (N, C, H, W) view."""
     batch, channels, height, width = x.shape
+    if channels <= FEW:
+        few = np.empty((batch, height, width, channels), x.dtype)
+        for channel in range(channels):  # faster than numpy's own order of loops
+            few[..., channel] = x[:, channel]
+        return few.transpose(0, 3, 1, 2)
     if min(channels, height * width) < CHANNELS or not x.flags.c_contiguous or x.itemsize != 4:
         return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     from qworkbench.emulator.kernels.vector.transpose import to_wide_pixels

@@ -23,7 +23,7 @@ def warm_up() -> None:
 
     rq = Requantize(np.full(1, 0.01), "int8", -128, 127)
     square = ConvGeometry((3, 3), pads=(1, 1, 1, 1))
-    image = ops.quantize(np.zeros((1, 3, 8, 8), np.float32), np.float32(1), "int8", "half_even")
+    image = ops.quantize(np.zeros((1, 3, 8, 8), np.float32), np.float32(1), "int8", "half_even", margin=1)
     x, _ = ops.conv2d(image, np.ones((16, 3, 3, 3), np.int8), None, square, rq)
     alone = ConvGeometry((3, 3), pads=(1, 1, 1, 1), group=16)
     ops.conv2d(x, np.ones((16, 1, 3, 3), np.int8), None, alone, rq)

@@ -7,7 +7,15 @@ import numpy as np
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.ready import remember
 from qworkbench.emulator.kernels.rescale import requantize
-from qworkbench.emulator.kernels.surface import Surface, laid_like, new_surface, pitch_of, surface_of, surfaced
+from qworkbench.emulator.kernels.surface import (
+    Surface,
+    laid_like,
+    new_surface,
+    pitch_of,
+    pixel_pitch,
+    surface_of,
+    surfaced,
+)
 from qworkbench.emulator.kernels.vector import parameters
 from qworkbench.emulator.kernels.vector.parts import LIMIT, WHOLE, parts_that_fit
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
@@ -24,7 +32,6 @@ from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
 from qworkbench.numerics.dtypes import NUMPY
 
 CODES = (np.dtype(np.int8), np.dtype(np.int16))
-IMAGE_PITCH = 4  # of an input with up to four channels: one 32-bit load per pixel
 OUTPUT_MARGIN = 1  # what a 3x3 convolution reads beyond the edge
 
 
@@ -41,8 +48,7 @@ def convolve(
     path = path_for(x.dtype, w.dtype)
     if path is None or x.ndim != 4 or w.ndim != 4:
         return None
-    small = x.shape[1] <= IMAGE_PITCH and surface_of(x) is None
-    surface = surfaced(x, path.codes, max(geometry.pads), IMAGE_PITCH if small else None)
+    surface = surfaced(x, path.codes, max(geometry.pads), pixel_pitch(x.shape[1]))
     ratio = None if residual is None else residual.ratio
     key = (path.name, id(w), id(bias), id(rq), id(ratio), geometry, x.shape, surface.shape, surface.margin, x.dtype)
     made: tuple[Product, tuple[int, ...]] | None = remembered(

@@ -29,7 +29,7 @@ def _transposed(b: Any, rows: list[Any]) -> list[Any]:
 
 
 @intrinsic
-def _block(typing_context: Any, source: Any, source_pitch: Any, target: Any, target_pitch: Any) -> Any:
+def block(typing_context: Any, source: Any, source_pitch: Any, target: Any, target_pitch: Any) -> Any:
     """``target[j, i] = source[i, j]`` for 16 x 16 bytes."""
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
@@ -73,6 +73,13 @@ def _bytes(source: int, source_pitch: int, target: int, target_pitch: int, rows:
     """``target[j, i] = source[i, j]`` for rows x columns bytes."""
     wide, high = columns >= BLOCK, rows >= BLOCK
     done = 0
+    if columns < BLOCK:
+        pixels = carray(v.int8_at(source), (rows - 1) * source_pitch + columns)
+        for j in range(columns):
+            plane = carray(v.int8_at(target + j * target_pitch), rows)
+            for i in range(rows):
+                plane[i] = pixels[i * source_pitch + j]
+        return
     if wide and high:
         i = 0
         while i < rows:
@@ -80,7 +87,7 @@ def _bytes(source: int, source_pitch: int, target: int, target_pitch: int, rows:
             j = 0
             while j < columns:
                 to = min(j, columns - BLOCK)
-                _block(source + at * source_pitch + to, source_pitch, target + to * target_pitch + at, target_pitch)
+                block(source + at * source_pitch + to, source_pitch, target + to * target_pitch + at, target_pitch)
                 j += BLOCK
             i += BLOCK
         done = rows

@@ -1,0 +1,187 @@
+"""Float planes to a surface of codes in one pass: the entry of a network.
+
+An image row of each channel is quantized to a line that stays in the first-level cache, the lines are woven to pixels.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.isa import PORTABLE, chosen
+from qworkbench.emulator.kernels.rounding import HALF_AWAY, HALF_EVEN
+from qworkbench.emulator.kernels.surface import Surface, new_surface, pixel_pitch
+from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, types
+from qworkbench.emulator.kernels.vector.transpose import block
+from qworkbench.numerics.arithmetic import ROUNDING_CODES, Rounding
+from qworkbench.numerics.dtypes import NUMPY, QMAX, QMIN
+
+LANES, VECTORS = 16, 4
+BLOCK = LANES * VECTORS
+(X, SCALES, OUT, OUT_IMAGE, OUT_ROW, BATCH, PLANES, HEIGHT, WIDTH, BYTES, ROUNDING, PITCH,
+ MISSING, WORDS) = range(14)  # fmt: skip
+SCALE, LOW, HIGH = range(3)  # of a channel, float32 each
+
+
+def _halves_up(b: Any, y: Any, rounding: Any) -> Any:
+    """Return `y` rounded half up, or half away from zero, in float32."""
+    kind = y.type
+    away = b.icmp_signed("==", rounding, v.word(HALF_AWAY))
+    from_zero = b.select(away, v.call(b, "fabs.v16f32", kind, [y]), y)
+    floor = v.call(b, "floor.v16f32", kind, [from_zero])
+    zero, half, one = (v.constant(kind, [number] * LANES) for number in (0.0, 0.5, 1.0))
+    up = b.fadd(floor, b.select(b.fcmp_ordered(">=", b.fsub(from_zero, floor), half), one, zero))
+    return b.select(away, v.call(b, "copysign.v16f32", kind, [up, y]), up)
+
+
+@intrinsic
+def _quantized(
+    typing_context: Any, source: Any, channel: Any, target: Any, count: Any, size: Any, rounding: Any
+) -> Any:
+    """Write `count` codes of `size` bytes, and rubbish up to a whole block; return how many numbers are NaN."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        source, channel, target, count, size, rounding = args
+        real, whole = v.vector(v.f32, LANES), v.vector(v.i32, LANES)
+        slots = (SCALE, LOW, HIGH)
+        factors = (v.load(b, b.add(channel, v.word(4 * slot)), v.f32, 4) for slot in slots)
+        scale, low, high = (v.splat(b, factor, LANES) for factor in factors)
+        lost = cgutils.alloca_once_value(b, v.constant(whole, [0] * LANES))
+        narrow = b.icmp_signed("==", size, v.word(1))
+        evenly = b.icmp_signed("==", rounding, v.word(HALF_EVEN))
+        blocks = b.lshr(b.add(count, v.word(BLOCK - 1)), v.word(6))
+        with cgutils.for_range(b, blocks, intp=v.i64) as block:
+            first = b.shl(block.index, v.word(6))
+            rest = b.sub(count, first)
+            full = b.icmp_signed(">=", rest, v.word(BLOCK))
+            mask = b.select(full, v.word(-1), b.sub(b.shl(v.word(1), b.and_(rest, v.word(BLOCK - 1))), v.word(1)))
+            exact = []
+            below = b.add(source, b.shl(b.add(first, b.shl(count, v.word(1))), v.word(2)))  # two rows on
+            for n in range(VECTORS):
+                v.prefetch(b, b.add(below, v.word(4 * LANES * n)), near=True)
+                here = b.add(source, b.shl(b.add(first, v.word(LANES * n)), v.word(2)))
+                x = b.bitcast(v.masked_load(b, here, whole, b.lshr(mask, v.word(LANES * n))), real)
+                b.store(b.add(b.load(lost), b.zext(b.fcmp_unordered("uno", x, x), whole)), lost)
+                y = b.fdiv(x, scale)
+                y = b.select(b.fcmp_ordered(">", y, low), y, low)
+                exact.append(b.select(b.fcmp_ordered("<", y, high), y, high))
+            rooms = [cgutils.alloca_once(b, whole) for _ in range(VECTORS)]
+            with b.if_else(evenly) as (even, other):
+                with even:
+                    for y, room in zip(exact, rooms, strict=True):
+                        b.store(b.fptosi(v.call(b, "rint.v16f32", real, [y]), whole), room)
+                with other:
+                    for y, room in zip(exact, rooms, strict=True):
+                        b.store(b.fptosi(_halves_up(b, y, rounding), whole), room)
+            to = b.add(target, b.mul(first, size))
+            with b.if_else(narrow) as branches:
+                for branch, code in zip(branches, (v.i8, v.i16), strict=True):
+                    with branch:
+                        for n, room in enumerate(rooms):
+                            codes = b.trunc(b.load(room), v.vector(code, LANES))
+                            v.store(b, codes, b.add(to, v.word(LANES * n * code.width // 8)))
+        total = v.call(b, f"vector.reduce.add.v{LANES}i32", v.i32, [b.load(lost)])
+        return b.zext(total, v.i64)
+
+    return types.int64(*([types.int64] * 6)), generate
+
+
+@intrinsic
+def _woven(typing_context: Any, source: Any, distance: Any, target: Any) -> Any:
+    """``target[3 i + c] = source[c * distance + i]`` for 16 bytes of 3 lines."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        source, distance, target = args
+        kind = v.vector(v.i8, LANES)
+        lines = [v.load(b, b.add(source, b.mul(distance, v.word(c))), kind) for c in range(3)]
+        for part in range(3):
+            order = [divmod(LANES * part + k, 3) for k in range(LANES)]  # pixel, channel
+            two = v.shuffled(b, lines[0], lines[1], [i + LANES * (c % 2) for i, c in order])
+            all_three = [LANES + i if c == 2 else k for k, (i, c) in enumerate(order)]
+            v.store(b, v.shuffled(b, two, lines[2], all_three), b.add(target, v.word(LANES * part)))
+        return context.get_dummy_value()
+
+    return types.void(*([types.int64] * 3)), generate
+
+
+@numba.njit(nogil=True)
+def _weave(lines: int, line: int, to: int, pitch: int, channels: int, done: int, width: int, size: int) -> None:
+    """``to[w * pitch + c] = lines[c, w]`` from `done` on, one by one."""
+    for c in range(channels):
+        if size == 1:
+            narrow, near = carray(v.int8_at(lines + c * line), width), carray(v.int8_at(to + c), width * pitch)
+            for w in range(done, width):
+                near[w * pitch] = narrow[w]
+        else:
+            wide, far = carray(v.int16_at(lines + c * line), width), carray(v.int16_at(to + 2 * c), width * pitch)
+            for w in range(width):
+                far[w * pitch] = wide[w]
+
+
+@kernel("void(int64)")
+def _planes_to_pixels(p: int) -> None:
+    """Quantize an image row of a few channels to lines, weave these to pixels; count NaN in the row of parameters."""
+    source, scales, out = v.word_at(p + 8 * X), v.word_at(p + 8 * SCALES), v.word_at(p + 8 * OUT)
+    to_image, to_row, pitch = v.word_at(p + 8 * OUT_IMAGE), v.word_at(p + 8 * OUT_ROW), v.word_at(p + 8 * PITCH)
+    batch, planes, height = v.word_at(p + 8 * BATCH), v.word_at(p + 8 * PLANES), v.word_at(p + 8 * HEIGHT)
+    width, size, rounding = v.word_at(p + 8 * WIDTH), v.word_at(p + 8 * BYTES), v.word_at(p + 8 * ROUNDING)
+    line, missing = (width + BLOCK) * size, 0
+    room = np.empty(LANES * line, np.int8)
+    lines = room.ctypes.data
+    for n in range(batch):
+        for first in range(0, pitch, LANES):
+            woven, real = min(LANES, pitch - first), min(LANES, planes - first)
+            if real < woven:
+                room[:] = np.int8(0)  # channels that only fill the pitch
+            for h in range(height):
+                for c in range(real):
+                    here = source + ((n * planes + first + c) * height + h) * width * 4
+                    missing += _quantized(here, scales + 12 * (first + c), lines + c * line, width, size, rounding)
+                to = out + n * to_image + h * to_row + first * size
+                done = 0
+                if size == 1 and woven == 3:
+                    while done + LANES <= width:
+                        _woven(lines + done, line, to + 3 * done)
+                        done += LANES
+                elif size == 1 and woven == LANES:
+                    while done + LANES <= width:
+                        block(lines + done, line, to + done * pitch, pitch)
+                        done += LANES
+                _weave(lines, line, to, pitch, woven, done, width, size)
+    carray(v.int64_at(p + 8 * MISSING), 1)[0] = missing
+
+
+@lru_cache(256)
+def _scales(scale: bytes, channels: int, dtype: str) -> np.ndarray:
+    """Return what :func:`_quantized` wants to know of each channel."""
+    made = np.empty((channels, 3), np.float32)
+    made[:, SCALE] = np.frombuffer(scale, np.float32)
+    made[:, LOW], made[:, HIGH] = QMIN[dtype], QMAX[dtype]
+    return made
+
+
+def quantized_pixels(
+    x: np.ndarray, scales: np.ndarray, dtype: str, rounding: Rounding, margin: int
+) -> tuple[np.ndarray, int] | None:
+    """Return the codes of the planes `x` on a surface, and how many numbers are NaN; None where this is not for here.
+
+    Pixels of up to four channels lie without gaps. `scales` are one or (C,).
+    """
+    if chosen() == PORTABLE or x.ndim != 4 or not x.size or not x.flags.c_contiguous:
+        return None
+    batch, channels, height, width = x.shape
+    out = new_surface(x.shape, NUMPY[dtype], margin, pixel_pitch(channels))
+    to = out.base
+    assert isinstance(to, Surface)
+    factors = _scales(scales.tobytes(), channels, dtype)
+    row = np.array((
+        x.ctypes.data, factors.ctypes.data, to.origin, *to.strides[:2], batch, channels, height, width, to.itemsize,
+        ROUNDING_CODES[rounding], to.shape[3], 0,
+    ))  # fmt: skip
+    _planes_to_pixels(row.ctypes.data)
+    return out, int(row[MISSING])
