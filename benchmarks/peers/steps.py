@@ -20,7 +20,7 @@ LEAST_SHARE = 0.005  # of the whole; kinds below it are left out
 def kind_of(step: Step) -> str:
     """Return what a step does, in a few words."""
     if step.kind == "torch":
-        return f"torch {step.params['node'].value.op}"
+        return f"torch {step.params['call'].value.node.op}"
     if step.kind != "conv":
         return step.kind
     geometry = step.params["geometry"]

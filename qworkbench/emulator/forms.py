@@ -231,7 +231,7 @@ class Forms:
 
         With `half`, constants and outputs are rounded to float16.
         """
-        from qworkbench.emulator.through_torch import WIRED
+        from qworkbench.emulator.calls import WIRED, Call
 
         operands: list[Any] = []
         digests: list[bytes] = []
@@ -252,8 +252,6 @@ class Forms:
             outputs,
             content=content,
             half=half,
-            graph=Uncounted(self.graph),
-            node=Uncounted(node),
-            operands=Uncounted(operands),
+            call=Uncounted(Call(node, operands, half=half)),
         )
         return outputs

@@ -1,69 +1,21 @@
-"""Steps that torch computes: the model's own float kernels, moves of codes, and sums that no kernel of ours holds.
-
-Arrays are handed to torch as they lie and come back as they lie: a move is a view where it can be. What computes in
-float gets contiguous arrays, since the order of its sums may follow the layout.
-"""
+"""Steps that no kernel of ours computes: the model's own float kernels, moves of codes, and sums too wide for ours."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from qworkbench.emulator.cache import StepResult
-from qworkbench.emulator.kernels.moving import resurfaced
-from qworkbench.emulator.kernels.surface import Surface, planes_of, surface_of
 from qworkbench.numerics.reference.accumulate import RESIDUAL_LIMIT
-
-if TYPE_CHECKING:
-    import torch
-
-WIRED = "wired"  # operand of a torch step that comes from the plan, not from the model's constants
-VIEWS = frozenset({"Transpose", "Split", "Slice", "Squeeze", "Unsqueeze"})  # never need the numbers beside each other
-MOVES = VIEWS | {"Reshape", "Flatten"}
 
 Arrays = Sequence[np.ndarray]
 
 
-class _Loan:
-    """Memory of an array that torch may take for writable; it never writes there."""
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.held = array
-        self.__array_interface__ = {**array.__array_interface__, "data": (array.__array_interface__["data"][0], False)}
-
-
-def lent(array: np.ndarray) -> torch.Tensor:
-    """Return a tensor over the memory of `array`, which results share and nobody changes."""
-    import torch
-
-    if min(array.strides, default=0) < 0:
-        array = np.ascontiguousarray(array)
-    return torch.from_numpy(array if array.flags.writeable else np.asarray(_Loan(array)))
-
-
 def torch_step(_: Any, p: Mapping[str, Any], x: Arrays, batch: int) -> StepResult:
     """Run a node by its float kernel: in float on the CPU, or moving integer codes unchanged."""
-    from qworkbench.graph.execute import run_node
-
-    op = p["node"].value.op
-    arrays = x if op in VIEWS else [planes_of(array) for array in x]
-    given = iter(arrays)
-    tensors = [lent(next(given)) if op is WIRED else op for op in p["operands"].value]
-    outputs = run_node(p["graph"].value, p["node"].value, tensors, batch)
-    if p["half"]:
-        outputs = tuple(t.half().to(t.dtype) if t.is_floating_point() else t for t in outputs)
-    made = [t.detach().numpy() for t in outputs]
-    if op not in MOVES:
-        return StepResult(tuple(np.ascontiguousarray(array) for array in made))
-    surface = surface_of(arrays[0]) if op in VIEWS else None
-    return StepResult(tuple(_settled(array, surface) for array in made))
-
-
-def _settled(view: np.ndarray, of: Surface | None) -> np.ndarray:
-    """Return a moved array: codes of a surface lie on one again, a view of anything else stays a view."""
-    return view if of is None or view.flags.c_contiguous else resurfaced(view, of)
+    return StepResult(p["call"].value(x, batch))
 
 
 def _one(array: np.ndarray, overflow: int = 0) -> StepResult:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,15 +58,25 @@ def run_node(
     """
     del graph
     with torch.set_grad_enabled(gradients):
-        if isinstance(node.call, Replay):
-            return node.call.at(batch, [t for t in tensors if t is not None])
-        if node.call is not None:
-            made = node.call(*(t for t in tensors if t is not None))
-        elif node.op in KERNELS:
-            made = KERNELS[node.op](node.attributes(batch), *tensors)
-        else:
-            raise QWorkbenchError(f"{node.name!r} is a {node.op}, which has no float kernel and no call of its own")
-        return (made,) if isinstance(made, Tensor) else tuple(made)
+        return prepared(node, batch)(tensors)
+
+
+def prepared(node: Node, batch: int) -> Callable[[Sequence[Tensor | None]], tuple[Tensor, ...]]:
+    """Return what :func:`run_node` does with its tensors; whether gradients are kept is up to the caller."""
+    call = node.call
+    if isinstance(call, Replay):
+        replay = call
+        return lambda tensors: replay.at(batch, [t for t in tensors if t is not None])
+    if call is not None:
+        return lambda tensors: _as_tuple(call(*(t for t in tensors if t is not None)))
+    if node.op not in KERNELS:
+        raise QWorkbenchError(f"{node.name!r} is a {node.op}, which has no float kernel and no call of its own")
+    kernel, attributes = KERNELS[node.op], node.attributes(batch)
+    return lambda tensors: _as_tuple(kernel(attributes, *tensors))
+
+
+def _as_tuple(made: Any) -> tuple[Tensor, ...]:
+    return (made,) if isinstance(made, Tensor) else tuple(made)
 
 
 def run_float(

@@ -1,0 +1,119 @@
+"""A node that is not the kernels' but numpy's or torch's, with everything prepared that a run does not change.
+
+A move of numbers is numpy's (:mod:`.moves`). Everything else is the model's own float kernel, called on tensors over
+the memory of the arrays. Knows no plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from qworkbench.emulator.kernels.surface import planes_of
+from qworkbench.emulator.moves import MOVES, Move, move_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from qworkbench.graph.ir import Node
+
+WIRED = "wired"  # an operand that comes from the plan, not from the model's constants
+Arrays = Sequence[np.ndarray]
+Kernel = Callable[[Sequence[Any]], tuple[Any, ...]]
+
+
+class _Loan:
+    """Memory of an array that torch may take for writable; it never writes there."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.held = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.__array_interface__["data"][0], False)}
+
+
+def lent(array: np.ndarray) -> torch.Tensor:
+    """Return a tensor over the memory of the C-contiguous `array`, which results share and nobody changes."""
+    import torch
+
+    if array.flags.writeable:
+        return torch.from_numpy(array)
+    try:
+        return torch.from_dlpack(array)
+    except BufferError:  # versions that cannot say that memory is read-only
+        return torch.from_numpy(np.asarray(_Loan(array)))
+
+
+class _Known(NamedTuple):
+    """What was prepared for the last inputs, for the next ones like them."""
+
+    batch: int
+    shape: tuple[int, ...] | None  # where the node is a move
+    move: Move | None
+    run: Kernel | None
+
+
+class Call:
+    """A node beside its operands.
+
+    Parameters
+    ----------
+    node : Node
+    operands : sequence
+        One per input of the node: a tensor, None where the input is absent, or ``WIRED``.
+    half : bool
+        Round float results to float16.
+    """
+
+    __slots__ = ("_known", "_moves", "half", "node", "operands")
+
+    def __init__(self, node: Node, operands: Sequence[Any], *, half: bool = False) -> None:
+        self.node, self.operands, self.half = node, tuple(operands), half
+        self._moves = node.op in MOVES and node.call is None and not half and len(self.operands) == 1
+        self._moves = self._moves and self.operands[0] is WIRED
+        self._known: _Known | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (self.node, self.operands, self.half)
+
+    def __call__(self, x: Arrays, batch: int) -> tuple[np.ndarray, ...]:
+        """Return the node's outputs for the arrays of its wired operands, at a batch size.
+
+        Results may share memory with what nobody writes any more, and with nothing else.
+        """
+        known, shape = self._known, x[0].shape if self._moves else None
+        if known is None or known.batch != batch or known.shape != shape:
+            known = self._known = self._prepared(batch, shape)
+        if known.move is not None:
+            return known.move(x[0].copy() if x[0].flags.writeable else x[0])
+        assert known.run is not None
+        return self._through_torch(known.run, x)
+
+    def _prepared(self, batch: int, shape: tuple[int, ...] | None) -> _Known:
+        from qworkbench.graph.execute import prepared
+
+        move = None if shape is None else move_of(self.node.op, self.node.attributes(batch), shape)
+        return _Known(batch, shape, move, prepared(self.node, batch) if move is None else None)
+
+    def _through_torch(self, run: Kernel, x: Arrays) -> tuple[np.ndarray, ...]:
+        import torch
+
+        arrays = [array if array.flags.c_contiguous else planes_of(array) for array in x]
+        given = iter(arrays)
+        tensors = [lent(next(given)) if isinstance(one, str) else one for one in self.operands]
+        if self.node.call is None:
+            outputs = run(tensors)
+        else:  # a module's parameters would keep the history of what is done with them
+            with torch.no_grad():
+                outputs = run(tensors)
+        if self.half:
+            outputs = tuple(t.half().to(t.dtype) if t.is_floating_point() else t for t in outputs)
+        made = [np.ascontiguousarray(t.detach().numpy()) for t in outputs]
+        shared = [array for array in arrays if array.flags.writeable]
+        if shared:
+            made = [a.copy() if any(np.may_share_memory(a, other) for other in shared) else a for a in made]
+        return tuple(made)
+
+
+def _rebuilt(node: Node, operands: Sequence[Any], half: bool) -> Call:
+    return Call(node, operands, half=half)
