@@ -35,11 +35,12 @@ class _Loan:
 def lent(array: np.ndarray) -> torch.Tensor:
     """Return a tensor over the memory of the C-contiguous `array`, which results share and nobody changes."""
     import torch
+    from torch.utils.dlpack import from_dlpack
 
     if array.flags.writeable:
         return torch.from_numpy(array)
     try:
-        return torch.from_dlpack(array)
+        return from_dlpack(array)
     except BufferError:  # versions that cannot say that memory is read-only
         return torch.from_numpy(np.asarray(_Loan(array)))
 
