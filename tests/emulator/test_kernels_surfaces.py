@@ -148,16 +148,32 @@ def test_surfaces_move_whole_pixels(seed, dtype):
     assert_equal(np.ascontiguousarray(channels_last(real)), real)
 
 
-@quick(20)
-@given(seed=seeds, kernel=st.integers(1, 5), stride=st.integers(1, 3), dilation=st.integers(1, 2))
-def test_max_pool_of_surfaces(seed, kernel, stride, dilation):
-    rng, (a,), (x,) = operands(seed, "int8", 1)
-    reach = (kernel - 1) * dilation
-    pad = int(rng.integers(0, kernel // 2 + 1))
-    if min(a.shape[2:]) + 2 * pad <= reach:
+@quick(80)
+@given(seed=seeds, dtype=types, few=st.booleans(), ceil_mode=st.booleans())
+def test_max_pool_of_surfaces(seed, dtype, few, ceil_mode):
+    rng = np.random.default_rng(seed)
+    shape = (
+        int(rng.integers(1, 4)),
+        int(rng.integers(1, 4 if few else 140)),
+        *(int(n) for n in rng.integers(1, 20, 2)),
+    )
+    a = random_codes(rng, shape, dtype, "low" if rng.random() < 0.1 else "any")
+    x = kernels.quantize(a.astype(np.float32), np.float32(1), dtype, "half_even", margin=int(rng.integers(0, 4)))
+    kernel, strides, dilations = (tuple(map(int, rng.integers(1, top, 2))) for top in (6, 4, 3))
+    pads = tuple(int(rng.integers(0, kernel[i % 2] // 2 + 1)) for i in range(4))
+    geometry = ConvGeometry(kernel, strides, pads, dilations)
+    try:
+        expected = reference.max_pool2d(a, geometry, ceil_mode)
+    except EmulationError:
         return
-    geometry = ConvGeometry((kernel, kernel), (stride, stride), (pad,) * 4, (dilation, dilation))
-    same(kernels.max_pool2d(x, geometry), reference.max_pool2d(a, geometry))
+    same(kernels.max_pool2d(x, geometry, ceil_mode), expected)
+    same(kernels.global_max_pool(x), reference.global_max_pool(a))
+
+
+@quick(20)
+@given(seed=seeds)
+def test_mean_of_surfaces(seed):
+    rng, (a,), (x,) = operands(seed, "int8", 1)
     rq = random_requantize(rng, 1, "int8", "float32", "half_even", 127.0)
     same(kernels.global_average_pool(x, rq), reference.global_average_pool(a, rq))
 

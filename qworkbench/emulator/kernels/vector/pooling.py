@@ -1,4 +1,4 @@
-"""Pooling of int8 surfaces, all channels of a pixel at once: the largest code of a window, the sum of an image."""
+"""Pooling of int8 surfaces to one pixel, all channels of a pixel at once: the sum of an image, its mean."""
 
 from __future__ import annotations
 
@@ -6,38 +6,10 @@ import numpy as np
 
 from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
-from qworkbench.emulator.kernels.surface import Surface, new_surface, surface_of
+from qworkbench.emulator.kernels.surface import Surface, surface_of
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray
-from qworkbench.numerics.arithmetic import ConvGeometry, Requantize
-
-MARGIN = 1
-
-
-@kernel("void(int64, int64, int64[::1], int64[::1], int64[::1], int64[::1])")
-def _largest(
-    x: int, out: int, x_strides: np.ndarray, out_strides: np.ndarray, sizes: np.ndarray, window: np.ndarray
-) -> None:
-    """``out[n, i, j, c] = max over the window's pixels inside the image of x[n, ., ., c]``, -128 where none is."""
-    batch, height, width, out_h, out_w, channels = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
-    for n in range(batch):
-        for i in range(out_h):
-            for j in range(out_w):
-                at = out + n * out_strides[0] + i * out_strides[1] + j * out_strides[2]
-                best = carray(v.int8_at(at), channels)
-                best[:] = np.int8(-128)
-                for r in range(window[0]):
-                    h = i * window[2] - window[4] + r * window[6]
-                    if h < 0 or h >= height:
-                        continue
-                    for s in range(window[1]):
-                        w = j * window[3] - window[5] + s * window[7]
-                        if w < 0 or w >= width:
-                            continue
-                        here = x + n * x_strides[0] + h * x_strides[1] + w * x_strides[2]
-                        codes = carray(v.int8_at(here), channels)
-                        for c in range(channels):
-                            best[c] = max(best[c], codes[c])
+from qworkbench.numerics.arithmetic import Requantize
 
 
 @kernel("void(int64, int64[::1], int64[::1], int32[:, ::1])")
@@ -79,21 +51,6 @@ def image_means(x: np.ndarray, rq: Requantize) -> np.ndarray | None:
 
 def _found(x: np.ndarray) -> Surface | None:
     return None if chosen() == PORTABLE or x.dtype != np.int8 else surface_of(x)
-
-
-def largest(x: np.ndarray, geometry: ConvGeometry, size: tuple[int, int]) -> np.ndarray | None:
-    """Return the max pool of the surface `x` to `size`; None where `x` is none."""
-    surface = _found(x)
-    if surface is None:
-        return None
-    out = new_surface((*x.shape[:2], *size), np.int8, MARGIN if size[0] * size[1] > 1 else 0, surface.shape[3])
-    to = surface_of(out)
-    assert to is not None
-    sizes = np.array((x.shape[0], *x.shape[2:], *size, surface.shape[3]))
-    g = geometry
-    window = np.array((*g.kernel, *g.strides, *g.pads[:2], *g.dilations))
-    _largest(surface.origin, to.origin, np.array(surface.strides[:3]), np.array(to.strides[:3]), sizes, window)
-    return out
 
 
 def image_sums(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray | None:
