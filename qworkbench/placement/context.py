@@ -17,6 +17,7 @@ from qworkbench.graph.vocabulary import family
 from qworkbench.march.table import March, Support
 from qworkbench.placement.forms import Form, form_of
 from qworkbench.placement.types import DtypeRequest, Overrides, Unit
+from qworkbench.placement.unit_table import UnitTable
 from qworkbench.placement.units import is_marker
 
 NO_REQUEST = DtypeRequest()
@@ -34,33 +35,91 @@ class Decision:
     path: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """What the rules say of the units of some table where nobody wishes anything; all keyed by unit name or value.
+
+    Attributes
+    ----------
+    forms : Mapping of str to Form
+    alone : Mapping of str to Decision
+        Of what needs no context.
+    waiting : Mapping of str to Unit
+        The passive units, which do.
+    decisions : Mapping of str to Decision
+        Of all.
+    values, made, weights : Mapping of str to str
+        As :class:`qworkbench.placement.dtypes.Dtypes` has them, but for the tail.
+    """
+
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    alone: Mapping[str, Decision] = field(default_factory=dict)
+    waiting: Mapping[str, Unit] = field(default_factory=dict)
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    made: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
 class Context:
     """What the rules read: the graph, its units, the march's verdict per node and the user's wishes.
 
-    ``masked`` maps values that hold minus infinity to the node that brought it in; ``asked`` notes for which units the
-    rules asked whether a scale is fixed, and the answer.
+    ``plain`` is what holds without wishes for the units of a table that had ``gone`` instead of ``come``; every rule
+    starts there and looks again at what differs. ``masked`` maps values that hold minus infinity to the node that
+    brought it in; ``asked`` notes for which units the rules asked whether a scale is fixed, and the answer.
     """
 
     graph: Graph
     march: March
-    units: tuple[Unit, ...]
+    table: UnitTable
     supports: Mapping[str, Support]
     overrides: Overrides
-    tail_on_cpu: frozenset[str]
+    tail_on_cpu: frozenset[str] = frozenset()
     loose: frozenset[str] = frozenset()
     masked: Mapping[str, str] = field(default_factory=dict)
     asked: dict[Unit, bool] = field(default_factory=dict)
+    plain: Plain = field(default_factory=Plain)
+    gone: tuple[Unit, ...] = ()
+    come: tuple[Unit, ...] = ()
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The units in topological order."""
+        return self.table.units
+
+    @property
+    def consumers(self) -> Mapping[str, tuple[Unit, ...]]:
+        """The units that read each canonical value."""
+        return self.table.readers
+
+    @cached_property
+    def wished(self) -> dict[str, Unit]:
+        """The units of which a member carries a wish for a place or a dtype."""
+        members = self.table.by_member
+        found = (members.get(name) for wishes in (self.overrides.on, self.overrides.dtypes) for name in wishes)
+        return {unit.name: unit for unit in found if unit is not None}
+
+    @cached_property
+    def touched(self) -> dict[str, Unit]:
+        """The units of which ``plain`` may not hold: what carries a wish, what is new, what the tail rule moves."""
+        members = self.table.by_member
+        tail = (members.get(name) for name in self.tail_on_cpu)
+        return {unit.name: unit for unit in (*self.wished.values(), *self.come, *tail) if unit is not None}
 
     @cached_property
     def forms(self) -> dict[str, Form]:
         """In which numbers each unit computes where it runs on the BPU."""
-        return {
-            unit.name: "integer"
-            if unit.anchor in self.graph.training.integer
-            else form_of(self.march, unit.op, self.supports[unit.anchor].row, self.request(unit))
-            for unit in self.units
-        }
+        forms = dict(self.plain.forms)
+        for unit in self.gone:
+            del forms[unit.name]
+        for name, unit in self.touched.items():
+            forms[name] = (
+                "integer"
+                if unit.anchor in self.graph.training.integer
+                else form_of(self.march, unit.op, self.supports[unit.anchor].row, self.request(unit))
+            )
+        return forms
 
     def reads_codes(self, unit: Unit) -> bool:
         """Tell whether `unit` takes integer codes on the BPU."""
@@ -73,7 +132,7 @@ class Context:
     def request(self, unit: Unit) -> DtypeRequest:
         """Merge the dtypes that the user asked for any member of `unit`."""
         asked_for = self.overrides.dtypes
-        if not asked_for:
+        if unit.name not in self.wished:
             return NO_REQUEST
         merged = NO_REQUEST
         for name in dict.fromkeys((*unit.members, unit.name)):
@@ -82,17 +141,10 @@ class Context:
                 merged = asked.over(merged)
         return merged
 
-    @cached_property
-    def consumers(self) -> dict[str, list[Unit]]:
-        """The units that read each canonical value."""
-        found: dict[str, list[Unit]] = {}
-        for unit in self.units:
-            for value in dict.fromkeys(unit.inputs):
-                found.setdefault(value, []).append(unit)
-        return found
-
     def wish(self, unit: Unit) -> str | None:
         """Return "bpu" or "cpu" where the user fixed any member (or the name) of `unit`."""
+        if unit.name not in self.wished:
+            return None
         for name in (unit.name, *reversed(unit.members)):
             if name in self.overrides.on:
                 return self.overrides.on[name]
@@ -121,23 +173,35 @@ class Context:
 
 def decide(context: Context) -> dict[str, Decision]:
     """Return a decision for every unit of `context`, keyed by unit name."""
-    decisions: dict[str, Decision] = {}
-    waiting: dict[str, Unit] = {}
-    for unit in context.units:
+    return in_context(context, *without_context(context))
+
+
+def in_context(context: Context, decisions: dict[str, Decision], waiting: Mapping[str, Unit]) -> dict[str, Decision]:
+    """Add the decisions of the `waiting` units to `decisions`, and return these."""
+    passive = context.table.in_order(waiting.values())
+    for unit in reversed(passive):
+        decisions[unit.name] = _passive(context, unit, decisions, waiting)
+    for unit in passive:
+        if decisions[unit.name].code == "passive_without_active_consumer" and context.wish(unit) == "bpu":
+            decisions[unit.name] = _requested_passive(context, unit, decisions)
+    return decisions
+
+
+def without_context(context: Context) -> tuple[dict[str, Decision], dict[str, Unit]]:
+    """Return the decisions that need no context, and the passive units, which need it."""
+    decisions, waiting = dict(context.plain.alone), dict(context.plain.waiting)
+    for unit in context.gone:
+        decisions.pop(unit.name, None)
+        waiting.pop(unit.name, None)
+    for name, unit in context.touched.items():
         verdict = _alone(context, unit)
         if verdict is None:
-            waiting[unit.name] = unit
+            decisions.pop(name, None)
+            waiting[name] = unit
         else:
-            decisions[unit.name] = verdict
-    consumers = context.consumers
-    producer_of = {value: unit for unit in context.units for value in unit.outputs}
-    for unit in reversed(context.units):
-        if unit.name in waiting:
-            decisions[unit.name] = _passive(context, unit, consumers, decisions, waiting)
-    for unit in context.units:
-        if decisions[unit.name].code == "passive_without_active_consumer" and context.wish(unit) == "bpu":
-            decisions[unit.name] = _requested_passive(context, unit, decisions, producer_of)
-    return decisions
+            waiting.pop(name, None)
+            decisions[name] = verdict
+    return decisions, waiting
 
 
 def _alone(context: Context, unit: Unit) -> Decision | None:
@@ -180,20 +244,18 @@ def _fusable(unit: Unit) -> bool:
 def _passive(
     context: Context,
     unit: Unit,
-    consumers: Mapping[str, list[Unit]],
     decisions: Mapping[str, Decision],
     waiting: Mapping[str, Unit],
 ) -> Decision:
     """Take the threshold of the nearest active BPU unit behind `unit`, through passive ones on the BPU."""
     best: tuple[str, ...] | None = None
-    for value in unit.outputs:
-        for consumer in consumers.get(value, ()):
-            verdict = decisions[consumer.name]
-            if verdict.on != "BPU" or not context.reads_codes(consumer):
-                continue
-            path = (consumer.name, *verdict.path) if consumer.name in waiting else (consumer.name,)
-            if best is None or len(path) < len(best):
-                best = path
+    for consumer in context.table.behind(unit):
+        verdict = decisions[consumer.name]
+        if verdict.on != "BPU" or not context.reads_codes(consumer):
+            continue
+        path = (consumer.name, *verdict.path) if consumer.name in waiting else (consumer.name,)
+        if best is None or len(path) < len(best):
+            best = path
     if best is None:
         return Decision("CPU", "passive_without_active_consumer")
     return Decision("BPU", "passive", best)
@@ -203,12 +265,11 @@ def _requested_passive(
     context: Context,
     unit: Unit,
     decisions: Mapping[str, Decision],
-    producer_of: Mapping[str, Unit],
 ) -> Decision:
     """Rule 4: run_on_bpu for a passive op works where its one input can hand it a threshold."""
     if len(unit.inputs) > 1:
         return Decision("CPU", "refused_joint_threshold")
-    producer = producer_of.get(unit.inputs[0])
+    producer = context.table.makers.get(unit.inputs[0])
     if producer is not None and decisions[producer.name].on != "BPU":
         return Decision("CPU", "refused_after_cpu", (producer.name,))
     if not context.march.parameters["run_on_bpu_passive"].value:

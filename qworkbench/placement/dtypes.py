@@ -7,7 +7,7 @@ the PTQ configuration, which names exactly this behaviour.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from qworkbench.graph.vocabulary import family
@@ -52,47 +52,86 @@ def resolve_dtypes(
     context: Context, decisions: Mapping[str, Decision], tails: frozenset[str], canonical: Mapping[str, str]
 ) -> Dtypes:
     """Return the dtypes of every value on the BPU."""
-    result = Dtypes()
-    on_bpu = [unit for unit in context.units if decisions[unit.name].on == "BPU"]
-    for unit in on_bpu:
-        for value in unit.inputs if context.reads_codes(unit) else ():
-            result.values.setdefault(value, "int8")
-        for value in unit.outputs if context.writes_codes(unit) else ():
-            result.values[value] = "int64" if unit.op in INDEX_OPS else "int8"
-    asked = _requests(context, on_bpu, tails)
-    for stub in (node for node in context.graph.nodes if node.name in context.overrides.dtypes):
-        if is_marker(stub.op) and context.overrides.dtypes[stub.name].output == "int16":
+    result = without_tails(context, decisions)
+    members, table = context.table.by_member, context.table
+    asked = _requests(context, decisions, tails)
+    named = (context.graph.nodes[name] for name in context.overrides.dtypes)
+    for stub in sorted((node for node in named if is_marker(node.op)), key=lambda node: table.order[node.name]):
+        if context.overrides.dtypes[stub.name].output == "int16":
             asked.setdefault(canonical[stub.output], []).append((stub.name, f"output of {stub.name!r}"))
-    for values in _classes(result.values, _ties(context, on_bpu)):
+    for values in _classes(context, decisions, asked, result.values):
         wishers = [wisher for value in values for wisher in asked.get(value, ())]
-        if not wishers:
-            continue
-        obstacle = _obstacle(context, on_bpu, values, result.values)
+        obstacle = _obstacle(context, decisions, values, result.values)
         if obstacle is None:
             for value in values:
                 result.values[value] = "int16"
+                maker = table.makers.get(value)
+                if maker is not None and decisions[maker.name].on == "BPU" and context.writes_codes(maker):
+                    result.made[value] = "int16"
             continue
         for wisher, name in wishers:
             if name:
                 result.note(wisher, f"int16 asked for the {name}, but {obstacle}; it stays int8")
-    for unit in on_bpu:
-        if unit.name in tails and _high_precision(context, unit):
-            leaves = str(context.march.parameter("tail_dtype"))
+    for unit in (members[name] for name in tails):
+        if _high_precision(context, unit):
+            for value in unit.outputs:
+                result.made.pop(value, None)
             result.values.pop(unit.outputs[0], None)
-            result.made[unit.outputs[0]] = leaves
-            continue
-        for value in unit.outputs:
-            result.made[value] = result.values[value] if context.writes_codes(unit) else "float16"
-    for unit in on_bpu:
-        if context.supports[unit.anchor].row.weight_dtypes or unit.anchor in context.graph.training.weight_scales:
+            result.made[unit.outputs[0]] = str(context.march.parameter("tail_dtype"))
+    for unit in table.in_order(context.wished.values()):
+        if unit.name in result.weights:
             result.weights[unit.name] = _weight(context, unit, result)
     _unanswered(context, decisions, result)
     return result
 
 
+def without_tails(context: Context, decisions: Mapping[str, Decision]) -> Dtypes:
+    """Return what the units carry without any wish for a dtype, and with nothing that leaves in high precision."""
+    plain, table = context.plain, context.table
+    result = Dtypes(dict(plain.values), dict(plain.made), dict(plain.weights))
+    passive = (
+        unit
+        for name, unit in plain.waiting.items()
+        if name in decisions and decisions[name].on != plain.decisions[name].on and table.by_member.get(name) is unit
+    )
+    moved = {**context.touched, **{unit.name: unit for unit in passive}}
+    for unit in context.gone:
+        result.weights.pop(unit.name, None)
+        for value in unit.outputs:
+            result.made.pop(value, None)
+    for value in {v for unit in (*context.gone, *moved.values()) for v in (*unit.inputs, *unit.outputs)}:
+        dtype = _carried(context, decisions, value)
+        if dtype is None:
+            result.values.pop(value, None)
+        else:
+            result.values[value] = dtype
+    for name, unit in moved.items():
+        on_bpu = decisions[name].on == "BPU"
+        for value in unit.outputs:
+            if on_bpu:
+                result.made[value] = result.values[value] if context.writes_codes(unit) else "float16"
+            else:
+                result.made.pop(value, None)
+        trained = unit.anchor in context.graph.training.weight_scales
+        if on_bpu and (trained or context.supports[unit.anchor].row.weight_dtypes):
+            result.weights[name] = "int8" if context.reads_codes(unit) else "float16"
+        else:
+            result.weights.pop(name, None)
+    return result
+
+
+def _carried(context: Context, decisions: Mapping[str, Decision], value: str) -> str | None:
+    """Return the dtype of the codes of `value`; None where no integer op makes or reads it."""
+    maker = context.table.makers.get(value)
+    if maker is not None and decisions[maker.name].on == "BPU" and context.writes_codes(maker):
+        return "int64" if maker.op in INDEX_OPS else "int8"
+    readers = context.table.readers.get(value, ())
+    return "int8" if any(decisions[u.name].on == "BPU" and context.reads_codes(u) for u in readers) else None
+
+
 def _unanswered(context: Context, decisions: Mapping[str, Decision], result: Dtypes) -> None:
     """Answer the requests that no tensor on the BPU can follow: of ops on the CPU, and for float16."""
-    for unit in context.units:
+    for unit in context.table.in_order(context.wished.values()):
         wish = context.request(unit)
         if decisions[unit.name].on == "CPU":
             asked = {part: dtype for part, dtype in wish.parts().items() if dtype is not None}
@@ -106,11 +145,16 @@ def _unanswered(context: Context, decisions: Mapping[str, Decision], result: Dty
             result.note(unit.name, text)
 
 
-def _requests(context: Context, on_bpu: list[Unit], tails: frozenset[str]) -> dict[str, list[tuple[str, str]]]:
+def _requests(
+    context: Context, decisions: Mapping[str, Decision], tails: frozenset[str]
+) -> dict[str, list[tuple[str, str]]]:
     """Map values to the (unit, wording) pairs that want them in int16; defaults have no wording."""
     asked: dict[str, list[tuple[str, str]]] = {}
     tail_tables = bool(context.march.parameters["tail_lut_int16"].value)
-    for unit in on_bpu:
+    at_tail = {name: context.table.by_member[name] for name in tails}
+    for unit in context.table.in_order({**context.wished, **at_tail}.values()):
+        if decisions[unit.name].on != "BPU":
+            continue
         wish = context.request(unit)
         if family(unit.op) == "concat" and "int16" in (wish.input, wish.output, *dict(wish.slots).values()):
             # a Concat joins codes of one form, so a wish for one side is a wish for both
@@ -133,38 +177,61 @@ def is_table(unit: Unit) -> bool:
     return family(unit.op) == "lut" and unit.op not in CLAMPS
 
 
-def _ties(context: Context, on_bpu: list[Unit]) -> list[tuple[str, ...]]:
-    return [
-        (unit.inputs[0], *unit.outputs)
-        for unit in on_bpu
-        if (keeps_scale(unit.op) or is_table(unit)) and context.writes_codes(unit)
-    ]
+def _classes(
+    context: Context, decisions: Mapping[str, Decision], asked: Iterable[str], dtypes: Mapping[str, str]
+) -> list[list[str]]:
+    """Return the values that share a dtype with one that is asked for, class by class, in the order of the units."""
+    makers, readers = context.table.makers, context.table.readers
+    taken: set[str] = set()
+    classes: list[list[str]] = []
+    for first in asked:
+        if first in taken or first not in dtypes:
+            continue
+        found, waiting = {first}, [first]
+        while waiting:
+            value = waiting.pop()
+            maker = makers.get(value)
+            around = [unit for unit in readers.get(value, ()) if unit.inputs[0] == value]
+            for unit in around if maker is None else (*around, maker):
+                if decisions[unit.name].on == "BPU" and _ties(context, unit):
+                    new = {unit.inputs[0], *unit.outputs} - found
+                    found |= new
+                    waiting += new
+        taken |= found
+        classes.append(list(found))
+    if len(taken) > 1:
+        rank = _ranks(context, decisions)
+        classes = sorted((sorted(values, key=rank.__getitem__) for values in classes), key=lambda c: rank[c[0]])
+    return classes
 
 
-def _classes(values: Mapping[str, str], ties: list[tuple[str, ...]]) -> list[list[str]]:
-    leader = {value: value for value in values}
-
-    def find(value: str) -> str:
-        while leader[value] != value:
-            leader[value] = leader[leader[value]]
-            value = leader[value]
-        return value
-
-    for first, *rest in ties:
-        for value in rest:
-            leader[find(value)] = find(first)
-    found: dict[str, list[str]] = {}
-    for value in values:
-        found.setdefault(find(value), []).append(value)
-    return list(found.values())
+def _ties(context: Context, unit: Unit) -> bool:
+    """Tell whether the first input and the outputs of `unit` share a dtype."""
+    return (keeps_scale(unit.op) or is_table(unit)) and context.writes_codes(unit)
 
 
-def _obstacle(context: Context, on_bpu: list[Unit], values: list[str], dtypes: Mapping[str, str]) -> str | None:
+def _ranks(context: Context, decisions: Mapping[str, Decision]) -> dict[str, int]:
+    """Return the order in which integer ops on the BPU meet the values."""
+    met: dict[str, int] = {}
+    for unit in context.units:
+        if decisions[unit.name].on == "BPU":
+            read = unit.inputs if context.reads_codes(unit) else ()
+            for value in (*read, *(unit.outputs if context.writes_codes(unit) else ())):
+                met.setdefault(value, len(met))
+    return met
+
+
+def _obstacle(
+    context: Context, decisions: Mapping[str, Decision], values: list[str], dtypes: Mapping[str, str]
+) -> str | None:
     """Name the first op on the BPU that cannot make or read `values` in int16."""
     wanted = set(values)
     march = context.march.name
     dual = bool(context.march.parameter("dual_int16"))
-    for unit in on_bpu:
+    makers, readers = context.table.makers, context.table.readers
+    around = {makers[value] for value in values if value in makers}
+    around.update(unit for value in values for unit in readers.get(value, ()))
+    for unit in context.table.in_order(unit for unit in around if decisions[unit.name].on == "BPU"):
         if unit.anchor in context.graph.training.integer:
             continue  # it was trained with this dtype
         # what is fused into an anchor disappears in its rescale; the anchor's row decides

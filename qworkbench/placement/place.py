@@ -55,7 +55,7 @@ def place(
     skeleton = skeleton_of(anatomy, overrides)
     context = skeleton.under(overrides)
     dtypes, canonical = skeleton.dtypes, anatomy.canonical
-    scales = scale_groups(context, skeleton.drafts, dtypes.values, canonical)
+    scales = scale_groups(context, skeleton.drafts, canonical)
     nodes = skeleton.nodes
     if anatomy.markers:
         nodes = {**nodes, **dict(_placed_markers(context, dtypes, scales, anatomy))}
@@ -70,7 +70,7 @@ def place(
         canonical=canonical,
         boundaries=boundaries(
             graph,
-            context.units,
+            context.table,
             skeleton.on_bpu,
             scales.requantized,
             canonical,

@@ -10,12 +10,13 @@ import math
 from collections.abc import Mapping
 
 from qworkbench.graph.ir import Graph
-from qworkbench.placement.types import Boundary, BoundaryKind, Unit
+from qworkbench.placement.types import Boundary, BoundaryKind
+from qworkbench.placement.unit_table import UnitTable
 
 
-def subgraph_ids(units: tuple[Unit, ...], on_bpu: Mapping[str, bool]) -> dict[str, int]:
+def subgraph_ids(table: UnitTable, on_bpu: Mapping[str, bool]) -> dict[str, int]:
     """Return the subgraph id of every BPU unit, numbered in topological order from 0."""
-    producer = {value: unit.name for unit in units for value in unit.outputs}
+    makers = table.makers
     level: dict[str, int] = {}
     leader: dict[str, str] = {}
 
@@ -25,20 +26,26 @@ def subgraph_ids(units: tuple[Unit, ...], on_bpu: Mapping[str, bool]) -> dict[st
             name = leader[name]
         return name
 
-    for unit in units:
-        before = [producer[v] for v in unit.inputs if v in producer]
-        level[unit.name] = max((level[p] + (on_bpu[p] != on_bpu[unit.name]) for p in before), default=0)
-        leader[unit.name] = unit.name
-        for name in before:
-            if on_bpu[name] == on_bpu[unit.name] and level[name] == level[unit.name]:
-                leader[find(unit.name)] = find(name)
+    for unit in table.units:
+        name = unit.name
+        on = on_bpu[name]
+        before = [makers[value].name for value in unit.inputs if value in makers]
+        highest = 0
+        for other in before:
+            height = level[other] + (on_bpu[other] != on)
+            highest = max(highest, height)
+        level[name] = highest
+        leader[name] = name
+        for other in before:
+            if level[other] == highest and on_bpu[other] == on:
+                leader[find(name)] = find(other)
     ids: dict[str, int] = {}
-    return {unit.name: ids.setdefault(find(unit.name), len(ids)) for unit in units if on_bpu[unit.name]}
+    return {unit.name: ids.setdefault(find(unit.name), len(ids)) for unit in table.units if on_bpu[unit.name]}
 
 
 def boundaries(
     graph: Graph,
-    units: tuple[Unit, ...],
+    table: UnitTable,
     on_bpu: Mapping[str, bool],
     requantized: Mapping[tuple[str, str], int],
     canonical: Mapping[str, str],
@@ -50,25 +57,26 @@ def boundaries(
     `float_outputs` are BPU values that leave without a Dequantize (indices of ArgMax, floats); `float_readers` are BPU
     units that take floats, so that nothing is quantized in front of them.
     """
-    producer = {value: unit.name for unit in units for value in unit.outputs}
+    makers = table.makers
     found: list[Boundary] = []
 
     def add(value: str, target: str, kind: BoundaryKind) -> None:
-        source = producer.get(value, value)
+        source = makers[value].name if value in makers else value
         found.append(Boundary(value, source, target, kind, math.prod(graph.shape(value))))
 
-    for unit in units:
-        for value in dict.fromkeys(unit.inputs):
-            from_bpu = value in producer and on_bpu[producer[value]]
-            if on_bpu[unit.name] and not from_bpu:
+    for unit in table.units:
+        on = on_bpu[unit.name]
+        for value in unit.inputs if len(unit.inputs) == 1 else dict.fromkeys(unit.inputs):
+            from_bpu = value in makers and on_bpu[makers[value].name]
+            if on and not from_bpu:
                 if unit.name not in float_readers:
                     add(value, unit.name, "quantize")
-            elif not on_bpu[unit.name] and from_bpu and value not in float_outputs:
+            elif not on and from_bpu and value not in float_outputs:
                 add(value, unit.name, "dequantize")
-            elif (value, unit.name) in requantized:
+            elif requantized and (value, unit.name) in requantized:
                 add(value, unit.name, "requantize")
     for name, value in zip(graph.output_names, graph.outputs, strict=True):
         source = canonical[value]
-        if source in producer and on_bpu[producer[source]] and source not in float_outputs:
+        if source in makers and on_bpu[makers[source].name] and source not in float_outputs:
             add(source, name, "dequantize")
     return tuple(found)

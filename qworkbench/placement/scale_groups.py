@@ -14,7 +14,8 @@ before any threshold.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cache
 
 from qworkbench.errors import EditError
 from qworkbench.graph.vocabulary import family
@@ -26,17 +27,18 @@ from qworkbench.placement.types import ScaleGroup, Unit
 SAME_SCALE_POOLS = ("MaxPool", "GlobalMaxPool")
 
 
+@cache
 def keeps_scale(op: str) -> bool:
     """Tell whether `op` hands integers through, so that its output scale is its input scale."""
     return family(op) in ("movement", "resize") or op in SAME_SCALE_POOLS
 
 
-@dataclass
+@dataclass(slots=True)
 class _Draft:
-    values: list[str]
-    readers: list[str] = field(default_factory=list)  # values that an active BPU unit reads
-    others: list[str] = field(default_factory=list)  # values that a Concat, the CPU or the model's caller reads
-    targets: list[tuple[int, int]] = field(default_factory=list)  # (hops, draft id) of Concat outputs they flow into
+    values: tuple[str, ...]
+    readers: tuple[str, ...] = ()  # values that an active BPU unit reads
+    others: tuple[str, ...] = ()  # values that a Concat, the CPU or the model's caller reads
+    targets: tuple[tuple[int, int], ...] = ()  # (hops, draft id) of Concat outputs they flow into
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,12 @@ class ScaleGroups:
 
 @dataclass(frozen=True, eq=False)
 class Drafts:
-    """Groups before any scale is fixed, the group of each value, the Concats on the BPU, the unit of each node."""
+    """Groups before any scale is fixed, as drafts and resolved, the group of each value, the Concats on the BPU."""
 
     drafts: list[_Draft]
     draft_of: Mapping[str, int]
     concats: list[Unit]
-    by_member: Mapping[str, Unit]
+    groups: list[ScaleGroup]
 
 
 def drafts_of(
@@ -63,27 +65,33 @@ def drafts_of(
     decisions: Mapping[str, Decision],
     dtypes: Mapping[str, str],
     canonical: Mapping[str, str],
+    ordered: tuple[str, ...],
 ) -> Drafts:
-    """Return what no scale moves of the groups of every canonical value that is int8 / int16 in `dtypes`."""
-    quantized = [v for v, dtype in dtypes.items() if dtype in ("int8", "int16")]
+    """Return what no scale moves of the groups of every canonical value that is int8 / int16 in `dtypes`.
+
+    `ordered` are the values of the graph that depend on its inputs, in topological order.
+    """
+    quantized = [value for value in ordered if dtypes.get(value) in ("int8", "int16")]
     drafts, draft_of, hops = _union(context, decisions, quantized)
     concats = _collect(context, decisions, drafts, draft_of, hops, canonical)
-    return Drafts(drafts, draft_of, concats, {name: unit for unit in context.units for name in unit.members})
+    groups = [ScaleGroup(draft.values, (), dtypes[draft.values[0]]) for draft in drafts]
+    _resolve(groups, drafts, range(len(drafts)), {}, {})
+    return Drafts(drafts, draft_of, concats, groups)
 
 
-def scale_groups(
-    context: Context, whole: Drafts, dtypes: Mapping[str, str], canonical: Mapping[str, str]
-) -> ScaleGroups:
-    """Form the scale groups of every canonical value that is int8 / int16 in `dtypes`.
+def scale_groups(context: Context, whole: Drafts, canonical: Mapping[str, str]) -> ScaleGroups:
+    """Form the scale groups of `whole`.
 
     Raises
     ------
     EditError
         When two fixed scales meet in one group.
     """
-    draft_of, concats = whole.draft_of, whole.concats
+    draft_of, concats, groups = whole.draft_of, whole.concats, list(whole.groups)
     fixed, declared = _fixed(context, whole, canonical)
-    groups = _resolve(whole.drafts, fixed, declared, dtypes)
+    if fixed or declared:
+        follow = (index for index, draft in enumerate(whole.drafts) if draft.targets and not draft.readers)
+        _resolve(groups, whole.drafts, {*fixed, *declared, *follow}, fixed, declared)
     if context.overrides.share_modules:
         groups = share_between_calls(context, groups, draft_of)
     requantized: dict[tuple[str, str], int] = {}
@@ -101,29 +109,27 @@ def _same(a: ScaleGroup, b: ScaleGroup) -> bool:
 
 
 def _union(
-    context: Context, decisions: Mapping[str, Decision], quantized: Iterable[str]
+    context: Context, decisions: Mapping[str, Decision], quantized: list[str]
 ) -> tuple[list[_Draft], dict[str, int], dict[str, int]]:
     """Join input and outputs of every scale-keeping BPU unit; drafts come in topological order of their first value."""
-    wanted = set(quantized)
     root: dict[str, str] = {}
     hops: dict[str, int] = {}
-    ordered = [*context.graph.inputs, *(v for node in context.graph.nodes for v in node.outputs)]
     for unit in context.units:
-        if decisions[unit.name].on == "BPU" and keeps_scale(unit.op) and context.writes_codes(unit):
+        if keeps_scale(unit.op) and decisions[unit.name].on == "BPU" and context.writes_codes(unit):
             source = unit.inputs[0]
             for value in unit.outputs:
                 root[value] = root.get(source, source)
                 hops[value] = hops.get(source, 0) + 1
     drafts: list[_Draft] = []
     draft_of: dict[str, int] = {}
-    for value in (v for v in ordered if v in wanted):
-        first = root.get(value, value)
-        if first in draft_of:
-            draft_of[value] = draft_of[first]
-            drafts[draft_of[first]].values.append(value)
-        else:
+    for value in quantized:
+        index = draft_of.get(root.get(value, value))
+        if index is None:
             draft_of[value] = len(drafts)
-            drafts.append(_Draft([value]))
+            drafts.append(_Draft((value,)))
+        else:
+            draft_of[value] = index
+            drafts[index].values += (value,)
     return drafts, draft_of, hops
 
 
@@ -139,25 +145,23 @@ def _collect(
     concats = []
     for value in (canonical[v] for v in context.graph.outputs):
         if value in draft_of:
-            drafts[draft_of[value]].others.append(value)
+            drafts[draft_of[value]].others += (value,)
     for unit in context.units:
-        if decisions[unit.name].on != "BPU" or not context.reads_codes(unit):
-            for value in unit.inputs:
-                if value in draft_of:
-                    drafts[draft_of[value]].others.append(value)
-            continue
-        joins = family(unit.op) == "concat"
+        reads = decisions[unit.name].on == "BPU" and context.reads_codes(unit)
+        joins = reads and family(unit.op) == "concat"
         if joins:
             concats.append(unit)
         for value in unit.inputs:
-            if value not in draft_of:
+            index = draft_of.get(value)
+            if index is None:
                 continue
-            draft = drafts[draft_of[value]]
+            draft = drafts[index]
+            if joins or not reads:
+                draft.others += (value,)
             if joins:
-                draft.targets.append((hops.get(value, 0), draft_of[unit.outputs[0]]))
-                draft.others.append(value)
-            elif not keeps_scale(unit.op) and value not in draft.readers:
-                draft.readers.append(value)
+                draft.targets += ((hops.get(value, 0), draft_of[unit.outputs[0]]),)
+            elif reads and not keeps_scale(unit.op) and value not in draft.readers:
+                draft.readers += (value,)
     return concats
 
 
@@ -168,7 +172,7 @@ def _fixed(
 
     And to what the model declares on any of the values.
     """
-    by_member, draft_of = whole.by_member, whole.draft_of
+    by_member, draft_of = context.table.by_member, whole.draft_of
     found: dict[int, tuple[str, float]] = {}
     stated: dict[int, list[Declared]] = {}
     declared = still_declared(context.graph, context.overrides.scales) if context.overrides.scales else {}
@@ -196,29 +200,26 @@ def _fixed(
 
 
 def _resolve(
+    groups: list[ScaleGroup],
     drafts: list[_Draft],
+    which: Iterable[int],
     fixed: Mapping[int, tuple[str, float]],
     declared: Mapping[int, list[Declared]],
-    dtypes: Mapping[str, str],
-) -> list[ScaleGroup]:
-    """Fill thresholds from the outputs backwards, since a group may take the scale of a Concat behind it."""
-    groups: dict[int, ScaleGroup] = {}
-    for index in reversed(range(len(drafts))):
-        draft = drafts[index]
-        dtype = dtypes[draft.values[0]]
+) -> None:
+    """Fill in thresholds from the outputs backwards, since a group may take the scale of a Concat behind it."""
+    for index in sorted(which, reverse=True):
+        draft, values, dtype = drafts[index], drafts[index].values, groups[index].dtype
         if index in fixed:
             name, scale = fixed[index]
-            groups[index] = ScaleGroup(tuple(draft.values), (), dtype, scale, name)
+            groups[index] = ScaleGroup(values, (), dtype, scale, name)
         elif index in declared:
             rules = ruling(declared[index], draft.readers)
-            groups[index] = ScaleGroup(tuple(draft.values), (), dtype, rules.stored.symmetric(dtype), rules.stub)
+            groups[index] = ScaleGroup(values, (), dtype, rules.stored.symmetric(dtype), rules.stub)
         elif draft.readers:
-            read = tuple(dict.fromkeys((*draft.readers, *draft.others)))
-            groups[index] = ScaleGroup(tuple(draft.values), read, dtype)
+            read = tuple(dict.fromkeys((*draft.readers, *draft.others))) if draft.others else draft.readers
+            groups[index] = ScaleGroup(values, read, dtype)
         elif draft.targets:
             _, nearest = min(draft.targets, key=lambda t: (t[0], -t[1]))
-            target = groups[nearest]
-            groups[index] = replace(target, values=tuple(draft.values), dtype=dtype)
+            groups[index] = replace(groups[nearest], values=values, dtype=dtype)
         else:
-            groups[index] = ScaleGroup(tuple(draft.values), (draft.values[0],), dtype)
-    return [groups[index] for index in range(len(drafts))]
+            groups[index] = ScaleGroup(values, (values[0],), dtype)

@@ -36,7 +36,7 @@ def share_between_calls(context: Context, groups: list[ScaleGroup], draft_of: Ma
     EditError
         When two calls of one module have different fixed scales.
     """
-    by_member = {name: unit for unit in context.units for name in unit.members}
+    by_member = context.table.by_member
     joined = list(groups)
     for module, names in calls_of_modules(context.graph).items():
         if module in context.overrides.split:

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from qworkbench.graph.fusion import FusedGroup
-from qworkbench.march.table import Support
-from qworkbench.placement.anatomy import Anatomy
+from qworkbench.placement.anatomy import Anatomy, Cut
 from qworkbench.placement.context import Context, Decision, decide
 from qworkbench.placement.dtypes import Dtypes, resolve_dtypes
 from qworkbench.placement.reasons import fused_reason, reason_for
@@ -58,14 +57,14 @@ class Skeleton:
     def under(self, overrides: Overrides) -> Context:
         """Return the context with the scales of `overrides`, which differ from its own in nothing else."""
         context = replace(self.context, overrides=overrides, asked={})
-        vars(context).update(forms=self.context.forms, consumers=self.context.consumers)
+        vars(context).update({name: vars(self.context)[name] for name in ("forms", "wished", "touched")})
         return context
 
 
 def skeleton_of(anatomy: Anatomy, overrides: Overrides) -> Skeleton:
     """Return the skeleton under `overrides`, one that was made before where only values of scales differ."""
     wishes = (tuple(sorted(overrides.on.items())), tuple(sorted(overrides.dtypes.items(), key=lambda item: item[0])))
-    known: list[Skeleton] = anatomy.once(("skeletons", wishes), list)
+    known: list[Skeleton] = anatomy.skeletons(wishes)
     for skeleton in known:
         if skeleton.holds(skeleton.under(overrides)):
             return skeleton
@@ -76,18 +75,30 @@ def skeleton_of(anatomy: Anatomy, overrides: Overrides) -> Skeleton:
 
 def _settled(anatomy: Anatomy, overrides: Overrides) -> tuple[Context, dict[str, Decision]]:
     """Apply the rules until the tail settles."""
-    graph, march, groups, supports = anatomy.graph, anatomy.march, anatomy.groups, anatomy.supports
-    keep = _user_cuts(groups, overrides)
-    loose = frozenset(group.add for group in groups if group.add and keep.get(group.name) == "none")
+    keep = _user_cuts(anatomy.group_of, overrides)
+    loose = frozenset(add for name, how in keep.items() if how == "none" and (add := anatomy.group_of[name].add))
     on_cpu: frozenset[str] = frozenset()
     asked: dict[Unit, bool] = {}
     while True:
-        units = anatomy.units(keep)
-        broken = _broken_cuts(units, supports, graph.training.integer)
+        cut = anatomy.cut(keep)
+        broken = _broken(anatomy, cut)
         if broken:
             keep = {**keep, **broken}
             continue
-        context = Context(graph, march, units, supports, overrides, on_cpu, loose, anatomy.masked, asked)
+        context = Context(
+            anatomy.graph,
+            anatomy.march,
+            cut.table,
+            anatomy.supports,
+            overrides,
+            on_cpu,
+            loose,
+            anatomy.masked,
+            asked,
+            anatomy.plain,
+            cut.gone,
+            cut.come,
+        )
         decisions = decide(context)
         cuts, to_cpu = tail_cuts(context, decisions)
         if not cuts and to_cpu <= on_cpu:
@@ -95,21 +106,29 @@ def _settled(anatomy: Anatomy, overrides: Overrides) -> tuple[Context, dict[str,
         keep, on_cpu = {**keep, **cuts}, on_cpu | to_cpu
 
 
-def _user_cuts(groups: tuple[FusedGroup, ...], overrides: Overrides) -> dict[str, Keep]:
+def _user_cuts(group_of: Mapping[str, FusedGroup], overrides: Overrides) -> dict[str, Keep]:
     """Take groups apart at the members that the user sends to the CPU."""
+    sent = {name for name, on in overrides.on.items() if on == "cpu"}
     cuts: dict[str, Keep] = {}
-    for group in groups:
-        if any(overrides.on.get(name) == "cpu" for name in (group.anchor, group.bn) if name):
+    for group in (group_of[name] for name in sent if name in group_of):
+        if group.anchor in sent or group.bn in sent:
             cuts[group.name] = "none"
-        elif group.add and overrides.on.get(group.add) == "cpu":
+        elif group.add in sent:
             cuts[group.name] = "anchor"
-        elif group.activation and overrides.on.get(group.activation) == "cpu":
+        elif group.activation in sent:
             cuts[group.name] = "without_activation"
     return cuts
 
 
-def _broken_cuts(units: tuple[Unit, ...], supports: Mapping[str, Support], trained: frozenset[str]) -> dict[str, Keep]:
+def _broken(anatomy: Anatomy, cut: Cut) -> dict[str, Keep]:
     """Cut members that the march refuses off their group, so that the rest can still run on the BPU."""
+    whole = anatomy.once("broken", lambda: _broken_cuts(anatomy, anatomy.whole.units))
+    left = {unit.name for unit in cut.gone}
+    return {**{name: how for name, how in whole.items() if name not in left}, **_broken_cuts(anatomy, cut.come)}
+
+
+def _broken_cuts(anatomy: Anatomy, units: tuple[Unit, ...]) -> dict[str, Keep]:
+    supports, trained = anatomy.supports, anatomy.graph.training.integer
     cuts: dict[str, Keep] = {}
     for unit in units:
         if unit.anchor in trained:
@@ -122,43 +141,58 @@ def _broken_cuts(units: tuple[Unit, ...], supports: Mapping[str, Support], train
 
 
 def _assembled(context: Context, decisions: dict[str, Decision], anatomy: Anatomy) -> Skeleton:
-    units = context.units
-    on_bpu = {unit.name: decisions[unit.name].on == "BPU" for unit in units}
+    table, forms = context.table, context.forms
+    on_bpu = {name: decision.on == "BPU" for name, decision in decisions.items()}
     tails = tail_units(context, decisions)
+    for unit in table.in_order(context.wished.values()):
+        if decisions[unit.name].code == "requested_tail" and unit.name not in tails:
+            decisions[unit.name] = replace(decisions[unit.name], code="active")
     dtypes = resolve_dtypes(context, decisions, tails, anatomy.canonical)
-    ids = subgraph_ids(units, on_bpu)
+    ids = subgraph_ids(table, on_bpu)
+    special = {*context.wished, *context.loose, *dtypes.notes}
+    made, values, weights, placed = dtypes.made, dtypes.values, dtypes.weights, anatomy.placed
     nodes: dict[str, NodePlacement] = {}
-    for unit in units:
-        decision = decisions[unit.name]
-        if decision.code == "requested_tail" and unit.name not in tails:
-            decision = replace(decision, code="active")
-        for placed in _place_members(context, unit, decision, dtypes, ids.get(unit.name), anatomy):
-            nodes[placed.name] = placed
-    order = [node.name for node in context.graph.nodes if node.name in nodes]
+    heard: Heard
+    for unit in table.units:
+        name = unit.name
+        decision = decisions[name]
+        if on_bpu[name]:
+            reads = "float16" if forms[name] == "float16" else values[unit.inputs[0]]
+            heard = (unit, decision, made[unit.outputs[0]], reads, weights.get(name, ""), ids[name], table.behind(unit))
+        else:
+            heard = (unit, decision, "float32", "float32", "", None, table.behind(unit))
+        known = None if name in special else placed.get(name)
+        if known is not None and known[0] == heard:
+            found = known[1]
+        else:
+            found = _place_members(context, heard, tuple(dtypes.notes.get(name, ())), anatomy)
+            if name not in special:
+                placed[name] = heard, found
+        for node in found:
+            nodes[node.name] = node
     return Skeleton(
         context=context,
         dtypes=dtypes,
-        nodes={name: nodes[name] for name in order},
+        nodes={name: nodes[name] for name in anatomy.names},
         on_bpu=on_bpu,
-        floats=frozenset(v for v, dtype in dtypes.made.items() if dtype in ("int64", "float16", "float32")),
-        float_readers=frozenset(unit.name for unit in units if not context.reads_codes(unit)),
+        floats=frozenset(v for v, dtype in made.items() if dtype in ("int64", "float16", "float32")),
+        float_readers=frozenset(name for name, form in forms.items() if form == "float16"),
         subgraphs=len(set(ids.values())),
-        drafts=drafts_of(context, decisions, dtypes.values, anatomy.canonical),
+        drafts=drafts_of(context, decisions, values, anatomy.canonical, anatomy.values),
     )
 
 
+Heard = tuple[Unit, Decision, str, str, str, int | None, tuple[Unit, ...]]
+
+
 def _place_members(
-    context: Context, unit: Unit, decision: Decision, dtypes: Dtypes, subgraph: int | None, anatomy: Anatomy
+    context: Context, heard: Heard, notes: tuple[str, ...], anatomy: Anatomy
 ) -> tuple[NodePlacement, ...]:
-    on_bpu = decision.on == "BPU"
-    dtype = dtypes.made[unit.outputs[0]] if on_bpu else "float32"
-    reads = "float16" if on_bpu and not context.reads_codes(unit) else ""
-    input_dtype = reads or (dtypes.values[unit.inputs[0]] if on_bpu else "float32")
-    weight_dtype = dtypes.weights.get(unit.name, "")
-    notes = tuple(dtypes.notes.get(unit.name, ()))
+    """Place the nodes of a unit; `heard`: itself, the decision, dtypes out, in and of weights, subgraph and readers."""
+    unit, decision, dtype, input_dtype, weight_dtype, subgraph, readers = heard
 
     def make() -> tuple[NodePlacement, ...]:
-        tail = dtype if on_bpu and dtype in ("int32", "float32") else ""
+        tail = dtype if decision.on == "BPU" and dtype in ("int32", "float32") else ""
         whole = reason_for(context, unit, decision, tail=tail)
         return tuple(
             NodePlacement(
@@ -167,7 +201,7 @@ def _place_members(
                 reason=whole if name == unit.anchor else fused_reason(unit, context.graph.nodes[name], whole),
                 quant_class=context.supports[name].row.quant_class,
                 unit=unit.name,
-                subgraph=subgraph,
+                subgraph=None,
                 dtype=dtype,
                 input_dtype=input_dtype,
                 weight_dtype=weight_dtype if name == unit.anchor else "",
@@ -178,6 +212,21 @@ def _place_members(
 
     # what a reason speaks of: the wishes of the members, and who reads the unit
     wishes = tuple(context.overrides.on.get(name) for name in (unit.name, *unit.members))
-    readers = tuple(reader for value in unit.outputs for reader in context.consumers.get(value, ()))
-    heard = (decision, wishes, context.request(unit), unit.name in context.loose, readers)
-    return anatomy.of_members(unit, (heard, dtype, input_dtype, weight_dtype, subgraph, notes), make)
+    said = (decision, wishes, context.request(unit), unit.name in context.loose, readers)
+    made = anatomy.of_members(unit, (said, dtype, input_dtype, weight_dtype, notes), make)
+    return made if subgraph is None else tuple(_in_subgraph(node, subgraph) for node in made)
+
+
+def _in_subgraph(node: NodePlacement, subgraph: int) -> NodePlacement:
+    return NodePlacement(
+        node.name,
+        node.on,
+        node.reason,
+        node.quant_class,
+        node.unit,
+        subgraph,
+        node.dtype,
+        node.input_dtype,
+        node.weight_dtype,
+        node.notes,
+    )

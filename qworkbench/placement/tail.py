@@ -21,13 +21,29 @@ def tail_units(context: Context, decisions: Mapping[str, Decision]) -> frozenset
     With the march's ``tail_scope`` "model" no BPU unit lies anywhere downstream of them, with "segment" none reads
     them.
     """
-    consumers = context.consumers
-    whole_model = context.march.parameters["tail_scope"].value == "model"
-    reaches: dict[str, bool] = {}
-    for unit in reversed(context.units):
-        behind = [c for value in unit.outputs for c in consumers.get(value, ())]
-        reaches[unit.name] = any(decisions[c.name].on == "BPU" or (whole_model and reaches[c.name]) for c in behind)
-    return frozenset(u.name for u in context.units if decisions[u.name].on == "BPU" and not reaches[u.name])
+    table = context.table
+    if context.march.parameters["tail_scope"].value != "model":
+        return frozenset(
+            unit.name
+            for unit in table.units
+            if decisions[unit.name].on == "BPU"
+            and not any(decisions[reader.name].on == "BPU" for reader in table.behind(unit))
+        )
+    # upwards from the ends, through what runs on the CPU with nothing on the BPU behind it
+    tails: set[str] = set()
+    unclear: dict[str, int] = {}
+    waiting = list(table.ends)
+    while waiting:
+        unit = waiting.pop()
+        if decisions[unit.name].on == "BPU":
+            tails.add(unit.name)
+            continue
+        for before in {table.makers[value] for value in unit.inputs if value in table.makers}:
+            left = unclear.get(before.name)
+            unclear[before.name] = left = (len(set(table.behind(before))) if left is None else left) - 1
+            if not left:
+                waiting.append(before)
+    return frozenset(tails)
 
 
 def tail_cuts(context: Context, decisions: Mapping[str, Decision]) -> tuple[dict[str, Keep], frozenset[str]]:
@@ -35,8 +51,8 @@ def tail_cuts(context: Context, decisions: Mapping[str, Decision]) -> tuple[dict
     cuts: dict[str, Keep] = {}
     to_cpu: set[str] = set()
     tails = tail_units(context, decisions)
-    for unit in context.units:
-        if unit.name not in tails or not context.writes_codes(unit) or _kept_by_user(context, unit):
+    for unit in (context.table.by_member[name] for name in tails):
+        if not context.writes_codes(unit) or _kept_by_user(context, unit):
             continue
         if unit.fused and emits_accumulator(context, unit.op):
             cuts[unit.name] = "anchor"

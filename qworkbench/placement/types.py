@@ -141,6 +141,10 @@ class Unit:
     residual: str | None = None
     activation: str | None = None
 
+    def __hash__(self) -> int:
+        # of few fields: a unit is a key more often than anything else
+        return hash((self.name, self.tail))
+
     @property
     def fused(self) -> bool:
         """Tell whether something other than a BatchNormalization is fused into the anchor."""

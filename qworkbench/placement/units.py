@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from qworkbench.graph.fusion import FusedGroup
-from qworkbench.graph.ir import Graph
+from qworkbench.graph.ir import Graph, Node
 from qworkbench.graph.vocabulary import family
 from qworkbench.placement.types import Unit
 
@@ -31,38 +31,33 @@ def is_marker(op: str) -> bool:
     return family(op) in ("transparent", "stub")
 
 
-def build_units(
-    graph: Graph,
-    groups: tuple[FusedGroup, ...],
-    canonical: Mapping[str, str],
-    keep: Mapping[str, Keep],
+def single_unit(graph: Graph, node: Node, canonical: Mapping[str, str]) -> Unit:
+    """Return the unit of a node that nothing is fused with."""
+    inputs = tuple(canonical[v] for v in graph.data_inputs(node))
+    return Unit(node.name, node.op, node.name, (node.name,), node.name, inputs, node.outputs)
+
+
+def group_units(
+    graph: Graph, group: FusedGroup, canonical: Mapping[str, str], keep: Keep, order: Mapping[str, int]
 ) -> tuple[Unit, ...]:
-    """Return the units in topological order of their last member.
+    """Return the units that the nodes of `group` run in where `keep` says how much of it stays together.
 
     Parameters
     ----------
     graph : Graph
-    groups : tuple of FusedGroup
-        As :func:`qworkbench.graph.fusion.find_fusions` returns them.
+    group : FusedGroup
+        As :func:`qworkbench.graph.fusion.find_fusions` returns it.
     canonical : Mapping
         As :func:`canonical_values` returns it.
-    keep : Mapping of group name to Keep
-        How much of a group stays together; absent means all.
+    keep : Keep
+    order : Mapping of node name to int
+        Topological position.
     """
-    order = {name: index for index, name in enumerate(graph.nodes.names())}
-    units: list[Unit] = []
-    taken: set[str] = set()
-    for group in groups:
-        unit = _fused_unit(graph, group, canonical, keep.get(group.name, "all"), order)
-        if unit is not None:
-            units.append(unit)
-            taken.update(unit.members)
-    for node in graph.nodes:
-        if node.name in taken or is_marker(node.op):
-            continue
-        inputs = tuple(canonical[v] for v in graph.data_inputs(node))
-        units.append(Unit(node.name, node.op, node.name, (node.name,), node.name, inputs, node.outputs))
-    return tuple(sorted(units, key=lambda unit: order[unit.tail]))
+    whole = _fused_unit(graph, group, canonical, keep, order)
+    inside = () if whole is None else whole.members
+    rest = (graph.nodes[name] for name in group.members if name not in inside)
+    alone = tuple(single_unit(graph, node, canonical) for node in rest if not is_marker(node.op))
+    return alone if whole is None else (whole, *alone)
 
 
 def _fused_unit(
