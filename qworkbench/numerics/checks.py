@@ -6,6 +6,7 @@ a wrong call fails in the same words in both. Knows no graph; the caller's opera
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,9 @@ def scale(owner: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
+@lru_cache(4096)
 def requantize(owner: str, rq: Requantize, channels: int) -> np.ndarray:
-    """Return the multiplier of `rq` as float64 of shape (1,) or (`channels`,), or raise."""
+    """Return the multiplier of `rq` as float64 of shape (1,) or (`channels`,), or raise; asked once per object."""
     rounding(owner, rq.rounding)
     if rq.kind not in MULTIPLIER_CODES or rq.dtype not in CODES:
         raise EmulationError(

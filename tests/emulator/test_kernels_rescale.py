@@ -80,6 +80,7 @@ def test_requantize_meets_every_tie_of_a_power_of_two(rounding):
 def test_quantize_equals_reference(rounding, seed, shape, dtype, per_channel):
     rng = np.random.default_rng(seed)
     scale = rng.uniform(1e-3, 1e-1, shape[1] if per_channel else 1).astype(np.float32)
+    scale = scale if per_channel or seed % 2 else scale[0]
     x = (rng.standard_normal(shape) * 5).astype(np.float32)
     x.reshape(-1)[:1] = rng.choice(np.array([np.inf, -np.inf, 3e38, 0.0, -0.0], np.float32))
     ties = (rng.integers(-200, 200, shape) + 0.5).astype(np.float32)
@@ -98,7 +99,31 @@ def test_quantize_refuses_nan():
 def test_dequantize_equals_reference(seed, shape, dtype, per_channel):
     rng = np.random.default_rng(seed)
     scale = rng.uniform(1e-6, 1e3, shape[1] if per_channel else 1).astype(np.float32)
+    scale = scale if per_channel or seed % 2 else scale[0]
     assert_same("dequantize", random_codes(rng, shape, dtype), scale)
+    assert_same("dequantize", random_codes(rng, shape, dtype), scale)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.inf, np.nan, [0.5, 0.0, 1.0]])
+def test_scales_that_cannot_be_are_refused_every_time(scale):
+    wrong, codes = np.float32(scale), np.zeros((2, 3), np.int8)
+    for _ in range(2):
+        with pytest.raises(EmulationError, match="scales must be finite and > 0"):
+            kernels.dequantize(codes, wrong)
+        with pytest.raises(EmulationError, match="scales must be finite and > 0"):
+            kernels.quantize(codes.astype(np.float32), wrong, "int8", "half_even")
+    with pytest.raises(EmulationError, match="rounding must be one of"):
+        kernels.quantize(codes.astype(np.float32), np.float32(1), "int8", "upwards")
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_product_with_one_code_equals_reference(kind, rounding):
+    rng = np.random.default_rng(5)
+    rq = random_requantize(rng, 1, "int8", kind, rounding, 500.0)
+    x = random_codes(rng, (2, 8, 9, 10), "int8")
+    for code, dtype in ((3, "int8"), (-128, "int8"), (-128, "int16"), (300, "int16"), (3, "int8")):
+        assert_same("mul", x, np.array([code], dtype), rq)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,6 +6,7 @@ of a kernel may stay the same along a line; the first never does.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -159,7 +160,7 @@ def mul(a: np.ndarray, b: np.ndarray, rq: Requantize) -> np.ndarray:
     checks.codes("mul", a, b)
     multiplier = checks.requantize("mul", rq, 1)
     if b.size == 1 and a.dtype == np.int8 and a.size >= WORTH_A_TABLE and b.ndim <= a.ndim:
-        return look_up(a, mul_exactly(CODES, b.reshape(-1), rq))
+        return look_up(a, _products(int(b.reshape(-1)[0]), str(b.dtype), rq))
     out, span, to, x, y, _ = _operands(rq.dtype, a, b)
     rounding = ROUNDING_CODES[rq.rounding]
     if rq.kind in ("float32", "float64"):
@@ -169,6 +170,12 @@ def mul(a: np.ndarray, b: np.ndarray, rq: Requantize) -> np.ndarray:
     mantissa, shift = (int(value[0]) for value in integer_multiplier(multiplier, rq.kind))
     _mul_fixed(*x, *y, *to, span, mantissa, shift, rq.low, rq.high, rounding)
     return out
+
+
+@lru_cache(256)
+def _products(code: int, dtype: str, rq: Requantize) -> np.ndarray:
+    """Return the requantized product of one code with every int8 code from -128 up."""
+    return mul_exactly(CODES, np.array([code], dtype), rq)
 
 
 def maximum(a: np.ndarray, b: np.ndarray) -> np.ndarray:

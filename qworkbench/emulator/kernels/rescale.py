@@ -16,6 +16,7 @@ from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.lines import lined
 from qworkbench.emulator.kernels.lookup import look_up
 from qworkbench.emulator.kernels.rounding import shifted, whole
+from qworkbench.emulator.kernels.runs import dequantized_run, quantized_run
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ROUNDING_CODES, Requantize, Rounding
@@ -159,11 +160,14 @@ def quantize(
 
     With a `margin`, planes come out as a surface with so many zeros around, for the convolution that reads them next.
     """
-    checks.codes("quantize", x, allowed=("float32",))
-    checks.rounding("quantize", rounding)
-    scales = checks.scale("quantize", scale, x.shape)
-    made = None if margin is None else _to_pixels(x, scales, dtype, rounding, margin)
-    out, missing = _in_lines(x, scales, dtype, rounding) if made is None else made
+    made = quantized_run(x, scale, dtype, rounding) if margin is None else None
+    if made is None:
+        checks.codes("quantize", x, allowed=("float32",))
+        checks.rounding("quantize", rounding)
+        scales = checks.scale("quantize", scale, x.shape)
+        made = None if margin is None else _to_pixels(x, scales, dtype, rounding, margin)
+        made = _in_lines(x, scales, dtype, rounding) if made is None else made
+    out, missing = made
     if missing:
         missing = int(np.isnan(x).sum())  # what lies beside the pixels of a surface may not be a number, and is none
     if missing:
@@ -189,6 +193,9 @@ def _in_lines(x: np.ndarray, scales: np.ndarray, dtype: str, rounding: Rounding)
 
 def dequantize(q: np.ndarray, scale: np.ndarray | np.float32 | float) -> np.ndarray:
     """Return ``float32(q) * s``; see :func:`qworkbench.numerics.reference.dequantize`."""
+    run = dequantized_run(q, scale)
+    if run is not None:
+        return run
     checks.codes("dequantize", q, allowed=("int8", "int16", "int32"))
     scales = along(checks.scale("dequantize", scale, q.shape), q.ndim, 1)
     out, span, to, (codes, steps) = lined(np.float32, q, scales)

@@ -1,0 +1,104 @@
+"""Quantize and dequantize of adjacent numbers by one scale, or of rows by one per column: the border to the CPU.
+
+A float network between integers crosses this border dozens of times, and every classifier ends at it. So scales are
+checked once, and the pass is all that a call costs. Other layouts go over lines (:mod:`.rescale`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.rounding import whole
+from qworkbench.numerics import checks
+from qworkbench.numerics.arithmetic import ROUNDING_CODES, Rounding
+from qworkbench.numerics.dtypes import NUMPY, QMAX, QMIN
+
+FLOAT = np.dtype(np.float32)
+CODES = frozenset(np.dtype(name) for name in ("int8", "int16", "int32"))
+KEPT = 4096
+_scales: dict[int, np.ndarray] = {}  # those that were checked
+
+
+@kernel()
+def _quantize(x: np.ndarray, out: np.ndarray, scale: float, low: float, high: float, rounding: int) -> int:
+    """``out = clamp(round(x / s), low, high)`` in float32; return how many x are NaN."""
+    step, bottom, top = np.float32(scale), np.float32(low), np.float32(high)
+    missing = np.int32(0)
+    for i in range(x.size):
+        y = x[i] / step
+        missing = np.int32(missing + np.int32(np.isnan(y)))
+        out[i] = whole(y, bottom, top, rounding)
+    return int(missing)
+
+
+@kernel()
+def _dequantize(q: np.ndarray, out: np.ndarray, scale: float) -> None:
+    """``out = float32(q) * s``."""
+    step = np.float32(scale)
+    for i in range(q.size):
+        out[i] = np.float32(q[i]) * step
+
+
+@kernel()
+def _dequantize_rows(q: np.ndarray, out: np.ndarray, scales: np.ndarray) -> None:
+    """``out[n, c] = float32(q[n, c]) * s[c]``, the rows of both one behind the other."""
+    columns = scales.size
+    for n in range(q.size // columns):
+        row, result = q[n * columns : (n + 1) * columns], out[n * columns : (n + 1) * columns]
+        for i in range(columns):
+            result[i] = np.float32(row[i]) * scales[i]
+
+
+@lru_cache(KEPT)
+def _target(scale: float, dtype: str, rounding: Rounding) -> tuple[np.dtype, float, float, int]:
+    """Return dtype, range and rounding code of a quantize that is right; raise for any other."""
+    checks.rounding("quantize", rounding)
+    checks.scale("quantize", scale, ())
+    return np.dtype(NUMPY[dtype]), float(QMIN[dtype]), float(QMAX[dtype]), ROUNDING_CODES[rounding]
+
+
+@lru_cache(KEPT)
+def _source(scale: float) -> float:
+    """Return the scale of a dequantize that is right; raise for any other."""
+    return float(checks.scale("dequantize", scale, ())[0])
+
+
+def quantized_run(x: object, scale: object, dtype: str, rounding: Rounding) -> tuple[np.ndarray, int] | None:
+    """Return codes and the count of NaN where float32 `x` is C-contiguous and `scale` one float32; None elsewhere."""
+    if type(x) is not np.ndarray or type(scale) is not np.float32 or x.dtype != FLOAT or not x.flags.c_contiguous:
+        return None
+    step = float(scale)
+    kind, low, high, code = _target(step, dtype, rounding)
+    out = np.empty(x.shape, kind)
+    return out, _quantize(_flat(x), out.reshape(-1), step, low, high, code)
+
+
+def dequantized_run(q: object, scale: object) -> np.ndarray | None:
+    """Return ``float32(q) * s`` of C-contiguous codes `q` and one float32, or a float32 per column; None elsewhere."""
+    if type(q) is not np.ndarray or q.dtype not in CODES or not q.flags.c_contiguous:
+        return None
+    if type(scale) is np.float32:
+        out = np.empty(q.shape, FLOAT)
+        _dequantize(_flat(q), out.reshape(-1), _source(float(scale)))
+        return out
+    if type(scale) is not np.ndarray or q.ndim != 2 or scale.shape != q.shape[1:] or scale.dtype != FLOAT:
+        return None
+    if _scales.get(id(scale)) is not scale:
+        checks.scale("dequantize", scale, q.shape)
+        if len(_scales) >= KEPT:
+            _scales.clear()
+        _scales[id(scale)] = scale  # kept, so that its id cannot be reused
+    out = np.empty(q.shape, FLOAT)
+    _dequantize_rows(_flat(q), out.reshape(-1), _flat(scale))
+    return out
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    """Return the numbers one behind the other, read-only, so that kernels compile once and not once per owner."""
+    flat = array.reshape(-1)
+    if flat.flags.writeable:
+        flat.flags.writeable = False
+    return flat
