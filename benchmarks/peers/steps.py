@@ -44,7 +44,7 @@ def by_kind(
 
     for _ in range(rounds):
         began = clock()
-        execute(plan, feeds, set(plan.outputs), ResultCache(), prints=prints, on_step=on_step)
+        execute(plan, feeds, set(plan.outputs), ResultCache(), prints=prints, on_step=on_step, together=False)
     kinds: dict[str, list[float]] = defaultdict(list)
     for step in plan.steps:
         if step.name in times:

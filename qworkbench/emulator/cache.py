@@ -7,25 +7,40 @@ the worker thread and a reader in a widget callback may meet.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterable
 from threading import Lock
 
 import numpy as np
 
+from qworkbench.emulator.kernels.values import Value, value_of
+
 DEFAULT_BYTES = 2 * 1024**3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class StepResult:
-    """What a step gave: its arrays, and how many accumulators left the int32 range."""
+    """What a step gave, and how many accumulators left the int32 range.
 
-    outputs: tuple[np.ndarray, ...]
-    overflow: int = 0
+    Parameters
+    ----------
+    results : iterable of numpy.ndarray or Value
+    overflow : int
+    """
+
+    __slots__ = ("overflow", "values")
+
+    def __init__(self, results: Iterable[np.ndarray | Value], overflow: int = 0) -> None:
+        self.values = tuple(one if type(one) is Value else value_of(one) for one in results)  # type: ignore[arg-type]
+        self.overflow = overflow
+
+    @property
+    def outputs(self) -> tuple[np.ndarray, ...]:
+        """The arrays, made when they are first asked for."""
+        return tuple(value.array for value in self.values)
 
     @property
     def nbytes(self) -> int:
-        """Size of the arrays in bytes."""
-        return sum(array.nbytes for array in self.outputs)
+        """Size of what the arrays show, in bytes."""
+        return sum(value.nbytes for value in self.values)
 
 
 class ResultCache:
@@ -53,9 +68,9 @@ class ResultCache:
             return found
 
     def put(self, fingerprint: bytes, result: StepResult) -> None:
-        """Keep `result`; the arrays become read-only, since others will share them."""
-        for array in result.outputs:
-            array.flags.writeable = False
+        """Keep `result`; its arrays are or become read-only, since others will share them."""
+        for value in result.values:
+            value.freeze()
         if result.overflow:
             self._overflow[fingerprint] = result.overflow
         if result.nbytes > self.max_bytes:

@@ -16,7 +16,7 @@ import numpy as np
 from qworkbench.emulator.cache import ResultCache, StepResult
 from qworkbench.emulator.fingerprint import Chain, digest
 from qworkbench.emulator.plan import Plan, Step
-from qworkbench.emulator.steps import run_step
+from qworkbench.emulator.running import Runner
 from qworkbench.errors import Cancelled
 
 
@@ -77,6 +77,7 @@ def execute(
     on_step: Callable[[Step, int, int], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     backend: ModuleType | None = None,
+    together: bool = True,
 ) -> Execution:
     """Compute the `wanted` keys of `plan`.
 
@@ -94,11 +95,14 @@ def execute(
         Receives (key, array) for each wanted key as soon as it is there; the arrays are then not collected in
         ``Execution.arrays``, so that memory stays flat.
     on_step : callable, optional
-        Called after each computed step with (step, done, total).
+        Called for each computed step, in order, with (step, done, total); several may be done by then.
     cancelled : callable
         Asked between steps.
     backend : module, optional
         Who computes: :mod:`qworkbench.emulator.kernels` (default) or :mod:`qworkbench.numerics.reference`.
+    together : bool
+        Whether steps that ran before may run together, without Python in between; one by one, `on_step` sees the time
+        of each.
 
     Raises
     ------
@@ -109,52 +113,51 @@ def execute(
         import qworkbench.emulator.kernels as ops
     else:
         ops = backend
-    batch = plan.batch_of(feeds)
     result = Execution()
-    wanted_left = set(wanted)
-    todo, held = _schedule(plan, wanted_left, prints, cache)
-    live: dict[str, np.ndarray] = dict(feeds)
-    readers = Counter(key for step in todo for key in set(step.inputs))
+    left = set(wanted)
+    todo, held = _schedule(plan, left, prints, cache)
+    computed: list[str] = []
 
-    def deliver(step: Step, outcome: StepResult) -> None:
-        for key, array in zip(step.outputs, outcome.outputs, strict=True):
-            if readers[key]:
-                live[key] = array
-            if key in wanted_left:
-                wanted_left.discard(key)
-                if on_result is not None:
-                    on_result(key, array)
-                else:
-                    result.arrays[key] = array
-
-    for key in sorted(wanted_left & set(feeds)):
-        wanted_left.discard(key)
+    def deliver(key: str, array: np.ndarray) -> None:
         if on_result is not None:
-            on_result(key, feeds[key])
+            on_result(key, array)
         else:
-            result.arrays[key] = feeds[key]
-    computed = []
-    running = {id(step) for step in todo}
-    done = 0
-    for step in plan.steps:
-        if id(step) in held:
-            deliver(step, held[id(step)])
-            continue
-        if id(step) not in running:
-            continue
-        if cancelled():
-            raise Cancelled("the run was cancelled; results are those of the last finished run")
-        outcome = run_step(step, [live[key] for key in step.inputs], batch, ops)
+            result.arrays[key] = array
+
+    def finished(step: Step, outcome: StepResult) -> None:
         cache.put(prints[step.outputs[0]], outcome)
-        deliver(step, outcome)
         computed.append(step.name)
-        done += 1
-        for key in set(step.inputs):
-            readers[key] -= 1
-            if not readers[key]:
-                live.pop(key, None)
+        for key, value in zip(step.outputs, outcome.values, strict=True):
+            if key in left:
+                deliver(key, value.array)
         if on_step is not None:
-            on_step(step, done, len(todo))
+            on_step(step, len(computed), len(todo))
+
+    for key in sorted(left & set(feeds)):
+        deliver(key, feeds[key])
+    readers = Counter(key for step in todo for key in set(step.inputs))
+    runner = Runner(feeds, plan.batch_of(feeds), ops, finished, together)
+    live, running = runner.live, {id(step) for step in todo}
+    for step in plan.steps:
+        outcome = held.get(id(step))
+        if outcome is not None:
+            for key, value in zip(step.outputs, outcome.values, strict=True):
+                if key in left:
+                    deliver(key, value.array)
+        elif id(step) in running:
+            if cancelled():
+                raise Cancelled("the run was cancelled; results are those of the last finished run")
+            outcome = runner.run(step)
+            for key in set(step.inputs):
+                readers[key] -= 1
+                if not readers[key]:
+                    live.pop(key, None)
+        else:
+            continue
+        for key, value in zip(step.outputs, outcome.values, strict=True):
+            if readers[key]:
+                live[key] = value
+    runner.flush()
     result.computed = tuple(computed)
     for step in plan.steps:
         overflow = cache.overflow(prints[step.outputs[0]])

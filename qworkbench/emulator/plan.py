@@ -35,6 +35,13 @@ class Quantity:
         return self.scale.size > 1
 
 
+class Made(dict[Any, Any]):
+    """What kernels prepared for a step on this machine, in this process; it does not travel."""
+
+    def __reduce__(self) -> tuple[type[Made], tuple[()]]:
+        return Made, ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """One operation of the plan.
@@ -52,6 +59,8 @@ class Step:
     params : Mapping
     digest : bytes
         Of `kind` and `params`.
+    made : Made
+        Prepared calls by how the operands lie.
     """
 
     name: str
@@ -61,6 +70,7 @@ class Step:
     outputs: tuple[str, ...]
     params: Mapping[str, Any]
     digest: bytes
+    made: Made = field(default_factory=Made, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

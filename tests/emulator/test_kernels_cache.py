@@ -24,10 +24,14 @@ k.max_pool2d(k.add(x, x, 1.0, 1.0, rq), ConvGeometry((2, 2)))
 k.lut(k.quantize(k.dequantize(x, 0.1), 0.1, "int8", "half_even"), build_table8(np.tanh, 0.1, 0.1, "int8", "half_even"))
 k.global_average_pool(x, rq)
 from numba.core.dispatcher import Dispatcher
+from qworkbench.emulator.kernels.compiled import RowKernel
 found = {id(v): v for name, m in list(sys.modules.items()) if name.startswith("qworkbench.emulator.kernels")
-         for v in vars(m).values() if isinstance(v, Dispatcher)}
-hits = sum(sum(d.stats.cache_hits.values()) for d in found.values())
-misses = sum(sum(d.stats.cache_misses.values()) for d in found.values())
+         for v in vars(m).values() if isinstance(v, Dispatcher) or (isinstance(v, RowKernel) and "_made" in vars(v))}
+rows = [k.from_disk for k in found.values() if isinstance(k, RowKernel)]
+assert rows
+stats = [d.stats for d in found.values() if isinstance(d, Dispatcher)]
+hits = sum(sum(s.cache_hits.values()) for s in stats) + sum(rows)
+misses = sum(sum(s.cache_misses.values()) for s in stats) + len(rows) - sum(rows)
 print(hits, misses)
 """
 
@@ -86,8 +90,8 @@ from qworkbench.numerics import ConvGeometry, Requantize
 rq = Requantize(np.full(1, 0.1), "int8", -128, 127)
 k.conv2d(np.ones((1, 8, 6, 6), np.int8), np.ones((3, 8, 3, 3), np.int8), None, ConvGeometry((3, 3)), rq)
 from qworkbench.emulator.kernels.vector import sweeps
-made = [d.stats for d in vars(sweeps).values() if hasattr(d, "stats")]
-print(sum(sum(s.cache_hits.values()) for s in made), sum(sum(s.cache_misses.values()) for s in made))
+made = [k for k in vars(sweeps).values() if isinstance(k, compiled.RowKernel) and "_made" in vars(k)]
+print(sum(k.from_disk for k in made), sum(not k.from_disk for k in made))
 """
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from qworkbench.emulator.kernels.accumulator import Accumulator, finish
 from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.dots import INT32_LIMIT, accumulate, depth_of, largest_code, padded_rows, row_sums
-from qworkbench.emulator.kernels.ready import run_again
 from qworkbench.emulator.kernels.vector.channels import convolve_channels
 from qworkbench.emulator.kernels.vector.convolution import convolve
 from qworkbench.emulator.kernels.vector.product import Forms
@@ -90,9 +89,6 @@ def conv2d(
 
     What the weight is packed to is kept in `forms`, where the caller has such a dict beside the weight.
     """
-    again = None if forms is None else run_again(forms, x, w, bias, geometry, rq, residual)
-    if again is not None:
-        return again, 0
     alone = convolve_channels(x, w, bias, geometry, rq, residual, forms)
     if alone is not None:
         return alone

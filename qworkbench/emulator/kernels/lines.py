@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from qworkbench.emulator.kernels.surface import Surface, new_surface, surface_of, surfaced
+from qworkbench.emulator.kernels.surface import new_surface, surface_of, surfaced
+from qworkbench.emulator.kernels.values import Surface
 
 Line = tuple[np.ndarray, tuple[int, int, int, int]]
 """1-D memory, and in elements: where the first line starts, the steps to the next image, line and element (1 or 0)."""

@@ -7,10 +7,12 @@ from typing import Any, cast
 
 import numpy as np
 
+from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.isa import chosen, features
 from qworkbench.emulator.kernels.lines import lined
-from qworkbench.emulator.kernels.surface import Surface, new_surface, surface_of
+from qworkbench.emulator.kernels.surface import new_surface, surface_of
+from qworkbench.emulator.kernels.values import Surface
 from qworkbench.numerics import checks
 from qworkbench.numerics.tables import SegmentTable
 
@@ -78,21 +80,29 @@ def permutes() -> bool:
 
 
 def _from_registers(q: np.ndarray, table: np.ndarray) -> np.ndarray:
-    from qworkbench.emulator.kernels.vector.tables import look_up_avx512
+    from qworkbench.emulator.kernels.vector import tables as at
 
     surface = surface_of(q)
+    row = np.zeros(at.WORDS, np.int64)
+    row[at.TABLE] = table.ctypes.data
+    call = Call(at.look_up_avx512, row, ((at.SOURCE, 0, 0), (at.TARGET, RESULT, 0)))
     if surface is None:
         codes = np.ascontiguousarray(q)
         flat = np.empty(q.shape, np.int8)
-        look_up_avx512(codes.ctypes.data, 0, 0, table, flat.ctypes.data, 0, 0, 1, 1, q.size)
+        row[at.IMAGES], row[at.ROWS], row[at.LENGTH] = 1, 1, q.size
+        perform(call, (codes.ctypes.data,), flat.ctypes.data)
+        if codes is q:
+            note((q,), flat, (call,), table)
         return flat
     batch, _, height, width = surface.inside
     pitch = surface.shape[3]
     out = new_surface(surface.inside, np.int8, surface.margin, pitch)
     to = cast(Surface, out.base)
-    image, _, row, _ = surface.seen
-    to_image, _, to_row, _ = to.seen
-    look_up_avx512(surface.origin, image, row, table, to.origin, to_image, to_row, batch, height, width * pitch)
+    row[at.IMAGE], _, row[at.ROW], _ = surface.seen
+    row[at.TO_IMAGE], _, row[at.TO_ROW], _ = to.seen
+    row[at.IMAGES], row[at.ROWS], row[at.LENGTH] = batch, height, width * pitch
+    perform(call, (surface.origin,), to.origin)
+    note((q,), out, (call,), table)
     return out
 
 

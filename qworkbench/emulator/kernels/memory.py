@@ -16,7 +16,7 @@ IDLE_BYTES = 256 * 1024**2
 BYTE = np.dtype(np.uint8)
 STEPS = 8  # block sizes between one power of two and the next
 
-_idle: dict[int, list[tuple[np.ndarray, int]]] = {}  # blocks with their addresses, by size
+_idle: dict[int, list[tuple[np.ndarray, int, object]]] = {}  # blocks, their addresses and what is clean, by size
 _idle_bytes = [0]
 
 
@@ -27,12 +27,13 @@ class Memory(np.ndarray[Any, Any]):
     """
 
     address: int  # of the block
+    clean: object  # the layout whose margin is zero here, through one use after the other
 
     def __del__(self) -> None:
         block = self.base
         if type(block) is np.ndarray and _idle_bytes[0] + block.nbytes <= IDLE_BYTES:
             _idle_bytes[0] += block.nbytes
-            _idle.setdefault(block.nbytes, []).append((block, self.address))
+            _idle.setdefault(block.nbytes, []).append((block, self.address, self.clean))
 
 
 def block_size(size: int) -> int:
@@ -45,14 +46,14 @@ def block_size(size: int) -> int:
 def borrowed(whole: int) -> tuple[Memory, int, int]:
     """Return a block of a :func:`block_size`, uninitialized, the offset of its first line, and that line's address."""
     try:
-        block, address = _idle[whole].pop()
+        block, address, clean = _idle[whole].pop()
         _idle_bytes[0] -= whole
     except (KeyError, IndexError):
         block = np.empty(whole, np.uint8)
-        address = int(block.ctypes.data)
+        address, clean = int(block.ctypes.data), None
     offset = -address % LINE
     memory = Memory(whole, BYTE, block)
-    memory.address = address
+    memory.address, memory.clean = address, clean
     return memory, offset, address + offset
 
 

@@ -9,13 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qworkbench.emulator.kernels.surface import (
-    Surface,
-    new_surface,
-    planes_of,
-    surface_of,
-    surfaced,
-)
+from qworkbench.emulator.kernels.surface import new_surface, planes_of, surface_of, surfaced
+from qworkbench.emulator.kernels.values import Surface
 from qworkbench.numerics import checks
 
 MARGIN = 1

@@ -7,24 +7,15 @@ reads windows that reach into the margin without padding, copying or gathering f
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from qworkbench.emulator.kernels.memory import LINE, SLACK, block_size, borrowed
+from qworkbench.emulator.kernels.calls import clear_around
+from qworkbench.emulator.kernels.memory import LINE, SLACK
+from qworkbench.emulator.kernels.values import CHANNELS, Surface, new_value, surface_layout
 
-CHANNELS = 16  # pitch is a multiple of this,
-FEW = 4  # but up to so many channels lie without gaps where a convolution is to read them: an image
-
-
-class Surface(np.ndarray[Any, Any]):
-    """The whole memory of a feature map, as (N, H + 2 margin, W + 2 margin, pitch)."""
-
-    margin: int
-    inside: tuple[int, ...]  # (N, C, H, W)
-    seen: tuple[int, ...]  # strides of the view of the inside
-    origin: int  # address of channel 0 of the first pixel inside
+FEW = 4  # up to so many channels lie without gaps where a convolution is to read them: an image
 
 
 def aligned(count: int, dtype: Any) -> np.ndarray:
@@ -45,40 +36,11 @@ def pixel_pitch(channels: int) -> int:
     return channels if channels <= FEW else pitch_of(channels)
 
 
-class Layout(NamedTuple):
-    """Where a surface of one shape has what, in bytes."""
-
-    whole: tuple[int, int, int, int]
-    block: int
-    seen: tuple[int, int, int, int]
-    first: int  # distance of the first pixel inside
-    edge: tuple[int, int, int, int, int]  # images, lines of an image, bytes of a line, of its margin, the margin
-
-
-@lru_cache(4096)
-def _layout(shape: tuple[int, int, int, int], item: int, margin: int, pitch: int) -> Layout:
-    batch, _, height, width = shape
-    whole = (batch, height + 2 * margin, width + 2 * margin, pitch)
-    pixel = pitch * item
-    row = whole[2] * pixel
-    image = whole[1] * row
-    edge = (batch, whole[1], row, pixel * margin, margin)
-    return Layout(whole, block_size(batch * image), (image, item, row, pixel), margin * (row + pixel), edge)
-
-
 def new_surface(shape: tuple[int, ...], dtype: Any, margin: int, pitch: int | None = None) -> np.ndarray:
     """Return an (N, C, H, W) view of a new surface: inside uninitialized, margin zero."""
-    dtype, shape = np.dtype(dtype), tuple(shape)
-    layout = _layout(shape, dtype.itemsize, margin, pitch or pitch_of(shape[1]))
-    memory, offset, address = borrowed(layout.block)
-    surface = Surface(layout.whole, dtype, memory, offset)
-    surface.margin, surface.inside, surface.seen = margin, shape, layout.seen
-    surface.origin = address + layout.first
-    if margin:
-        from qworkbench.emulator.kernels.vector.transpose import clear_margin
-
-        clear_margin(address, *layout.edge)
-    return np.ndarray(shape, dtype, surface, layout.first, layout.seen)
+    value = new_value(surface_layout(shape, dtype, margin, pitch or pitch_of(shape[1])))
+    clear_around(value)
+    return value.array
 
 
 def inside_of(surface: Surface) -> np.ndarray:

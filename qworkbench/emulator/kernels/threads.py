@@ -12,9 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-import numpy as np
-
 from qworkbench.errors import EmulationError
+
+Work = Callable[..., None]
 
 VARIABLE = "QWORKBENCH_NUM_THREADS"
 
@@ -44,9 +44,13 @@ def _pool(helpers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(helpers, thread_name_prefix="qworkbench-kernel")
 
 
-def share(kernel: Callable[[np.ndarray], None], row: np.ndarray, threads: int) -> None:
-    """Run ``kernel(row)`` on this thread and ``threads - 1`` helpers; the kernel itself shares out the work."""
-    helpers = [_pool(threads - 1).submit(kernel, row) for _ in range(threads - 1)] if threads > 1 else []
-    kernel(row)
-    for helper in helpers:
-        helper.result()
+def share(work: Work, *arguments: int, threads: int, helper: Work | None = None) -> None:
+    """Run ``work(*arguments)`` on this thread, and it or `helper` on ``threads - 1`` others.
+
+    What they call shares out the work, so that a helper which does not come in time is not waited for.
+    """
+    others = [_pool(threads - 1).submit(helper or work, *arguments) for _ in range(threads - 1)] if threads > 1 else []
+    work(*arguments)
+    for other in others:
+        if not other.cancel():
+            other.result()

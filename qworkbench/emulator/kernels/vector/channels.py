@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qworkbench.emulator.kernels.accumulator import Accumulator, finish
+from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
+from qworkbench.emulator.kernels.compiled import RowKernel
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
-from qworkbench.emulator.kernels.ready import remember
-from qworkbench.emulator.kernels.surface import Surface, aligned, new_surface, pitch_of, surface_of, surfaced
-from qworkbench.emulator.kernels.threads import share, thread_count
+from qworkbench.emulator.kernels.surface import aligned, new_surface, pitch_of, surface_of, surfaced
+from qworkbench.emulator.kernels.threads import thread_count
+from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, WORTH_A_THREAD, Forms, remembered, sign
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
@@ -27,7 +28,7 @@ class Channels:
     """A prepared depthwise convolution: parameters without addresses of one call, and the memory behind them."""
 
     row: np.ndarray
-    sweep: Callable[[np.ndarray], None]
+    sweep: RowKernel
     columns: bool
     shape: tuple[int, ...]
     dtype: Any
@@ -36,19 +37,20 @@ class Channels:
     work: int
     kept: tuple[np.ndarray, ...]
 
-    def on(self, x: Surface, out: Surface, _: Surface | None) -> None:
-        """Compute from and to surfaces."""
+    def on(self, x: Surface, out: Surface) -> Call:
+        """Compute from and to surfaces; return the call."""
         from qworkbench.emulator.kernels.vector import depthwise
 
         row, pads = self.row.copy(), self.geometry.pads
-        row[depthwise.X] = x.origin - pads[0] * x.strides[1] - pads[1] * x.strides[2]
-        row[depthwise.OUT] = out.origin
         threads = thread_count() if self.work >= WORTH_A_THREAD else 1
         if self.columns:
             row[depthwise.CHUNKS] = self.shape[0] * (1 if threads == 1 else min(self.shape[2], 4 * threads))
         else:
             row[depthwise.CHUNKS] = self.shape[0] * self.shape[2]
-        share(self.sweep, row, threads)
+        before = -pads[0] * x.strides[1] - pads[1] * x.strides[2]
+        call = Call(self.sweep, row, ((depthwise.X, 0, before), (depthwise.OUT, RESULT, 0)), threads > 1)
+        perform(call, (x.origin,), out.origin)
+        return call
 
 
 def convolve_channels(
@@ -82,10 +84,10 @@ def convolve_channels(
     out = new_surface(made.shape, made.dtype, _margin(made.shape))
     to = surface_of(out)
     assert to is not None
-    made.on(surface, to, None)
-    if surface is x.base and made.dtype != np.int32:
-        remember(forms, surface, w, bias, geometry, rq, residual, to, made.on)
+    call = made.on(surface, to)
     if made.dtype != np.int32 or (rq is None and residual is None):
+        if surface is x.base:
+            note((x,), out, (call,), made, made.work)
         return out, 0
     return finish("conv2d", Accumulator(np.ascontiguousarray(out), made.reach), 1, rq, residual)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from qworkbench.emulator.kernels.calls import note
 from qworkbench.emulator.kernels.dots import row_sums
-from qworkbench.emulator.kernels.ready import remember
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import (
-    Surface,
     laid_like,
     new_surface,
     pitch_of,
@@ -16,6 +15,7 @@ from qworkbench.emulator.kernels.surface import (
     surface_of,
     surfaced,
 )
+from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters
 from qworkbench.emulator.kernels.vector.parts import LIMIT, WHOLE, parts_that_fit
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
@@ -71,11 +71,11 @@ def convolve(
         if residual.codes.shape != shape or residual.codes.dtype not in CODES:
             checks.residual("conv2d", residual, shape, shape[1])
         held = laid_like(residual.codes, to)
-    overflow = product.on(surface, to, held)
+    call, overflow = product.on(surface, to, held)
     if integer and rq is not None:
         return requantize(out, rq, 1), overflow
-    if surface is x.base and product.fits:
-        remember(forms, surface, w, bias, geometry, rq, residual, to, product.on)
+    if surface is x.base and product.fits and (residual is None or held is residual.codes.base):
+        note((x,) if residual is None else (x, residual.codes), out, (call,), product, product.work)
     return out, overflow
 
 

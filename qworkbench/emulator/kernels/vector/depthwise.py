@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, types
 
@@ -133,14 +133,15 @@ def column_kernel(stride: int) -> Any:
 _down1, _down2 = column_kernel(1), column_kernel(2)
 
 
-@kernel()
-def columns_avx512(p: np.ndarray) -> None:
+@row_kernel
+def columns_avx512(row: int) -> None:
     """Compute 3 x 3 windows, stride 1 or 2 in both directions: chunks of rows until none is left."""
+    p = carray(v.int64_at(row), WORDS)
     pitch, low, high, sign = p[CHANNELS], p[LOW], p[HIGH], p[SIGN]
     groups = pitch // 16
     weight_row = (groups + 3) * 16
     parts = p[CHUNKS] // p[BATCH]
-    counter = p.ctypes.data + 8 * COUNTER
+    counter = row + 8 * COUNTER
     while True:
         chunk = v.taken(counter)
         if chunk >= p[CHUNKS]:
@@ -171,19 +172,20 @@ def columns_avx512(p: np.ndarray) -> None:
                     )  # fmt: skip
 
 
-@kernel()
-def taps_any(p: np.ndarray) -> None:
+@row_kernel
+def taps_any(row: int) -> None:
     """Compute windows of any kind, int8 or int16, one tap after the other over the channels of a pixel."""
+    p = carray(v.int64_at(row), WORDS)
     channels = p[CHANNELS]
     sums = np.empty(channels, np.int32)
     bias, taps = carray(v.int32_at(p[BIAS]), channels), carray(v.int64_at(p[TAPS]), p[TAP_COUNT])
     weights = carray(v.int16_at(p[WEIGHTS]), p[TAP_COUNT] * channels)
-    counter = p.ctypes.data + 8 * COUNTER
+    counter = row + 8 * COUNTER
     while True:
-        row = v.taken(counter)
-        if row >= p[CHUNKS]:
+        line = v.taken(counter)
+        if line >= p[CHUNKS]:
             break
-        image, h = row // p[HEIGHT], row % p[HEIGHT]
+        image, h = line // p[HEIGHT], line % p[HEIGHT]
         x = p[X] + image * p[X_IMAGE] + h * p[STRIDE_H] * p[X_ROW]
         out = p[OUT] + image * p[OUT_IMAGE] + h * p[OUT_ROW]
         for w in range(p[WIDTH]):

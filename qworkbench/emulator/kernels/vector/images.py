@@ -14,7 +14,8 @@ import numpy as np
 from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
 from qworkbench.emulator.kernels.rounding import HALF_AWAY, HALF_EVEN
-from qworkbench.emulator.kernels.surface import Surface, new_surface, pixel_pitch
+from qworkbench.emulator.kernels.surface import new_surface, pixel_pitch
+from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.transpose import block

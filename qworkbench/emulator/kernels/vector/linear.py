@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from qworkbench.emulator.kernels.calls import note, perform
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import aligned
@@ -71,15 +72,20 @@ def multiply(
     if product is None:
         return None
     out = _room(product, rq, len(rows), pitch)
-    entering = None
-    held = None
+    operands: tuple[np.ndarray, ...] = (x,)
+    held = [rows]
     if residual is not None:
         if residual.codes.shape != shape:
             checks.residual("gemm", residual, shape, outputs)
-        held = _pitched(residual.codes.reshape(-1, outputs), pitch)
-        entering = held.ctypes.data, held.itemsize
-    product.run(rows.ctypes.data, out.ctypes.data, entering)
-    return _left(product, out[:, :outputs].reshape(shape), rq, -1)
+        operands, held = (x, residual.codes), [rows, _pitched(residual.codes.reshape(-1, outputs), pitch)]
+    call = product.call(0 if residual is None else held[1].itemsize)
+    perform(call, [array.ctypes.data for array in held], out.ctypes.data)
+    whole = out[:, :outputs].reshape(shape)
+    if product.mode == parameters.INT32 and rq is not None:
+        return requantize(whole, rq, -1)
+    if pitch == outputs and all(np.may_share_memory(a, b) for a, b in zip(operands, held, strict=True)):
+        note(operands, whole, (call,), product, product.work)
+    return whole
 
 
 def _largest(x: np.ndarray) -> int:
@@ -120,7 +126,3 @@ def _tables(path: Path, rows: np.ndarray, pitch: int, outputs: int) -> Tables:
 def _room(product: Product, rq: Requantize | None, count: int, pitch: int) -> np.ndarray:
     dtype = np.int32 if product.mode == parameters.INT32 or rq is None else NUMPY[rq.dtype]
     return aligned(count * pitch, dtype).reshape(count, pitch)
-
-
-def _left(product: Product, out: np.ndarray, rq: Requantize | None, axis: int) -> np.ndarray:
-    return out if rq is None or product.mode != parameters.INT32 else requantize(out, rq, axis)

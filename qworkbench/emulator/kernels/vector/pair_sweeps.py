@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.vector import depthwise as at
 from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.emulator.kernels.vector.pairs import pair_kernel
 
 GROUP = 16  # channels; a block begins at any group
@@ -18,9 +19,10 @@ _half1, _half2 = pair_kernel(1, 8, 16), pair_kernel(2, 8, 16)
 _byte1, _byte2 = pair_kernel(1, 8, 8), pair_kernel(2, 8, 8)
 
 
-@kernel()
-def pairs_avx512(p: np.ndarray) -> None:
+@row_kernel
+def pairs_avx512(row: int) -> None:
     """Compute 3 x 3 windows of int16, stride 1 or 2 in both directions, 32 channels at once."""
+    p = carray(v.int64_at(row), at.WORDS)
     pitch, low, high, mode = p[at.CHANNELS], p[at.LOW], p[at.HIGH], p[at.MODE]
     groups, size, wide = pitch // 16, np.int64(1) << mode, 2 if mode == at.INT16 else 1
     line = (groups + 1) * 32
@@ -28,7 +30,7 @@ def pairs_avx512(p: np.ndarray) -> None:
     stride, pixels = p[at.STRIDE_W], p[at.WIDTH]
     lines, along = (1, pixels * pitch) if stride == 1 else (pixels, pitch)
     while True:
-        chunk = v.taken(p.ctypes.data + 8 * at.COUNTER)
+        chunk = v.taken(row + 8 * at.COUNTER)
         if chunk >= p[at.CHUNKS]:
             break
         image, part = chunk // parts, chunk % parts
@@ -54,21 +56,22 @@ def pairs_avx512(p: np.ndarray) -> None:
                     )  # fmt: skip
 
 
-@kernel()
-def pairs_avx2(p: np.ndarray) -> None:
+@row_kernel
+def pairs_avx2(row: int) -> None:
     """Compute 3 x 3 windows of int8 or int16, stride 1 or 2 in both directions, 16 channels at once."""
+    p = carray(v.int64_at(row), at.WORDS)
     pitch, low, high, mode, item = p[at.CHANNELS], p[at.LOW], p[at.HIGH], p[at.MODE], p[at.BYTES]
     groups, size, wide = pitch // 16, np.int64(1) << mode, 2 if mode == at.INT16 else 1
-    line, row, pixel, out_row = groups * 32, p[at.X_ROW], p[at.X_PIXEL], p[at.OUT_ROW]
+    line, x_row, pixel, out_row = groups * 32, p[at.X_ROW], p[at.X_PIXEL], p[at.OUT_ROW]
     parts = p[at.CHUNKS] // p[at.BATCH]
     stride = p[at.STRIDE_W]
     while True:
-        chunk = v.taken(p.ctypes.data + 8 * at.COUNTER)
+        chunk = v.taken(row + 8 * at.COUNTER)
         if chunk >= p[at.CHUNKS]:
             break
         image, part = chunk // parts, chunk % parts
         first, last = part * p[at.HEIGHT] // parts, (part + 1) * p[at.HEIGHT] // parts
-        x = p[at.X] + image * p[at.X_IMAGE] + first * p[at.STRIDE_H] * row
+        x = p[at.X] + image * p[at.X_IMAGE] + first * p[at.STRIDE_H] * x_row
         out, rows = p[at.OUT] + image * p[at.OUT_IMAGE] + first * out_row, last - first
         for w in range(p[at.WIDTH]):
             for c in range(0, pitch, 16):
@@ -76,13 +79,13 @@ def pairs_avx2(p: np.ndarray) -> None:
                 source, target = x + (stride * w * pitch + c) * item, out + (w * pitch + c) * size
                 weights, bias, scale = p[at.WEIGHTS] + g, p[at.BIAS] + g, p[at.SCALE] + wide * g
                 if item == 1 and stride == 1:
-                    _byte1(source, row, pixel, rows, weights, line, bias, scale, target, out_row, low, high, -1, mode)
+                    _byte1(source, x_row, pixel, rows, weights, line, bias, scale, target, out_row, low, high, -1, mode)
                 elif item == 1:
-                    _byte2(source, row, pixel, rows, weights, line, bias, scale, target, out_row, low, high, -1, mode)
+                    _byte2(source, x_row, pixel, rows, weights, line, bias, scale, target, out_row, low, high, -1, mode)
                 elif stride == 1:
-                    _half1(source, row, pixel, rows, weights, line, bias, scale, target, out_row, low, high, -1, mode)
+                    _half1(source, x_row, pixel, rows, weights, line, bias, scale, target, out_row, low, high, -1, mode)
                 else:
-                    _half2(source, row, pixel, rows, weights, line, bias, scale, target, out_row, low, high, -1, mode)
+                    _half2(source, x_row, pixel, rows, weights, line, bias, scale, target, out_row, low, high, -1, mode)
 
 
 def halves(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import RowKernel
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
 
 FEW_PIXELS = 96  # up to here the last tile of a panel matters
@@ -34,8 +34,8 @@ class Path:
         Pixels of the tiles there are for a full panel, best first.
     shifts : bool
         Whether pixels enter as ``code + 128``.
-    sweep : callable
-        Kernel that takes a row of :mod:`.parameters`.
+    sweep : RowKernel
+        Takes a row of :mod:`.parameters`.
     masks : bool
         Whether channels behind the last one are not written.
     """
@@ -47,7 +47,7 @@ class Path:
     tails: tuple[int, ...]
     pixels: tuple[int, ...]
     shifts: bool
-    sweep: Callable[[np.ndarray], Any]
+    sweep: RowKernel
     masks: bool
 
     def panels(self, outputs: int) -> tuple[int, int]:

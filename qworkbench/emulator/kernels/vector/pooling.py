@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
+from qworkbench.emulator.kernels.compiled import kernel, row_kernel
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
-from qworkbench.emulator.kernels.surface import Surface, surface_of
+from qworkbench.emulator.kernels.surface import surface_of
+from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.numerics.arithmetic import Requantize
@@ -26,14 +28,23 @@ def _sums(x: int, strides: np.ndarray, sizes: np.ndarray, out: np.ndarray) -> No
                     total[c] = np.int32(total[c] + np.int32(codes[c]))
 
 
-@kernel("void(int32[:, ::1], float32, float32, float32, int8[:, ::1])")
-def _leave(sums: np.ndarray, multiplier: np.float32, low: np.float32, high: np.float32, out: np.ndarray) -> None:
-    """``out = clamp(round_half_even(float32(sum) * multiplier), low, high)``; `sums` may have more columns."""
-    for n in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            y = np.float32(sums[n, c]) * multiplier
+X, X_IMAGE, X_ROW, X_PIXEL, BATCH, HEIGHT, WIDTH, PITCH, OUT, CHANNELS, FACTOR, LOW, HIGH, WORDS = range(14)
+
+
+@row_kernel
+def means(row: int) -> None:
+    """``out[n, c] = clamp(round_half_even(float32(sum of x[n, ., ., c]) * f), low, high)``; FACTOR is the bits of f."""
+    p = carray(v.int64_at(row), WORDS)
+    sums = np.empty((p[BATCH], p[PITCH]), np.int32)
+    _sums(p[X], p[X_IMAGE : X_PIXEL + 1], p[HEIGHT : WIDTH + 1], sums)
+    factor = carray(v.float32_at(row + 8 * FACTOR), 1)[0]
+    low, high = np.float32(p[LOW]), np.float32(p[HIGH])
+    codes = carray(v.int8_at(p[OUT]), p[BATCH] * p[CHANNELS])
+    for n in range(p[BATCH]):
+        for c in range(p[CHANNELS]):
+            y = np.float32(sums[n, c]) * factor
             y = low if y < low else y
-            out[n, c] = np.int8(np.int32(np.rint(high if y > high else y)))
+            codes[n * p[CHANNELS] + c] = np.int8(np.int32(np.rint(high if y > high else y)))
 
 
 def image_means(x: np.ndarray, rq: Requantize) -> np.ndarray | None:
@@ -41,12 +52,15 @@ def image_means(x: np.ndarray, rq: Requantize) -> np.ndarray | None:
     surface = _found(x) if rq.kind == "float32" and rq.dtype == "int8" and rq.rounding == "half_even" else None
     if surface is None or rq.multiplier.size != 1 or x.shape[2] * x.shape[3] >= 1 << 24:
         return None
-    sums = np.empty((x.shape[0], surface.shape[3]), np.int32)
-    _sums(surface.origin, np.array(surface.strides[:3]), np.array(x.shape[2:]), sums)
-    out = np.empty(x.shape[:2], np.int8)
-    factor = np.float32(float(rq.multiplier.reshape(-1)[0]) / (x.shape[2] * x.shape[3]))
-    _leave(sums, factor, np.float32(rq.low), np.float32(rq.high), out)
-    return out[:, :, None, None]
+    out = np.empty((*x.shape[:2], 1, 1), np.int8)
+    row = np.zeros(WORDS, np.int64)
+    row[X_IMAGE : X_PIXEL + 1], row[HEIGHT : WIDTH + 1] = surface.strides[:3], x.shape[2:]
+    row[BATCH], row[CHANNELS], row[PITCH], row[LOW], row[HIGH] = *x.shape[:2], surface.shape[3], rq.low, rq.high
+    row[FACTOR : FACTOR + 1].view(np.float32)[0] = float(rq.multiplier.reshape(-1)[0]) / (x.shape[2] * x.shape[3])
+    call = Call(means, row, ((X, 0, 0), (OUT, RESULT, 0)))
+    perform(call, (surface.origin,), out.ctypes.data)
+    note((x,), out, (call,), None)
+    return out
 
 
 def _found(x: np.ndarray) -> Surface | None:

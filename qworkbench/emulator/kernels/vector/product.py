@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from qworkbench.emulator.kernels.calls import RESULT, Call, perform
 from qworkbench.emulator.kernels.memory import LINE
-from qworkbench.emulator.kernels.surface import Surface, aligned
-from qworkbench.emulator.kernels.threads import share, thread_count
+from qworkbench.emulator.kernels.surface import aligned
+from qworkbench.emulator.kernels.threads import thread_count
+from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.parts import WHOLE, Parts
 from qworkbench.emulator.kernels.vector.paths import Path
@@ -49,26 +51,22 @@ class Product:
         """Tell whether no sum can leave int32."""
         return int(self.row[at.PARTS]) == 1
 
-    def run(self, x: int, out: int, residual: tuple[int, int] | None = None) -> int:
-        """Compute from and to these addresses; `residual` is the address of its codes and their size in bytes.
-
-        Returns how many sums left int32.
-        """
-        row = self.row.copy()
-        row[at.X], row[at.OUT] = x, out
-        if residual is not None:
-            row[at.CODES], row[at.CODE_BYTES] = residual
+    def call(self, residual_bytes: int = 0) -> Call:
+        """Return the call that lacks addresses: of x, the result and, where it has bytes, a residual's codes."""
+        row, slots = self.row.copy(), [(at.X, 0, 0), (at.OUT, RESULT, 0)]
+        if residual_bytes:
+            row[at.CODE_BYTES] = residual_bytes
+            slots.append((at.CODES, 1, 0))
         threads = thread_count() if self.work >= WORTH_A_THREAD else 1
-        if threads == 1:
-            self.path.sweep(row)
-            return int(row[at.OVERFLOW])
-        row[at.CHUNKS], row[at.PANEL_PARTS] = _chunks(int(row[at.COUNT]), int(row[at.PANELS]), threads)
-        share(self.path.sweep, row, threads)
-        return int(row[at.OVERFLOW])
+        if threads > 1:
+            row[at.CHUNKS], row[at.PANEL_PARTS] = _chunks(int(row[at.COUNT]), int(row[at.PANELS]), threads)
+        return Call(self.path.sweep, row, tuple(slots), threads > 1)
 
-    def on(self, x: Surface, out: Surface, residual: Surface | None) -> int:
-        """Compute from and to surfaces; returns how many sums left int32."""
-        return self.run(x.origin, out.origin, None if residual is None else (residual.origin, residual.itemsize))
+    def on(self, x: Surface, out: Surface, residual: Surface | None) -> tuple[Call, int]:
+        """Compute from and to surfaces; returns the call, and how many sums left int32."""
+        call = self.call(0 if residual is None else residual.itemsize)
+        origins = (x.origin,) if residual is None else (x.origin, residual.origin)
+        return call, int(perform(call, origins, out.origin)[at.OVERFLOW])
 
 
 def _chunks(pixels: int, panels: int, threads: int) -> tuple[int, int]:

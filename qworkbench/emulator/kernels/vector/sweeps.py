@@ -6,10 +6,9 @@ A panel is a full tile of channels; what is left of the channels is a panel of a
 
 from __future__ import annotations
 
-import numpy as np
-
-from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.emulator.kernels.vector.parameters import (
     CHANNELS,
     CHUNKS,
@@ -23,6 +22,7 @@ from qworkbench.emulator.kernels.vector.parameters import (
     TAIL,
     WEIGHTS,
     WIDE,
+    WORDS,
 )
 from qworkbench.emulator.kernels.vector.tile import Tile, tile_kernel
 
@@ -36,14 +36,15 @@ _half_bytes = tile_kernel(Tile("busd", 8, 6, 2))
 _half_pairs = tile_kernel(Tile("madd", 8, 6, 2))
 
 
-@kernel()
-def bytes_avx512(p: np.ndarray) -> None:
+@row_kernel
+def bytes_avx512(row: int) -> None:
     """Compute int8 by int8 in tiles of 64 channels, and of 32 or 16 behind them."""
-    address, parts = p.ctypes.data, p[PANEL_PARTS]
+    p = carray(v.int64_at(row), WORDS)
+    parts = p[PANEL_PARTS]
     slices = p[CHUNKS] // parts
     units = (p[COUNT] + SLICE - 1) // SLICE
     while True:
-        chunk = v.taken(address + 8 * COUNTER)
+        chunk = v.taken(row + 8 * COUNTER)
         if chunk >= p[CHUNKS]:
             break
         first = chunk // parts * units // slices * SLICE
@@ -52,23 +53,24 @@ def bytes_avx512(p: np.ndarray) -> None:
             weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
             count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
             if panel >= p[WIDE] and p[TAIL] == 32:
-                _bytes12(address, weights, channel, count, first, end, shift)
+                _bytes12(row, weights, channel, count, first, end, shift)
             elif panel >= p[WIDE] and p[TAIL] == 16:
-                _bytes24(address, weights, channel, count, first, end, shift)
+                _bytes24(row, weights, channel, count, first, end, shift)
             elif p[PIXELS_OF_TILE] == 5:
-                _bytes5(address, weights, channel, count, first, end, shift)
+                _bytes5(row, weights, channel, count, first, end, shift)
             else:
-                _bytes6(address, weights, channel, count, first, end, shift)
+                _bytes6(row, weights, channel, count, first, end, shift)
 
 
-@kernel()
-def pairs_avx512(p: np.ndarray) -> None:
+@row_kernel
+def pairs_avx512(row: int) -> None:
     """Compute int16 in tiles of 64 channels, and of 32 behind them."""
-    address, parts = p.ctypes.data, p[PANEL_PARTS]
+    p = carray(v.int64_at(row), WORDS)
+    parts = p[PANEL_PARTS]
     slices = p[CHUNKS] // parts
     units = (p[COUNT] + SLICE - 1) // SLICE
     while True:
-        chunk = v.taken(address + 8 * COUNTER)
+        chunk = v.taken(row + 8 * COUNTER)
         if chunk >= p[CHUNKS]:
             break
         first = chunk // parts * units // slices * SLICE
@@ -77,40 +79,42 @@ def pairs_avx512(p: np.ndarray) -> None:
             weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
             count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
             if panel >= p[WIDE]:
-                _pairs12(address, weights, channel, count, first, end, shift)
+                _pairs12(row, weights, channel, count, first, end, shift)
             else:
-                _pairs6(address, weights, channel, count, first, end, shift)
+                _pairs6(row, weights, channel, count, first, end, shift)
 
 
-@kernel()
-def bytes_avxvnni(p: np.ndarray) -> None:
+@row_kernel
+def bytes_avxvnni(row: int) -> None:
     """Compute int8 by int8 in tiles of 16 channels, 12 sums of 256 bits in registers."""
-    address, parts = p.ctypes.data, p[PANEL_PARTS]
+    p = carray(v.int64_at(row), WORDS)
+    parts = p[PANEL_PARTS]
     slices = p[CHUNKS] // parts
     units = (p[COUNT] + SLICE - 1) // SLICE
     while True:
-        chunk = v.taken(address + 8 * COUNTER)
+        chunk = v.taken(row + 8 * COUNTER)
         if chunk >= p[CHUNKS]:
             break
         first = chunk // parts * units // slices * SLICE
         end = min((chunk // parts + 1) * units // slices * SLICE, p[COUNT])
         for panel in range(chunk % parts * p[PANELS] // parts, (chunk % parts + 1) * p[PANELS] // parts):
             weights, shift = p[WEIGHTS] + panel * p[PANEL_BYTES], v.word_at(p[SHIFTS] + 8 * panel)
-            _half_bytes(address, weights, panel * 16, 16, first, end, shift)
+            _half_bytes(row, weights, panel * 16, 16, first, end, shift)
 
 
-@kernel()
-def pairs_avx2(p: np.ndarray) -> None:
+@row_kernel
+def pairs_avx2(row: int) -> None:
     """Compute pairs of int16 in tiles of 16 channels: exact on every AVX2 machine, for int8, too."""
-    address, parts = p.ctypes.data, p[PANEL_PARTS]
+    p = carray(v.int64_at(row), WORDS)
+    parts = p[PANEL_PARTS]
     slices = p[CHUNKS] // parts
     units = (p[COUNT] + SLICE - 1) // SLICE
     while True:
-        chunk = v.taken(address + 8 * COUNTER)
+        chunk = v.taken(row + 8 * COUNTER)
         if chunk >= p[CHUNKS]:
             break
         first = chunk // parts * units // slices * SLICE
         end = min((chunk // parts + 1) * units // slices * SLICE, p[COUNT])
         for panel in range(chunk % parts * p[PANELS] // parts, (chunk % parts + 1) * p[PANELS] // parts):
             weights, shift = p[WEIGHTS] + panel * p[PANEL_BYTES], v.word_at(p[SHIFTS] + 8 * panel)
-            _half_pairs(address, weights, panel * 16, 16, first, end, shift)
+            _half_pairs(row, weights, panel * 16, 16, first, end, shift)

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
-from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
+from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, types
 
 _LANES = 64
 
@@ -49,16 +47,14 @@ def _permuted(typing_context: Any, table: Any, source: Any, target: Any, count: 
     return types.void(*([types.int64] * 4)), generate
 
 
-_TABLE = types.Array(types.int8, 1, "C", readonly=True)
+SOURCE, IMAGE, ROW, TABLE, TARGET, TO_IMAGE, TO_ROW, IMAGES, ROWS, LENGTH, WORDS = range(11)
 
 
-@kernel(types.void(*([types.int64] * 3), _TABLE, *([types.int64] * 6)))
-def look_up_avx512(
-    source: int, image: int, row: int, table: np.ndarray, target: int, to_image: int, to_row: int, images: int,
-    rows: int, length: int,
-) -> None:  # fmt: skip
-    """Write ``table[code + 128]`` of int8 codes in lines of `length`; addresses and steps in bytes."""
-    entries = table.ctypes.data
-    for n in range(images):
-        for r in range(rows):
-            _permuted(entries, source + n * image + r * row, target + n * to_image + r * to_row, length)
+@row_kernel
+def look_up_avx512(row: int) -> None:
+    """Write ``table[code + 128]`` of int8 codes in lines of LENGTH; addresses and steps in bytes."""
+    p = carray(v.int64_at(row), WORDS)
+    for n in range(p[IMAGES]):
+        for r in range(p[ROWS]):
+            source, target = p[SOURCE] + n * p[IMAGE] + r * p[ROW], p[TARGET] + n * p[TO_IMAGE] + r * p[TO_ROW]
+            _permuted(p[TABLE], source, target, p[LENGTH])

@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.compiled import kernel, row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray, intrinsic, types
 
@@ -180,9 +180,11 @@ def to_wide_pixels(source: int, target: int, batch: int, channels: int, area: in
                 _gathered32(addresses.ctypes.data, first * 4, to, channels * 4)
 
 
-@kernel("void(int64, int64, int64, int64, int64, int64)")
-def clear_margin(surface: int, batch: int, lines: int, line: int, side: int, margin: int) -> None:
-    """Zero `margin` lines of `line` bytes above and below each image of `lines` lines, and `side` bytes beside each."""
+@row_kernel
+def clear_margin(row: int) -> None:
+    """Zero the margin of a surface: its address; images, lines of each, bytes of a line and beside it, the margin."""
+    p = carray(v.int64_at(row), 6)
+    surface, batch, lines, line, side, margin = p[0], p[1], p[2], p[3], p[4], p[5]
     for n in range(batch):
         here = surface + n * lines * line
         carray(v.int8_at(here), margin * line)[:] = np.int8(0)

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qworkbench.emulator.kernels.calls import note
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.rescale import requantize
-from qworkbench.emulator.kernels.surface import Surface, laid_like, new_surface, surface_of, surfaced
+from qworkbench.emulator.kernels.surface import laid_like, new_surface, surface_of, surfaced
+from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import (
@@ -89,9 +91,13 @@ def convolve_transposed(
     to = surface_of(out)
     assert to is not None
     held = None if residual is None else laid_like(residual.codes, to)
-    for product in products:
-        product.on(surface, to, held)
-    return (requantize(out, rq, 1) if integer and rq is not None else out), 0
+    calls = [product.on(surface, to, held)[0] for product in products]
+    if integer and rq is not None:
+        return requantize(out, rq, 1), 0
+    if surface is x.base and (residual is None or held is residual.codes.base):
+        operands = (x,) if residual is None else (x, residual.codes)
+        note(operands, out, calls, products, sum(product.work for product in products))
+    return out, 0
 
 
 def _margin(grid: list[list[Phase]], size: tuple[int, ...]) -> int:

@@ -1,0 +1,180 @@
+"""Results in memory, whose arrays are made when somebody asks for them: most pass from kernel to kernel by address.
+
+A :class:`Layout` says what lies there: the inside of a surface, or a C-contiguous array. Equal layouts are the same
+object, so that prepared calls are found by identity. Knows no kernel.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from qworkbench.emulator.kernels.memory import Memory, block_size, borrowed
+
+CHANNELS = 16  # the pitch of a surface is a multiple of this
+Edge = tuple[int, int, int, int, int]
+"""Images, lines of an image, bytes of a line, bytes of its margin, the margin in pixels."""
+
+
+class Surface(np.ndarray[Any, Any]):
+    """The whole memory of a feature map, as (N, H + 2 margin, W + 2 margin, pitch)."""
+
+    layout: Layout
+    margin: int
+    inside: tuple[int, ...]  # (N, C, H, W)
+    seen: tuple[int, ...]  # strides of the view of the inside
+    origin: int  # address of channel 0 of the first pixel inside
+
+
+class Layout:
+    """What lies where, in bytes; made by :func:`surface_layout` and :func:`plain_layout` only.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        What the array shows; (N, C, H, W) on a surface.
+    dtype : numpy.dtype
+    whole : tuple of int or None
+        Shape of the surface; None for a C-contiguous array.
+    margin : int
+    strides : tuple of int or None
+        Of the view of a surface's inside.
+    first : int
+        Distance of the first element shown from the start.
+    edge : tuple or None
+        What has to be zero around the images, where there is a margin.
+    block : int
+        Size of the block that holds it.
+    """
+
+    __slots__ = ("block", "dtype", "edge", "first", "margin", "nbytes", "shape", "strides", "whole")
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], margin: int = 0, whole: tuple[int, ...] | None = None
+    ) -> None:
+        self.shape, self.dtype, self.margin, self.whole = shape, dtype, margin, whole
+        self.strides: tuple[int, ...] | None = None
+        self.edge: Edge | None = None
+        self.first, item = 0, dtype.itemsize
+        self.nbytes = item
+        for size in shape:
+            self.nbytes *= size
+        size = self.nbytes
+        if whole is not None:
+            pixel = whole[3] * item
+            row = whole[2] * pixel
+            image = whole[1] * row
+            self.strides = (image, item, row, pixel)
+            self.first = margin * (row + pixel)
+            size = whole[0] * image
+            if margin:
+                self.edge = whole[0], whole[1], row, pixel * margin, margin
+        self.block = block_size(size)
+
+
+@lru_cache(4096)
+def _surface_layout(shape: tuple[int, ...], dtype: np.dtype[Any], margin: int, pitch: int) -> Layout:
+    whole = (shape[0], shape[2] + 2 * margin, shape[3] + 2 * margin, pitch)
+    return Layout(shape, dtype, margin, whole)
+
+
+def surface_layout(shape: tuple[int, ...], dtype: Any, margin: int, pitch: int) -> Layout:
+    """Return the layout of a surface whose inside is `shape` = (N, C, H, W)."""
+    return _surface_layout(tuple(shape), np.dtype(dtype), margin, pitch)
+
+
+@lru_cache(4096)
+def _plain_layout(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Layout:
+    return Layout(shape, dtype)
+
+
+def plain_layout(shape: tuple[int, ...], dtype: Any) -> Layout:
+    """Return the layout of a C-contiguous array."""
+    return _plain_layout(tuple(shape), np.dtype(dtype))
+
+
+class Value:
+    """A result in memory.
+
+    Attributes
+    ----------
+    layout : Layout or None
+        None for an array that lies otherwise than kernels are prepared for.
+    origin : int
+        Address of the first element shown.
+    """
+
+    __slots__ = ("_array", "_frozen", "_memory", "_offset", "layout", "origin")
+
+    def __init__(self, layout: Layout | None, origin: int, memory: Memory | None, offset: int = 0) -> None:
+        self.layout, self.origin, self._memory, self._offset = layout, origin, memory, offset
+        self._array: np.ndarray | None = None
+        self._frozen = False
+
+    @property
+    def array(self) -> np.ndarray:
+        """The result as an array; a view of its surface where it lies on one."""
+        if self._array is None:
+            layout, memory = self.layout, self._memory
+            assert layout is not None
+            assert memory is not None
+            if layout.whole is None:
+                self._array = np.ndarray(layout.shape, layout.dtype, memory, self._offset)
+            else:
+                surface = Surface(layout.whole, layout.dtype, memory, self._offset)
+                surface.layout, surface.margin, surface.inside = layout, layout.margin, layout.shape
+                surface.seen, surface.origin = layout.strides, self.origin  # type: ignore[assignment]
+                self._array = np.ndarray(layout.shape, layout.dtype, surface, layout.first, layout.strides)
+            if self._frozen:
+                self._array.flags.writeable = False
+        return self._array
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is shown."""
+        return self.layout.nbytes if self._array is None and self.layout is not None else self.array.nbytes
+
+    @property
+    def unclean(self) -> bool:
+        """Tell whether a margin has to become zero before the result is read."""
+        layout, memory = self.layout, self._memory
+        return memory is not None and layout is not None and layout.edge is not None and memory.clean is not layout
+
+    def cleaned(self) -> None:
+        """Say that the margin is zero; nobody writes there, so it stays so for the next results of this layout."""
+        if self._memory is not None:
+            self._memory.clean = self.layout
+
+    def freeze(self) -> None:
+        """Make the array read-only, since others share it."""
+        self._frozen = True
+        if self._array is not None:
+            self._array.flags.writeable = False
+
+
+def value_of(array: np.ndarray) -> Value:
+    """Return an array as a value."""
+    surface = array.base
+    if (
+        type(surface) is Surface
+        and array.shape == surface.inside
+        and array.strides == surface.seen
+        and array.dtype == surface.dtype
+    ):
+        value = Value(surface.layout, surface.origin, None)
+    elif array.flags.c_contiguous:
+        value = Value(plain_layout(array.shape, array.dtype), array.ctypes.data, None)
+    else:
+        value = Value(None, 0, None)
+    value._array = array
+    return value
+
+
+def new_value(layout: Layout) -> Value:
+    """Return room for a result, uninitialized."""
+    memory, offset, address = borrowed(layout.block)
+    if layout.edge is None:
+        memory.clean = None
+    return Value(layout, address + layout.first, memory, offset)

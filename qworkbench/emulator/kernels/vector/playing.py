@@ -1,0 +1,79 @@
+"""Calls in a list, run one after the other without Python between them; more threads may help with those that share.
+
+The main thread walks the list. A helper joins the call that is current where it may be shared: both take chunks until
+none is left, and the main thread goes on when nobody is inside any more. A helper that comes late or not at all costs
+nothing. Knows a call as a function and the address of its row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+
+from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector.ir import intrinsic, types
+
+FUNCTION, ROW, SHARED, ACTIVE, ENTRY = range(5)  # words of an entry of the list; ACTIVE counts helpers inside
+
+
+@intrinsic
+def _called(typing_context: Any, function: Any, row: Any) -> Any:
+    """Call the C function at an address with one int64."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [v.i64])
+        b.call(b.inttoptr(args[0], kind.as_pointer()), [args[1]])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
+def _added(typing_context: Any, address: Any, amount: Any) -> Any:
+    """Add to the int64 at an address in one order for all threads; return what was there."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        return b.atomic_rmw("add", b.inttoptr(args[0], v.i64.as_pointer()), args[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def _read(typing_context: Any, address: Any) -> Any:
+    """Read the int64 at an address in one order for all threads."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        return b.load_atomic(b.inttoptr(args[0], v.i64.as_pointer()), "seq_cst", 8)
+
+    return types.int64(types.int64), generate
+
+
+@kernel("void(int64, int64, int64)")
+def play(entries: int, count: int, current: int) -> None:
+    """Run `count` entries in their order; the int64 at `current` tells helpers which one, `count` at the end."""
+    for i in range(count):
+        entry = entries + 8 * ENTRY * i
+        _called(v.word_at(entry + 8 * FUNCTION), v.word_at(entry + 8 * ROW))
+        while _read(entry + 8 * ACTIVE) > 0:
+            pass
+        _added(current, 1)
+
+
+@kernel("void(int64, int64, int64)")
+def help_play(entries: int, count: int, current: int) -> None:
+    """Take chunks of whichever shared call is current, until the last one is done."""
+    while True:
+        i = _read(current)
+        if i >= count:
+            break
+        entry = entries + 8 * ENTRY * i
+        if v.word_at(entry + 8 * SHARED) == 0:
+            continue
+        _added(entry + 8 * ACTIVE, 1)
+        if _read(current) == i:
+            _called(v.word_at(entry + 8 * FUNCTION), v.word_at(entry + 8 * ROW))
+        _added(entry + 8 * ACTIVE, -1)
+        while _read(current) == i:
+            pass

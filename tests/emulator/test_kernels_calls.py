@@ -1,0 +1,152 @@
+"""A call that was prepared gives the same codes on other operands that lie alike, queued among others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from qworkbench.emulator import kernels
+from qworkbench.emulator.kernels import isa
+from qworkbench.emulator.kernels.calls import forget, noted
+from qworkbench.emulator.kernels.queue import CALLS, Queue
+from qworkbench.emulator.kernels.surface import inside_of, surfaced
+from qworkbench.emulator.kernels.threads import VARIABLE as THREADS
+from qworkbench.emulator.kernels.values import value_of
+from qworkbench.numerics import ConvGeometry, Requantize, Residual, reference
+from tests.emulator.codes import assert_equal, random_codes
+
+pytestmark = pytest.mark.skipif(isa.chosen() == isa.PORTABLE, reason="no generated kernels on this processor")
+
+SQUARE = ConvGeometry((3, 3), pads=(1, 1, 1, 1))
+RQ = Requantize(np.random.default_rng(3).uniform(1e-4, 1e-3, 24), "int8", -128, 127)
+WIDE = replace(RQ, dtype="int16", low=-32768, high=32767, kind="float64")
+ONE = Requantize(np.full(1, 0.01), "int8", -128, 127)
+RATIO = np.linspace(1, 9, 24)
+
+
+def on_surface(codes):
+    return inside_of(surfaced(codes, codes.dtype, 1))
+
+
+def maps(rng, count=1, dtype="int8", shape=(2, 24, 9, 7)):
+    return tuple(on_surface(random_codes(rng, shape, dtype)) for _ in range(count))
+
+
+def rows(rng):
+    return (random_codes(rng, (5, 24), "int8"),)
+
+
+W = random_codes(np.random.default_rng(1), (24, 24, 3, 3), "int8")
+ALONE = random_codes(np.random.default_rng(2), (24, 1, 3, 3), "int8")
+LINEAR = random_codes(np.random.default_rng(4), (24, 24), "int8")
+TABLE = random_codes(np.random.default_rng(5), (256,), "int8")
+OPERATIONS = {
+    "conv": (maps, lambda ops, x: ops.conv2d(x, W, None, SQUARE, RQ)[0]),
+    "conv stride 2": (maps, lambda ops, x: ops.conv2d(x, W, None, replace(SQUARE, strides=(2, 2)), RQ)[0]),
+    "conv int16": (
+        lambda rng: maps(rng, dtype="int16"),
+        lambda ops, x: ops.conv2d(
+            x, W, None, SQUARE, replace(RQ, dtype="int16", low=-32768, high=32767, kind="float64")
+        )[0],
+    ),
+    "residual": (
+        lambda rng: maps(rng, 2),
+        lambda ops, x, y: ops.conv2d(x, W, None, SQUARE, RQ, Residual(y, RATIO))[0],
+    ),
+    "depthwise": (maps, lambda ops, x: ops.conv2d(x, ALONE, None, replace(SQUARE, group=24), RQ)[0]),
+    "transposed": (
+        maps,
+        lambda ops, x: ops.conv_transpose2d(x, W, None, replace(SQUARE, strides=(2, 2)), RQ)[0],
+    ),
+    "gemm": (rows, lambda ops, x: ops.gemm(x, LINEAR, None, RQ)[0]),
+    "gemm, residual": (
+        lambda rng: rows(rng) + rows(rng),
+        lambda ops, x, y: ops.gemm(x, LINEAR, None, RQ, Residual(y, RATIO))[0],
+    ),
+    "table": (maps, lambda ops, x: ops.lut(x, TABLE)),
+    "table of rows": (rows, lambda ops, x: ops.lut(x, TABLE)),
+    "means": (maps, lambda ops, x: ops.global_average_pool(x, ONE)),
+}
+ALWAYS = set(OPERATIONS) - ({"table", "table of rows"} if isa.chosen() != "avx512vnni" else set())
+
+
+def prepared(name, rng):
+    """Run an operation once; return its prepared call, and what the call needs to be tried."""
+    operands, run = OPERATIONS[name]
+    first = operands(rng)
+    forget()
+    out = run(kernels, *first)
+    assert_equal(out, run(reference, *map(np.ascontiguousarray, first)))
+    return noted(first, out), operands, run
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_prepared_call_repeats_the_operation(name, threads, monkeypatch):
+    monkeypatch.setenv(THREADS, threads)
+    monkeypatch.setattr("qworkbench.emulator.kernels.vector.product.WORTH_A_THREAD", 0)
+    monkeypatch.setattr("qworkbench.emulator.kernels.vector.channels.WORTH_A_THREAD", 0)
+    rng = np.random.default_rng(7)
+    again, operands, run = prepared(name, rng)
+    assert (again is not None) >= (name in ALWAYS)
+    if again is None:
+        return
+    queue = Queue()
+    given = [operands(rng) for _ in range(CALLS)]  # more than wait at once
+    values = [queue.add(again, [value_of(x) for x in one]) for one in given]
+    queue.run()
+    for one, value in zip(given, values, strict=True):
+        assert_equal(value.array, run(reference, *map(np.ascontiguousarray, one)))
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_call_may_read_what_waits(threads, monkeypatch):
+    monkeypatch.setenv(THREADS, threads)
+    monkeypatch.setattr("qworkbench.emulator.kernels.vector.product.WORTH_A_THREAD", 0)
+    rng = np.random.default_rng(8)
+    conv, _, run = prepared("conv", rng)
+    alone, _, run_alone = prepared("depthwise", rng)
+    (x,) = maps(rng)
+    queue, value, expected = Queue(), value_of(x), np.ascontiguousarray(x)
+    for _ in range(20):
+        value = queue.add(alone, [queue.add(conv, [value])])
+        expected = run_alone(reference, run(reference, expected))
+    queue.run()
+    assert_equal(value.array, expected)
+
+
+def test_what_needs_more_than_calls_leaves_no_note():
+    rng = np.random.default_rng(9)
+    (x,) = maps(rng)
+    (flat,) = rows(rng)
+    wide = random_codes(rng, (5, 23), "int8")
+    attempts = [
+        ((x,), lambda: kernels.conv2d(x, W, None, SQUARE, replace(RQ, rounding="half_up"))[0]),  # rescaled behind
+        ((np.ascontiguousarray(x),), lambda: kernels.conv2d(np.ascontiguousarray(x), W, None, SQUARE, RQ)[0]),
+        ((wide,), lambda: kernels.gemm(wide, LINEAR[:, :23], None, RQ)[0]),  # rows of no whole words are copied
+        ((x, flat), lambda: kernels.conv2d(x, W, None, SQUARE, RQ)[0]),  # another operand than the note's
+    ]
+    for operands, run in attempts:
+        forget()
+        assert noted(operands, run()) is None
+
+
+def test_a_margin_stays_zero_through_reuse_of_its_memory():
+    rng = np.random.default_rng(10)
+    conv, operands, run = prepared("conv", rng)
+    queue = Queue()
+    for _ in range(3):
+        for _ in range(2):
+            given = operands(rng)
+            value = queue.add(conv, [value_of(given[0])])
+            queue.run()
+            surface = value.array.base
+            inside = np.zeros(surface.shape, bool)
+            inside[:, 1:-1, 1:-1] = True
+            assert not np.asarray(surface)[~inside].any()
+            assert_equal(value.array, run(reference, np.ascontiguousarray(given[0])))
+        del value, surface
+        on_surface(random_codes(rng, (2, 24, 9, 7), "int8"))[...] = 99
+        np.asarray(surfaced(random_codes(rng, (2, 24, 11, 9), "int8"), np.int8, 0))[...] = 77
