@@ -1,4 +1,4 @@
-"""Pickling of frozen values that hold read-only mappings, so that a worker of another process can take them."""
+"""Pickling of values for a worker of another process: read-only mappings travel, what holds addresses does not."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ class Travelling:
 
     def __post_init__(self) -> None:
         """Make mappings read-only; subclasses say which."""
+
+
+class Local(dict[Any, Any]):
+    """What was prepared on this machine, in this process, beside a value that travels; it arrives empty."""
+
+    def __reduce__(self) -> tuple[type[Local], tuple[()]]:
+        return Local, ()

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from qworkbench.travel import Local
+
 SIZE = 16
 
 
@@ -26,7 +28,7 @@ class Packed:
 
     array: np.ndarray
     digest: bytes
-    forms: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False)
+    forms: Local = dataclasses.field(default_factory=Local, repr=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

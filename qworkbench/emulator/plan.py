@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from qworkbench.travel import Travelling
+from qworkbench.travel import Local, Travelling
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,13 +35,6 @@ class Quantity:
         return self.scale.size > 1
 
 
-class Made(dict[Any, Any]):
-    """What kernels prepared for a step on this machine, in this process; it does not travel."""
-
-    def __reduce__(self) -> tuple[type[Made], tuple[()]]:
-        return Made, ()
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """One operation of the plan.
@@ -59,7 +52,7 @@ class Step:
     params : Mapping
     digest : bytes
         Of `kind` and `params`.
-    made : Made
+    made : Local
         Prepared calls by how the operands lie.
     """
 
@@ -70,7 +63,7 @@ class Step:
     outputs: tuple[str, ...]
     params: Mapping[str, Any]
     digest: bytes
-    made: Made = field(default_factory=Made, repr=False)
+    made: Local = field(default_factory=Local, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -150,3 +150,18 @@ def test_a_margin_stays_zero_through_reuse_of_its_memory():
         del value, surface
         on_surface(random_codes(rng, (2, 24, 9, 7), "int8"))[...] = 99
         np.asarray(surfaced(random_codes(rng, (2, 24, 11, 9), "int8"), np.int8, 0))[...] = 77
+
+
+def test_memory_that_a_waiting_call_reads_is_not_lent_to_others():
+    rng = np.random.default_rng(11)
+    conv, operands, run = prepared("conv", rng)
+    (x,) = operands(rng)
+    expected = run(reference, np.ascontiguousarray(x))
+    queue = Queue()
+    value = queue.add(conv, [value_of(x)])
+    shape, dtype = x.shape, x.dtype
+    del x
+    held = [on_surface(random_codes(rng, shape, str(dtype))) for _ in range(8)]
+    queue.run()
+    assert_equal(value.array, expected)
+    assert held

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,10 @@ from qworkbench.calibration.observe import collect
 from qworkbench.emulator.builder import build_plan
 from qworkbench.emulator.cache import ResultCache, StepResult
 from qworkbench.emulator.execute import execute
-from qworkbench.errors import CalibrationError, EmulationError
+from qworkbench.emulator.fingerprint import Packed
+from qworkbench.emulator.kernels import isa
+from qworkbench.emulator.plan import Step
+from qworkbench.errors import CalibrationError, Cancelled, EmulationError
 from qworkbench.graph.feeds import feeds_of
 from qworkbench.march import get_march
 from qworkbench.numerics import reference
@@ -265,3 +270,48 @@ def test_a_dropout_inside_a_fused_residual_has_no_result_of_its_own(captured):
     prepared = Prepared(graph, torch.randn(2, 4, 8))
     assert prepared.plan("bayes").results.keys() == {"_generated_add_0", "out"}
     assert prepared.plan(on={"_generated_add_0": "cpu"}).results.keys() == set(graph.nodes.names())
+
+
+def test_what_kernels_prepared_does_not_travel(small):
+    plan = small.plan()
+    execute(plan, small.feeds, set(plan.outputs), ResultCache())
+    there = pickle.loads(pickle.dumps(plan))
+    assert all(not step.made for step in there.steps)
+    assert all(not value.forms for step in there.steps for value in step.params.values() if isinstance(value, Packed))
+
+
+def test_the_second_run_of_a_plan_queues_kernels_and_gives_the_same(small):
+    plan = small.plan()
+    keys = {key for step in plan.steps for key in step.outputs}
+    slow = execute(plan, small.feeds, keys, ResultCache(), backend=reference).arrays
+    for together in (True, True, False):
+        told: list[Step] = []
+        found = execute(
+            plan, small.feeds, keys, ResultCache(), on_step=lambda *a, t=told: t.append(a[0]), together=together
+        )
+        assert told == list(plan.steps)
+        assert [step.name for step in told] == list(found.computed)
+        assert all(np.array_equal(found.arrays[key], slow[key]) for key in keys)
+        assert not any(array.flags.writeable for array in found.arrays.values())
+    if isa.chosen() != isa.PORTABLE:
+        assert sum(bool(step.made) for step in plan.steps) > len(plan.steps) / 4
+
+
+def test_a_cancelled_run_keeps_what_was_told_and_nothing_that_only_waits(small):
+    plan = small.plan()
+    execute(plan, small.feeds, set(plan.outputs), ResultCache())
+    cache, asked = ResultCache(), iter([False] * (len(plan.steps) - 1) + [True] * 99)
+    told: list[str] = []
+    with pytest.raises(Cancelled):
+        execute(
+            plan,
+            small.feeds,
+            set(plan.outputs),
+            cache,
+            cancelled=lambda: next(asked),
+            on_step=lambda step, *_: told.append(step.name),
+        )
+    assert len(cache) == len(told) < len(plan.steps)
+    got = execute(plan, small.feeds, set(plan.outputs), cache).arrays
+    slow = execute(plan, small.feeds, set(plan.outputs), ResultCache(), backend=reference).arrays
+    assert all(np.array_equal(got[key], slow[key]) for key in slow)

@@ -29,12 +29,14 @@ class Queue:
         self._row, self._entry = words_of(self._rows), words_of(self._entries)
         self._first, self._list = self._rows.ctypes.data, self._entries.ctypes.data
         self._values: list[Value] = []
+        self._needed: list[object] = []  # memory that waiting calls read must not be lent to others meanwhile
         self._empty()
 
     def _empty(self) -> None:
         self._words = self._calls = self._bytes = self._work = 0
         self._shared = False
         self._values.clear()
+        self._needed.clear()
 
     @property
     def full(self) -> bool:
@@ -63,6 +65,7 @@ class Queue:
             self._shared |= shared
             self._calls += 1
         self._values.append(value)
+        self._needed += (prepared, *operands)
         self._bytes += prepared.layout.block
         self._work += prepared.work
         return value
