@@ -8,11 +8,12 @@ max_qscale_diff = Atol / scale.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from qworkbench.emulator.kernels.lines import memory_order, merged_axes, steps_of
+from qworkbench.emulator.kernels.distance_sums import distance_sums
 from qworkbench.errors import EmulationError
 
 
@@ -42,46 +43,9 @@ class Metrics:
         return None if self.scale is None else self.atol / self.scale
 
 
-def _summed(reference: np.ndarray, other: np.ndarray, scale: float) -> np.ndarray:
-    """Return the sums of a float32 reference and int8, int16 or float32 numbers that count in `scale`."""
-    from qworkbench.emulator.kernels.vector import pair_sums as summing
-
-    adding = {"int8": summing.add_int8, "int16": summing.add_int16, "float32": summing.add_float32}[str(other.dtype)]
-    lanes = np.zeros((summing.SUMS, summing.LANES))
-    span, (first, step), (second, at) = _runs(reference, other)
-    adding(first.ctypes.data, second.ctypes.data, span, step, at, np.float32(scale), lanes)
-    total = np.append(lanes.sum(axis=1), reference.size)
-    total[5:7] = lanes[5:].max(axis=1)
-    if np.isnan(total[4]):
-        total[5:7] = np.nan  # a maximum that ignores NaN would hide a broken tensor
-    return total
-
-
-def _runs(
-    reference: np.ndarray, other: np.ndarray
-) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Return how many runs of adjacent pairs there are along three axes and how long one is; arrays and their steps.
-
-    Axes are taken in the order in which `other` lies in memory, copies made only where runs do not coincide.
-    """
-    order = memory_order(other)
-    pair = (reference.transpose(order), other.transpose(order))
-    sizes, steps = merged_axes(pair[0].shape, [steps_of(array, array.shape) for array in pair])
-    if len(sizes) > 4 or any(step[-1] != 1 or min(step) < 0 for step in steps):
-        pair = (np.ascontiguousarray(reference), np.ascontiguousarray(other))
-        sizes, steps = (reference.size,), [(1,), (1,)]
-    more = (4 - len(sizes)) * (1,)
-    first, second = (
-        (array, np.array((*(0 for _ in more), *step[:-1]), np.int64) * array.itemsize)
-        for array, step in zip(pair, steps, strict=True)
-    )
-    return np.array(more + sizes, np.int64), first, second
-
-
 def _decibel(signal: float, noise: float) -> float:
-    if math.isnan(noise) or math.isnan(signal):
-        return math.nan
-    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+    ratio = signal / noise
+    return math.nan if math.isnan(ratio) else 10 * math.log10(ratio) if ratio > 0 else -math.inf
 
 
 def compare(reference: np.ndarray, emulated: np.ndarray, scale: float | None = None) -> Metrics:
@@ -104,7 +68,8 @@ def compare(reference: np.ndarray, emulated: np.ndarray, scale: float | None = N
     EmulationError
         When the shapes differ.
     """
-    return metrics_of(sums(reference, emulated), scale)
+    _same_shape(reference, emulated)
+    return metrics_of(distance_sums(_real(reference), _real(emulated)), scale)
 
 
 def compare_codes(reference: np.ndarray, codes: np.ndarray, scale: float) -> Metrics:
@@ -127,7 +92,7 @@ def compare_codes(reference: np.ndarray, codes: np.ndarray, scale: float) -> Met
     if codes.dtype not in (np.int8, np.int16):
         raise EmulationError(f"codes are int8 or int16, got {codes.dtype}; compare() takes real numbers")
     _same_shape(reference, codes)
-    return metrics_of(_summed(_real(reference), codes, scale), scale)
+    return metrics_of(distance_sums(_real(reference), codes, scale), scale)
 
 
 def sums(reference: np.ndarray, emulated: np.ndarray) -> np.ndarray:
@@ -150,7 +115,7 @@ def sums(reference: np.ndarray, emulated: np.ndarray) -> np.ndarray:
         When the shapes differ.
     """
     _same_shape(reference, emulated)
-    return _summed(_real(reference), _real(emulated), 1.0)
+    return np.array(distance_sums(_real(reference), _real(emulated)))
 
 
 def _same_shape(reference: np.ndarray, emulated: np.ndarray) -> None:
@@ -172,7 +137,7 @@ def merged(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.asarray(whole)
 
 
-def metrics_of(total: np.ndarray, scale: float | None = None) -> Metrics:
+def metrics_of(total: Iterable[float], scale: float | None = None) -> Metrics:
     """Return the distances that :func:`sums` stand for."""
     ab, aa, bb, l1, dd, top, relative, size = map(float, total)
     if size == 0:

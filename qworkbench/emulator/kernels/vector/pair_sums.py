@@ -1,129 +1,244 @@
 """The sums that distances are made of, in one pass: 16 partial sums side by side, held in registers, in float64.
 
 Products of two float32 are exact in float64, so only additions round, and their order is the same on every processor.
-Knows runs of memory only; which run lies beside which is the caller's business.
+The largest quotient is sought only in blocks where the largest difference over the smallest reference leaves room for
+one. Knows runs of memory only; which run lies beside which is the caller's business.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 
 from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.isa import features
 from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector import pair_row as place
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 
 LANES = 16
-SUMS = 7
-"""Sum ab, sum a^2, sum b^2, sum |d|, sum d^2, max |d|, max |d| / |a|: one row of lanes each."""
+BLOCK = 16  # vectors between two looks at the quotients
 
-_REAL = v.vector(v.f64, LANES)
+_SINGLE, _REAL, _BITS = v.vector(v.f32, LANES), v.vector(v.f64, LANES), v.vector(v.i32, LANES)
+_BELOW = 1 - 2.0**-40  # a quotient whose product rounds down is looked at all the same
+_WELL_BELOW = 1 - 2.0**-20  # the same in float32
+_SMALLEST = 2.0**-149  # above zero in float32
+_FAR = 2.0**60
 
 
-def _run(element: Any) -> Any:
-    """Return the intrinsic that adds `count` adjacent pairs to the lanes; the second numbers are `element`."""
-    real = isinstance(element, ir.FloatType)
-    size = 4 if real else element.width // 8
+class _Pass:
+    """Writes one pass over the runs of a row."""
 
-    def doubled(b: Any, first: Any, second: Any, scale: Any) -> tuple[Any, Any]:
-        single = v.vector(v.f32, LANES)
-        numbers = second if real else b.sitofp(second, single)
-        return b.fpext(first, _REAL), b.fpext(b.fmul(numbers, scale), _REAL)
+    def __init__(self, b: Any, row: Any, element: Any) -> None:
+        self.b, self.row, self.element = b, row, element
+        self.real = isinstance(element, ir.FloatType)
+        self.size = 4 if self.real else element.width // 8
+        self.factor = v.splat(b, b.fptrunc(v.load(b, self._at(place.SCALE), v.f64, 8), v.f32), LANES)
+        self.zero = v.constant(_REAL, [0.0] * LANES)
+        self.sums = [cgutils.alloca_once_value(b, self.zero) for _ in range(5)]
+        self.top, self.relative, self.most = (cgutils.alloca_once_value(b, self.zero) for _ in range(3))
+        self.least, self.seen = cgutils.alloca_once(b, _BITS), cgutils.alloca_once(b, v.i16)
 
-    def added(b: Any, x: Any, y: Any, rooms: list[Any]) -> None:
-        def fabs(value: Any) -> Any:
-            return v.call(b, f"fabs.v{LANES}f64", _REAL, [value])
+    def _at(self, word: int) -> Any:
+        return self.b.add(self.row, v.word(8 * word))
 
-        distance = fabs(b.fsub(x, y))
-        for room, term in zip(rooms, (b.fmul(x, y), b.fmul(x, x), b.fmul(y, y), distance), strict=False):
-            b.store(b.fadd(b.load(room), term), room)
-        b.store(b.fadd(b.load(rooms[4]), b.fmul(distance, distance)), rooms[4])
-        top = b.load(rooms[5])
-        b.store(b.select(b.fcmp_ordered(">", distance, top), distance, top), rooms[5])
-        size_of_x, relative = fabs(x), b.load(rooms[6])
-        above = b.fcmp_ordered(">", distance, b.fmul(relative, size_of_x))
-        with b.if_then(b.icmp_unsigned("!=", b.bitcast(above, v.i16), v.constant(v.i16, 0)), likely=False):
-            ratio = b.fdiv(distance, size_of_x)  # 0 / 0 is NaN, which no comparison takes
-            b.store(b.select(b.fcmp_ordered(">", ratio, relative), ratio, relative), rooms[6])
+    def _word(self, word: int) -> Any:
+        return v.load(self.b, self._at(word), v.i64, 8)
+
+    def write(self) -> None:
+        b = self.b
+        images, lines, runs, count = (self._word(place.SPAN + i) for i in range(4))
+        step, at = ([self._word(first + i) for i in range(3)] for first in (place.STEP, place.AT))
+        start = (self._word(place.REFERENCE), self._word(place.OTHER))
+
+        def moved(begin: tuple[Any, Any], axis: int, index: Any) -> tuple[Any, Any]:
+            return b.add(begin[0], b.mul(index, step[axis])), b.add(begin[1], b.mul(index, at[axis]))
+
+        with cgutils.for_range(b, images, intp=v.i64) as image:
+            there = moved(start, 0, image.index)
+            with cgutils.for_range(b, lines, intp=v.i64) as line:
+                here = moved(there, 1, line.index)
+                with cgutils.for_range(b, runs, intp=v.i64) as run:
+                    self._run(*moved(here, 2, run.index), count)
+        for i, room in enumerate(self.sums):
+            v.store(b, self._total(b.load(room), b.fadd), self._at(place.SUMS + i), 8)
+        for i, room in enumerate((self.top, self.relative)):
+            v.store(b, self._total(b.load(room), self._larger), self._at(place.SUMS + 5 + i), 8)
+
+    def _run(self, reference: Any, other: Any, count: Any) -> None:
+        b = self.b
+        vectors, rest = b.lshr(count, v.word(4)), b.and_(count, v.word(LANES - 1))
+
+        def pair(index: Any) -> tuple[Any, Any]:
+            first = v.load(b, b.add(reference, b.mul(index, v.word(4 * LANES))), _SINGLE, 4)
+            other_kind = v.vector(self.element, LANES)
+            return first, v.load(b, b.add(other, b.mul(index, v.word(LANES * self.size))), other_kind, self.size)
+
+        blocks = b.lshr(b.add(vectors, v.word(BLOCK - 1)), v.word(BLOCK.bit_length() - 1))
+        with cgutils.for_range(b, blocks, intp=v.i64) as block:
+            before = b.mul(block.index, v.word(BLOCK))
+            left = b.sub(vectors, before)
+            length = b.select(b.icmp_signed("<", left, v.word(BLOCK)), left, v.word(BLOCK))
+            self._begin()
+            with cgutils.for_range(b, length, intp=v.i64) as vector:
+                self._add(*pair(b.add(before, vector.index)))
+            with b.if_then(self._may_exceed(), likely=False):
+                b.store(self._far_out(), self.seen)
+                with cgutils.for_range(b, length, intp=v.i64) as vector:
+                    self._look(*pair(b.add(before, vector.index)))
+                seen = b.icmp_unsigned("!=", b.load(self.seen), v.constant(v.i16, 0))
+                with b.if_then(seen, likely=False), cgutils.for_range(b, length, intp=v.i64) as vector:
+                    self._relate(*pair(b.add(before, vector.index)))
+            self._end()
+        with b.if_then(b.icmp_signed("!=", rest, v.word(0))):
+            first = b.add(reference, b.mul(vectors, v.word(4 * LANES)))
+            self._rest(first, b.add(other, b.mul(vectors, v.word(LANES * self.size))), rest)
+
+    def _rest(self, reference: Any, other: Any, count: Any) -> None:
+        """Take in fewer pairs than there are lanes; zeros fill the other lanes."""
+        b = self.b
+        mask = b.trunc(b.sub(b.shl(v.word(1), count), v.word(1)), v.i16)
+        bits = b.bitcast(mask, v.vector(v.i1, LANES))
+
+        def masked(address: Any, element: Any, align: int) -> Any:
+            kind = v.vector(element, LANES)
+            name = f"masked.load.v{LANES}{'f32' if element is v.f32 else f'i{element.width}'}.p0"
+            pointer = b.inttoptr(address, kind.as_pointer())
+            return v.call(b, name, kind, [pointer, v.constant(v.i32, align), bits, v.constant(kind, None)])
+
+        pair = masked(reference, v.f32, 4), masked(other, self.element, self.size)
+        self._begin()
+        self._add(*pair)
+        with b.if_then(self._may_exceed(), likely=False):
+            self._relate(*pair)
+        self._end()
+
+    def _begin(self) -> None:
+        """Begin a block."""
+        self.b.store(self.zero, self.most)
+        self.b.store(v.constant(_BITS, [-1] * LANES), self.least)
+
+    def _end(self) -> None:
+        self.b.store(self._larger(self.b.load(self.most), self.b.load(self.top)), self.top)
+
+    def _doubled(self, first: Any, second: Any) -> tuple[Any, Any, Any]:
+        """Return both operands and their distance in float64."""
+        b = self.b
+        numbers = second if self.real else b.sitofp(second, _SINGLE)
+        x, y = b.fpext(first, _REAL), b.fpext(b.fmul(numbers, self.factor), _REAL)
+        return x, y, self._size(b.fsub(x, y))
+
+    def _add(self, first: Any, second: Any) -> None:
+        b = self.b
+        x, y, distance = self._doubled(first, second)
+        for room, (p, q) in zip(self.sums, ((x, y), (x, x), (y, y)), strict=False):
+            b.store(self._exact(p, q, b.load(room)), room)
+        b.store(b.fadd(b.load(self.sums[3]), distance), self.sums[3])
+        b.store(self._fused(distance, distance, b.load(self.sums[4])), self.sums[4])
+        b.store(self._larger(distance, b.load(self.most)), self.most)
+        least, size = b.load(self.least), self._size_bits(first)
+        b.store(b.select(b.icmp_unsigned("<", size, least), size, least), self.least)
+
+    def _size_bits(self, first: Any) -> Any:
+        """Return the bits of absolute float32 numbers, which are ordered as the numbers are."""
+        return self.b.and_(self.b.bitcast(first, _BITS), v.constant(_BITS, [0x7FFFFFFF] * LANES))
+
+    def _far_out(self) -> Any:
+        """Return the lanes in which float32 might overflow, so that a look in float32 would tell nothing."""
+        b = self.b
+        far = v.constant(_REAL, [_FAR] * LANES)
+        lanes = (b.fcmp_ordered(">", b.load(room), far) for room in (self.most, self.relative))
+        return b.bitcast(b.or_(*lanes), v.i16)
+
+    def _look(self, first: Any, second: Any) -> None:
+        """Note the lanes that may hold the largest quotient, in float32 with a margin for its rounding."""
+        b = self.b
+        numbers = second if self.real else b.sitofp(second, _SINGLE)
+        gap = b.fsub(first, b.fmul(numbers, self.factor))
+        distance, size = (b.bitcast(self._size_bits(value), _SINGLE) for value in (gap, first))
+        bound = b.fmul(b.fptrunc(b.load(self.relative), _SINGLE), v.constant(_SINGLE, [_WELL_BELOW] * LANES))
+        least, product = v.constant(_SINGLE, [_SMALLEST] * LANES), b.fmul(bound, size)
+        product = b.select(b.fcmp_ordered(">", product, least), product, least)
+        seen = b.bitcast(b.fcmp_ordered(">=", distance, product), v.i16)
+        b.store(b.or_(b.load(self.seen), seen), self.seen)
+
+    def _may_exceed(self) -> Any:
+        """Tell whether some quotient since the last look can be the largest."""
+        b = self.b
+        least = b.fpext(b.bitcast(b.load(self.least), _SINGLE), _REAL)
+        return self._any(b.fcmp_ordered(">", b.load(self.most), b.fmul(self._bound(), least)))
+
+    def _relate(self, first: Any, second: Any) -> None:
+        b = self.b
+        x, _, distance = self._doubled(first, second)
+        size = self._size(x)
+        with b.if_then(self._any(b.fcmp_ordered(">", distance, b.fmul(self._bound(), size))), likely=False):
+            ratio = b.fdiv(distance, size)  # 0 / 0 is NaN, which no comparison takes
+            largest = self._total(self._larger(ratio, b.load(self.relative)), self._larger)
+            b.store(v.splat(b, largest, LANES), self.relative)
+
+    def _bound(self) -> Any:
+        return self.b.fmul(self.b.load(self.relative), v.constant(_REAL, [_BELOW] * LANES))
+
+    def _any(self, mask: Any) -> Any:
+        return self.b.icmp_unsigned("!=", self.b.bitcast(mask, v.i16), v.constant(v.i16, 0))
+
+    def _size(self, value: Any) -> Any:
+        return v.call(self.b, f"fabs.v{LANES}f64", _REAL, [value])
+
+    def _larger(self, value: Any, known: Any) -> Any:
+        return self.b.select(self.b.fcmp_ordered(">", value, known), value, known)
+
+    def _exact(self, p: Any, q: Any, total: Any) -> Any:
+        """Return ``p * q + total``; the product of two float32 is exact, so that it rounds once either way."""
+        return self._fused(p, q, total) if "fma" in features() else self.b.fadd(self.b.fmul(p, q), total)
+
+    def _fused(self, p: Any, q: Any, total: Any) -> Any:
+        """Return ``p * q + total`` rounded once, on every processor."""
+        return v.call(self.b, f"fma.v{LANES}f64", _REAL, [p, q, total])
+
+    def _total(self, lanes: Any, join: Callable[[Any, Any], Any]) -> Any:
+        """Return one number of all lanes, joined two by two in a fixed order."""
+        b = self.b
+        value = join(*(v.shuffled(b, lanes, lanes, range(half, half + 8)) for half in (0, 8)))
+        for count in (8, 4, 2):
+            value = join(*(v.shuffled(b, value, value, range(odd, count, 2)) for odd in (0, 1)))
+        return b.extract_element(value, v.constant(v.i32, 0))
+
+
+def _pass(element: Any) -> Any:
+    """Return the intrinsic that reads and fills the row at an address; the second numbers are `element`."""
 
     @intrinsic
-    def run(typing_context: Any, reference: Any, other: Any, count: Any, scale: Any, lanes: Any) -> Any:
+    def run(typing_context: Any, row: Any) -> Any:
         def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-            reference, other, count, scale, lanes = args
-            single, kind = v.vector(v.f32, LANES), v.vector(element, LANES)
-            factor = v.splat(b, scale, LANES)
-            rooms = [cgutils.alloca_once(b, _REAL) for _ in range(SUMS)]
-            for i, room in enumerate(rooms):
-                b.store(v.load(b, b.add(lanes, v.word(8 * LANES * i)), _REAL, 8), room)
-            blocks = b.lshr(count, v.word(4))
-            with cgutils.for_range(b, blocks, intp=v.i64) as block:
-                x = v.load(b, b.add(reference, b.shl(block.index, v.word(6))), single, 4)
-                y = v.load(b, b.add(other, b.mul(block.index, v.word(LANES * size))), kind, size)
-                added(b, *doubled(b, x, y, factor), rooms)
-            rest = b.and_(count, v.word(LANES - 1))
-            with b.if_then(b.icmp_signed("!=", rest, v.word(0))):
-                mask = b.sub(b.shl(v.word(1), rest), v.word(1))
-                bits = b.bitcast(b.trunc(mask, v.i16), v.vector(v.i1, LANES))
-
-                def masked(address: Any, kind: Any, name: str, align: int) -> Any:
-                    given = [b.inttoptr(address, kind.as_pointer()), v.constant(v.i32, align), bits]
-                    return v.call(b, f"masked.load.v{LANES}{name}.p0", kind, [*given, v.constant(kind, None)])
-
-                x = masked(b.add(reference, b.shl(blocks, v.word(6))), single, "f32", 4)
-                named = "f32" if real else f"i{element.width}"
-                y = masked(b.add(other, b.mul(blocks, v.word(LANES * size))), kind, named, size)
-                added(b, *doubled(b, x, y, factor), rooms)
-            for i, room in enumerate(rooms):
-                v.store(b, b.load(room), b.add(lanes, v.word(8 * LANES * i)), 8)
+            _Pass(b, args[0], element).write()
             return context.get_dummy_value()
 
-        return types.void(types.int64, types.int64, types.int64, types.float32, types.int64), generate
+        return types.void(types.int64), generate
 
     return run
 
 
-_run8, _run16, _run_real = _run(v.i8), _run(v.i16), _run(v.f32)
-
-_SIGNATURE = "void(int64, int64, int64[::1], int64[::1], int64[::1], float32, float64[:, ::1])"
+_pass8, _pass16, _pass_real = _pass(v.i8), _pass(v.i16), _pass(v.f32)
 
 
-@kernel(_SIGNATURE)
-def add_int8(
-    reference: int, other: int, span: np.ndarray, step: np.ndarray, at: np.ndarray, scale: np.float32, lanes: np.ndarray
-) -> None:
-    """Add runs of float32 against int8 to `lanes` (SUMS, LANES).
-
-    `span` tells how many images, lines and runs of a line there are, and the numbers of a run; `step` and `at` the
-    bytes between them in the reference and in the other operand, which counts in `scale`.
-    """
-    for n in range(span[0]):
-        for h in range(span[1]):
-            here, there = reference + n * step[0] + h * step[1], other + n * at[0] + h * at[1]
-            for w in range(span[2]):
-                _run8(here + w * step[2], there + w * at[2], span[3], scale, lanes.ctypes.data)
+@kernel("void(int64[::1])")
+def of_int8(row: np.ndarray) -> None:
+    """Fill the sums of a row: float32 against int8."""
+    _pass8(row.ctypes.data)
 
 
-@kernel(_SIGNATURE)
-def add_int16(
-    reference: int, other: int, span: np.ndarray, step: np.ndarray, at: np.ndarray, scale: np.float32, lanes: np.ndarray
-) -> None:
-    """Add runs of float32 against int16; see :func:`add_int8`."""
-    for n in range(span[0]):
-        for h in range(span[1]):
-            here, there = reference + n * step[0] + h * step[1], other + n * at[0] + h * at[1]
-            for w in range(span[2]):
-                _run16(here + w * step[2], there + w * at[2], span[3], scale, lanes.ctypes.data)
+@kernel("void(int64[::1])")
+def of_int16(row: np.ndarray) -> None:
+    """Fill the sums of a row: float32 against int16."""
+    _pass16(row.ctypes.data)
 
 
-@kernel(_SIGNATURE)
-def add_float32(
-    reference: int, other: int, span: np.ndarray, step: np.ndarray, at: np.ndarray, scale: np.float32, lanes: np.ndarray
-) -> None:
-    """Add runs of float32 against float32; see :func:`add_int8`."""
-    for n in range(span[0]):
-        for h in range(span[1]):
-            here, there = reference + n * step[0] + h * step[1], other + n * at[0] + h * at[1]
-            for w in range(span[2]):
-                _run_real(here + w * step[2], there + w * at[2], span[3], scale, lanes.ctypes.data)
+@kernel("void(int64[::1])")
+def of_float32(row: np.ndarray) -> None:
+    """Fill the sums of a row: float32 against float32."""
+    _pass_real(row.ctypes.data)
