@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from qworkbench.emulator.kernels.moving import resurfaced
+from qworkbench.emulator.kernels.moving import channels_of, resurfaced
 from qworkbench.emulator.kernels.surface import planes_of, surface_of
 
 Arrays = tuple[np.ndarray, ...]
@@ -131,7 +131,13 @@ def _split(attrs: Attrs, shape: Shape) -> Move | None:
     cuts = [
         (*(slice(None),) * (axis % len(shape)), slice(end - size, end)) for size, end in zip(sizes, ends, strict=True)
     ]
-    return lambda x: tuple(_settled(x[cut], x) for cut in cuts)
+    on_channels = len(shape) == 4 and axis % 4 == 1 and min(shape[0], *sizes, *shape[2:]) > 0
+
+    def move(x: np.ndarray) -> Arrays:
+        surface = surface_of(x) if on_channels else None
+        return tuple(_settled(x[cut], x) for cut in cuts) if surface is None else channels_of(surface, sizes)
+
+    return move
 
 
 def _expand(attrs: Attrs, shape: Shape) -> Move | None:

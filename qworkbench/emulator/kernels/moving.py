@@ -16,15 +16,11 @@ from qworkbench.numerics import checks
 MARGIN = 1
 
 
-def _gather(
-    source: tuple[int, int], rows: np.ndarray, columns: np.ndarray, to: Surface, channel: int, channels: int
-) -> None:
-    """Write pixels from (address, image step) to `to`, from `channel` on."""
-    from qworkbench.emulator.kernels.vector.pixels import gather
+def _copy(maps: list[tuple[int, ...]], shape: tuple[int, ...]) -> None:
+    """Copy maps of ``shape[0]`` images, ``shape[2]`` rows and ``shape[3]`` columns, line by line."""
+    from qworkbench.emulator.kernels.vector.pixels import copy_maps
 
-    size = to.itemsize
-    target, steps = to.origin + channel * size, np.array(to.strides[:3])
-    gather(source[0], source[1], rows, columns, target, steps, to.shape[0], channels * size)
+    copy_maps(np.array(maps, np.int64), shape[0], shape[2], shape[3])
 
 
 def concat(arrays: Sequence[np.ndarray], axis: int) -> np.ndarray:
@@ -38,13 +34,28 @@ def concat(arrays: Sequence[np.ndarray], axis: int) -> np.ndarray:
     whole = new_surface((batch, sum(a.shape[1] for a in arrays), height, width), first.dtype, MARGIN)
     to = surface_of(whole)
     assert to is not None
-    channel = 0
-    for array, surface in zip(arrays, found, strict=True):
-        source = surfaced(array, array.dtype, 0) if surface is None else surface
-        image, row, pixel, _ = source.strides
-        _gather((source.origin, image), np.arange(height) * row, np.arange(width) * pixel, to, channel, array.shape[1])
-        channel += array.shape[1]
+    sources = [surfaced(a, a.dtype, 0) if s is None else s for a, s in zip(arrays, found, strict=True)]
+    maps, target = [], to.origin
+    for source in sources:
+        size = source.inside[1] * to.itemsize
+        maps.append((source.origin, *source.strides[:3], target, *to.strides[:3], size))
+        target += size
+    _copy(maps, whole.shape)
     return whole
+
+
+def channels_of(of: Surface, sizes: Sequence[int]) -> tuple[np.ndarray, ...]:
+    """Return so many channels each of the surface `of`, as surfaces of their own."""
+    batch, _, height, width = of.inside
+    parts = [new_surface((batch, size, height, width), of.dtype, MARGIN) for size in sizes]
+    maps, source = [], of.origin
+    for part, size in zip(parts, sizes, strict=True):
+        to = surface_of(part)
+        assert to is not None
+        maps.append((source, *of.strides[:3], to.origin, *to.strides[:3], size * of.itemsize))
+        source += size * of.itemsize
+    _copy(maps, of.inside)
+    return tuple(parts)
 
 
 def resurfaced(part: np.ndarray, of: Surface) -> np.ndarray:
@@ -57,9 +68,8 @@ def resurfaced(part: np.ndarray, of: Surface) -> np.ndarray:
     whole = new_surface(part.shape, part.dtype, MARGIN)
     to = surface_of(whole)
     assert to is not None
-    _, channels, height, width = part.shape
-    rows, columns = np.arange(height) * part.strides[2], np.arange(width) * part.strides[3]
-    _gather((address, part.strides[0]), rows, columns, to, 0, channels)
+    image, _, row, pixel = part.strides
+    _copy([(address, image, row, pixel, to.origin, *to.strides[:3], part.shape[1] * part.itemsize)], part.shape)
     return whole
 
 
@@ -67,6 +77,8 @@ def resize_nearest(x: np.ndarray, out_hw: tuple[int, int], index_h: np.ndarray, 
     """Return ``y[..., i, j] = x[..., index_h[i], index_w[j]]``; see :mod:`qworkbench.numerics.reference.resize`."""
     checks.codes("resize_nearest", x)
     checks.resize("resize_nearest", x, (index_h, index_w), out_hw)
+    from qworkbench.emulator.kernels.vector.pixels import gather
+
     surface = surface_of(x)
     if surface is None:
         return np.ascontiguousarray(np.take(np.take(x, index_h, axis=2), index_w, axis=3))
@@ -75,5 +87,6 @@ def resize_nearest(x: np.ndarray, out_hw: tuple[int, int], index_h: np.ndarray, 
     assert to is not None
     image, row, pixel, _ = surface.strides
     rows, columns = index_h.astype(np.int64) * row, index_w.astype(np.int64) * pixel
-    _gather((surface.origin, image), rows, columns, to, 0, x.shape[1])
+    steps = np.array(to.strides[:3])
+    gather(surface.origin, image, rows, columns, to.origin, steps, len(x), x.shape[1] * to.itemsize)
     return out
