@@ -12,6 +12,7 @@ from typing import Any
 from qworkbench.emulator.forms import Forms, Thresholds
 from qworkbench.emulator.memo import Lowered, PlanMemo, Written
 from qworkbench.emulator.plan import Plan
+from qworkbench.emulator.splice import Splice
 from qworkbench.graph.ir import Graph, Sym
 from qworkbench.numerics.arithmetic import Arithmetic
 from qworkbench.placement.types import Placement, Unit
@@ -46,7 +47,7 @@ class PlanBuilder(Forms):
     def _tables(self) -> tuple[Written[Any], ...]:
         return self._codes, self._floats, self._halves, self.quantities, self.weights, self._rescaled
 
-    def _once(self, key: Hashable, lower: Callable[[], object], used: dict[Hashable, Lowered]) -> None:
+    def _once(self, key: Hashable, lower: Callable[[], object], used: dict[Hashable, Lowered]) -> Lowered:
         """Append the steps that `lower()` appends; taken over from an earlier plan where `key` is as it was then."""
         found = self.memo.lowered(key)
         if found is not None and found.holds(self.thresholds.threshold):
@@ -64,27 +65,37 @@ class PlanBuilder(Forms):
             changes = tuple((place, written) for place, written in enumerate(taken) if written)
             found = Lowered(tuple(self.steps[first:]), changes, tuple(self._parts))
         used[key] = found
+        return found
 
     def build(self) -> Plan:
         """Lower every unit in order, then bring the model's outputs to float."""
         from qworkbench.emulator.lower import lower_cpu, lower_unit
 
         self.memo.begin(self.graph)
+        splice = Splice(self.memo.former, self.graph, self.placement, self._arithmetic, self.quantities_of_groups())
         used: dict[Hashable, Lowered] = {}
         results: dict[str, str] = {}
+        tables, threshold = self._tables, self.thresholds.threshold
+        steps, codes, floats = self.steps, self._codes, self._floats
         for unit in self.placement.units:
-            lower = lower_unit if self.placement[unit.anchor].on == "BPU" else lower_cpu
-            self._once(self._around(unit), partial(lower, self, unit), used)
+            found = splice.known(unit, threshold)
+            if found is None:
+                lower = lower_unit if self.placement[unit.anchor].on == "BPU" else lower_cpu
+                splice.lowered(unit, self._once(self._around(unit), partial(lower, self, unit), used))
+            else:
+                steps += found.steps
+                for place, added in found.added:
+                    tables[place].update(added)
             value = unit.outputs[0]
-            results[unit.tail] = self._codes.get(value) or self._floats[value]
-        for node in self.graph.nodes:
-            if self.placement[node.name].on == "NONE":
-                source = self.placement.canonical[node.output]
-                key = self._codes.get(source) or self._floats.get(source)
-                if key is not None:  # inside a fused unit no one holds what it hands through
-                    results[node.name] = key
-        outputs = tuple(self._output(self.placement.canonical[value], used) for value in self.graph.outputs)
-        self.memo.keep(used)
+            results[unit.tail] = codes.get(value) or floats[value]
+        canonical = self.placement.canonical
+        for name in (name for name, placed in self.placement.nodes.items() if placed.on == "NONE"):
+            source = canonical[self.graph.nodes[name].output]
+            key = codes.get(source) or floats.get(source)
+            if key is not None:  # inside a fused unit no one holds what it hands through
+                results[name] = key
+        outputs = tuple(self._output(canonical[value], used) for value in self.graph.outputs)
+        self.memo.keep(used, splice.now)
         axes = (
             (name, axis, dim.factor)
             for name in self.graph.inputs

@@ -6,6 +6,7 @@ Canonical values only. Adds Quantize, Dequantize and Requantize steps; which ope
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -49,7 +50,7 @@ class Forms:
         self._codes: Written[str] = Written()
         self._halves: Written[str] = Written()
         self._rescaled: Written[tuple[str, ...]] = Written()
-        self._group_quantity: dict[int, Quantity] = {}
+        self._groups: list[Quantity] | None = None
         self._parts: list[tuple[str, float]] = []
 
     # -- steps
@@ -68,26 +69,43 @@ class Forms:
 
     def group_quantity(self, index: int) -> Quantity:
         """Return dtype and scale of a scale group."""
-        if index not in self._group_quantity:
-            self._group_quantity[index] = self._scale(self.placement.groups[index])
-        return self._group_quantity[index]
+        return self.quantities_of_groups()[index]
 
-    def _scale(self, group: ScaleGroup) -> Quantity:
+    def quantities_of_groups(self) -> list[Quantity]:
+        """Return dtype and scale of every scale group."""
+        if self._groups is None:
+            given = self.thresholds, self._arithmetic
+            self._groups = self.memo.of_groups(self.placement.groups, given, self._scale)
+        return self._groups
+
+    def _scale(self, group: ScaleGroup) -> tuple[Quantity, bool]:
+        """Return dtype and scale of `group`, and whether they follow from nothing else of the placement."""
         if group.fixed_scale is not None:
-            return self.memo.quantity(group.dtype, float(np.float32(group.fixed_scale)))
+            return self.memo.quantity(group.dtype, float(np.float32(group.fixed_scale))), True
         denominator = self.arithmetic.scale_denominator
-        if len(group.values) == 1 and group.threshold_from == group.values:
-            channels = self.thresholds.channel_thresholds(group.values[0])
-            if channels is not None and self._channels_allowed(group.values[0]):
-                scales = [scale_from_threshold(float(t), group.dtype, denominator) for t in channels]
-                return self.memo.quantity(group.dtype, np.asarray(scales, np.float32))
+        alone = len(group.values) == 1 and group.threshold_from == group.values
+        channels = self.thresholds.channel_thresholds(group.values[0]) if alone else None
+        if channels is not None and self._channels_allowed(group.values[0]):
+            scales = [scale_from_threshold(float(t), group.dtype, denominator) for t in channels]
+            return self.memo.quantity(group.dtype, np.asarray(scales, np.float32)), False
         top = max([self.thresholds.threshold(value) for value in group.threshold_from])
-        return self.memo.scale_of(top, group.dtype, denominator)
+        return self.memo.scale_of(top, group.dtype, denominator), channels is None
+
+    @cached_property
+    def _around_values(self) -> tuple[dict[str, list[Unit]], dict[str, list[Unit]]]:
+        """The units that make each value, and those that read it."""
+        makers: dict[str, list[Unit]] = {}
+        readers: dict[str, list[Unit]] = {}
+        for unit in self.placement.units:
+            for value in unit.outputs:
+                makers.setdefault(value, []).append(unit)
+            for value in unit.inputs:
+                readers.setdefault(value, []).append(unit)
+        return makers, readers
 
     def _channels_allowed(self, value: str) -> bool:
         """Per-channel scales need convolutions that read them (folded into weights) and one that can write them."""
-        makers = [unit for unit in self.placement.units if value in unit.outputs]
-        readers = [unit for unit in self.placement.units if value in unit.inputs]
+        makers, readers = (found.get(value, ()) for found in self._around_values)
         bpu_readers = [u for u in readers if self.placement[u.anchor].on == "BPU"]
         channels = self.graph.shape(value)[1] if len(self.graph.shape(value)) == 4 else 0
         writes = all(u.op == "Conv" or self.placement[u.anchor].on != "BPU" for u in makers)

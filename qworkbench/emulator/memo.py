@@ -7,7 +7,7 @@ no operator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -19,8 +19,9 @@ from qworkbench.graph.freshness import WeightWatch, writes_of
 from qworkbench.numerics.dtypes import scale_from_threshold
 
 if TYPE_CHECKING:
+    from qworkbench.emulator.splice import Spliced
     from qworkbench.graph.ir import Graph
-    from qworkbench.placement.types import Unit
+    from qworkbench.placement.types import ScaleGroup, Unit
 
 Folded = TypeVar("Folded")
 V = TypeVar("V")
@@ -82,6 +83,9 @@ class PlanMemo:
         self._held: dict[Any, Any] = {}
         self._quantities: dict[Hashable, Quantity] = {}
         self._lowered: dict[Hashable, Lowered] = {}
+        self._groups: dict[int, tuple[ScaleGroup, Quantity]] = {}
+        self._given: tuple[object, object] = (None, None)
+        self.former: Spliced | None = None
         self._folded: dict[Hashable, Any] = {}
         self._graphs: dict[int, tuple[Graph, dict[Unit, object]]] = {}
         self._tokens: dict[Hashable, object] = {}
@@ -123,6 +127,32 @@ class PlanMemo:
             found = self._quantities[key] = self.quantity(dtype, float(np.float32(scale)))
         return found
 
+    def of_groups(
+        self,
+        groups: Sequence[ScaleGroup],
+        given: tuple[object, object],
+        make: Callable[[ScaleGroup], tuple[Quantity, bool]],
+    ) -> list[Quantity]:
+        """Return the quantity that `make` says each group has, remembered where it also says that it may be.
+
+        `given` is what it follows from beside the group; it is remembered from one plan to the next with the same one.
+        """
+        same = all(a is b for a, b in zip(self._given, given, strict=True))
+        known, kept = self._groups if same else {}, {}
+        found: list[Quantity] = []
+        for group in groups:
+            entry = known.get(id(group))
+            if entry is None:
+                quantity, lasts = make(group)
+                entry = group, quantity  # the group is kept, so that its id cannot be reused
+                if lasts:
+                    kept[id(group)] = entry
+            else:
+                kept[id(group)] = entry
+            found.append(entry[1])
+        self._given, self._groups = given, kept
+        return found
+
     def begin(self, graph: Graph) -> None:
         """Forget lowered units where weights of `graph` were written since the last plan."""
         if self._guarded:
@@ -131,6 +161,7 @@ class PlanMemo:
             self._weights = WeightWatch(graph)
             self._lowered.clear()
             self._folded.clear()
+            self.former = None
 
     def anchored(self, graph: Graph, unit: Unit, canonical: Mapping[str, str]) -> object:
         """Return a token of what `unit` is in `graph`, the same one in every graph that has it unchanged."""
@@ -164,8 +195,9 @@ class PlanMemo:
         """Return what a unit became the last time that it had these surroundings."""
         return self._lowered.get(key)
 
-    def keep(self, used: Mapping[Hashable, Lowered]) -> None:
+    def keep(self, used: Mapping[Hashable, Lowered], newest: Spliced) -> None:
         """Remember what the newest plan is made of, and of older ones as much as a few thousand units."""
+        self.former = newest
         self._lowered.update(used)
-        if len(self._lowered) > max(KEPT, 4 * len(used)):
+        if len(self._lowered) > max(KEPT, 4 * len(newest.units)):
             self._lowered = dict(used)

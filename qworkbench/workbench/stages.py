@@ -61,6 +61,7 @@ class Stages:
         self._memo = PlanMemo(guarded=True)
         self._placing = PlacementMemo()
         self._held: OrderedDict[Any, Any] = OrderedDict()
+        self._newest: tuple[Compared, ...] = ()
         self._lock = RLock()
 
     @property
@@ -142,15 +143,23 @@ class Stages:
         return self._stage(("compared", self._calibrated, config.emulation), lambda: self._compared(config, plan))
 
     def _compared(self, config: Config, plan: Plan) -> tuple[Compared, ...]:
-        aliases = self.aliases(config)
+        aliases, graph = self.aliases(config), self.graph(config)
+        # an inserted node of the same name may sit somewhere else by now
+        known = {one.node: one for one in self._newest if one.node in self.base.nodes}
         found = []
-        for node in self.graph(config).nodes:
-            key = plan.results.get(node.name)
-            if key is not None:
-                quantity = plan.quantities.get(key)
+        for name in graph.nodes.names():
+            key = plan.results.get(name)
+            if key is None:
+                continue
+            quantity = plan.quantities.get(key)
+            one = known.get(name)
+            if one is None or one.key != key or one.quantity is not quantity:
+                value = graph.nodes[name].output
                 scale = b"" if quantity is None else quantity.scale.tobytes()
-                found.append(Compared(node.name, key, aliases.get(node.output, node.output), quantity, scale))
-        return tuple(found)
+                one = Compared(name, key, aliases.get(value, value), quantity, scale)
+            found.append(one)
+        self._newest = tuple(found)
+        return self._newest
 
     def thresholds(self, config: Config) -> ConfiguredThresholds:
         """Return the thresholds by the methods of `config`; only after a calibration."""
@@ -187,10 +196,12 @@ class Stages:
         return MappingProxyType(found)
 
     def _insert(self, unit_convs: tuple[UnitConv, ...]) -> Graph:
-        graph = self.base
-        for unit in unit_convs:
-            graph = insert_unit_conv(graph, unit.node, unit.where, unit.index, unit.slot)
-        return graph
+        if not unit_convs:
+            return self.base
+        *before, unit = unit_convs
+        key = ("graph", tuple(before))
+        graph = self._stage(key, lambda: self._insert(tuple(before)))
+        return insert_unit_conv(graph, unit.node, unit.where, unit.index, unit.slot)
 
     def _stage(self, key: Any, make: Callable[[], Stage]) -> Stage:
         with self._lock:
