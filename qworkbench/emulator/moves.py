@@ -55,8 +55,7 @@ def _viewed(view: Callable[[np.ndarray], np.ndarray]) -> Move:
 def _settled(part: np.ndarray, x: np.ndarray) -> np.ndarray:
     if part.ndim != 4 or part.flags.c_contiguous:
         return part
-    surface = surface_of(x)
-    return part if surface is None else resurfaced(part, surface)
+    return resurfaced(part, x)
 
 
 def _reshape(attrs: Attrs, shape: Shape) -> Move | None:
@@ -135,7 +134,7 @@ def _split(attrs: Attrs, shape: Shape) -> Move | None:
 
     def move(x: np.ndarray) -> Arrays:
         surface = surface_of(x) if on_channels else None
-        return tuple(_settled(x[cut], x) for cut in cuts) if surface is None else channels_of(surface, sizes)
+        return tuple(_settled(x[cut], x) for cut in cuts) if surface is None else channels_of(x, sizes)
 
     return move
 

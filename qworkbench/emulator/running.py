@@ -6,13 +6,13 @@ follow each other without any. Knows neither caches nor what is wanted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from qworkbench.emulator.cache import StepResult
-from qworkbench.emulator.kernels.calls import forget, noted, setting
+from qworkbench.emulator.kernels.calls import Prepared, forget, noted, setting
 from qworkbench.emulator.kernels.queue import Queue
 from qworkbench.emulator.kernels.values import Value, value_of
 from qworkbench.emulator.plan import Step
@@ -57,7 +57,7 @@ class Runner:
         if queue is not None:
             prepared = step.made.get((self._setting, *[value.layout for value in operands]))
             if prepared is not None:
-                outcome = StepResult((queue.add(prepared, operands),))
+                outcome = StepResult(queue.add(prepared, operands))
                 self._waiting.append((step, outcome))
                 if queue.full or not self._together:
                     self.flush()
@@ -71,10 +71,10 @@ class Runner:
         arrays = [value.array for value in operands]
         forget()
         outcome = run_step(step, arrays, self._batch, self._ops)
-        if self._queue is not None and len(outcome.values) == 1:
-            prepared = noted(arrays, outcome.values[0].array)
-            layouts = [value.layout for value in operands]
-            if prepared is not None and None not in layouts:
+        layouts = [value.layout for value in operands]
+        if self._queue is not None and None not in layouts:
+            prepared = noted(arrays, outcome.outputs) or _view(step, operands, outcome.values)
+            if prepared is not None:
                 step.made[(self._setting, *layouts)] = prepared
         return outcome
 
@@ -85,3 +85,14 @@ class Runner:
             waiting, self._waiting = self._waiting, []
             for step, outcome in waiting:
                 self._finished(step, outcome)
+
+
+def _view(step: Step, operands: Sequence[Value], results: Sequence[Value]) -> Prepared | None:
+    """Return how a step is repeated that only saw a C-contiguous operand in another shape; None for any other."""
+    if step.kind != "torch" or len(operands) != 1 or len(results) != 1:
+        return None
+    before, after = operands[0].layout, results[0].layout
+    if before is None or after is None or before.whole is not None or after.whole is not None:
+        return None
+    same = operands[0].origin == results[0].origin and before.dtype == after.dtype and before.nbytes == after.nbytes
+    return Prepared((after,), (), 0, None) if same else None

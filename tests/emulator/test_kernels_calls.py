@@ -10,6 +10,7 @@ import pytest
 from qworkbench.emulator import kernels
 from qworkbench.emulator.kernels import isa
 from qworkbench.emulator.kernels.calls import forget, noted
+from qworkbench.emulator.kernels.moving import concat
 from qworkbench.emulator.kernels.queue import CALLS, Queue
 from qworkbench.emulator.kernels.surface import inside_of, surfaced
 from qworkbench.emulator.kernels.threads import VARIABLE as THREADS
@@ -67,6 +68,13 @@ OPERATIONS = {
     ),
     "table": (maps, lambda ops, x: ops.lut(x, TABLE)),
     "table of rows": (rows, lambda ops, x: ops.lut(x, TABLE)),
+    "max pool": (maps, lambda ops, x: ops.max_pool2d(x, replace(SQUARE, strides=(2, 2)))),
+    "concat": (
+        lambda rng: maps(rng, 2),
+        lambda ops, x, y: concat([x, y], 1) if ops is kernels else np.concatenate([x, y], 1),
+    ),
+    "nearest": (maps, lambda ops, x: ops.resize_nearest(x, (5, 9), np.arange(5), np.arange(9) % 7)),
+    "dequantize": (rows, lambda ops, x: ops.dequantize(x, np.float32(0.3))),
     "means": (maps, lambda ops, x: ops.global_average_pool(x, ONE)),
 }
 ALWAYS = set(OPERATIONS) - ({"table", "table of rows"} if isa.chosen() != "avx512vnni" else set())
@@ -79,7 +87,7 @@ def prepared(name, rng):
     forget()
     out = run(kernels, *first)
     assert_equal(out, run(reference, *map(np.ascontiguousarray, first)))
-    return noted(first, out), operands, run
+    return noted(first, [out]), operands, run
 
 
 @pytest.mark.parametrize("threads", ["1", "3"])
@@ -95,7 +103,7 @@ def test_a_prepared_call_repeats_the_operation(name, threads, monkeypatch):
         return
     queue = Queue()
     given = [operands(rng) for _ in range(CALLS)]  # more than wait at once
-    values = [queue.add(again, [value_of(x) for x in one]) for one in given]
+    values = [queue.add(again, [value_of(x) for x in one])[0] for one in given]
     queue.run()
     for one, value in zip(given, values, strict=True):
         assert_equal(value.array, run(reference, *map(np.ascontiguousarray, one)))
@@ -111,7 +119,7 @@ def test_a_call_may_read_what_waits(threads, monkeypatch):
     (x,) = maps(rng)
     queue, value, expected = Queue(), value_of(x), np.ascontiguousarray(x)
     for _ in range(20):
-        value = queue.add(alone, [queue.add(conv, [value])])
+        (value,) = queue.add(alone, queue.add(conv, [value]))
         expected = run_alone(reference, run(reference, expected))
     queue.run()
     assert_equal(value.array, expected)
@@ -130,7 +138,7 @@ def test_what_needs_more_than_calls_leaves_no_note():
     ]
     for operands, run in attempts:
         forget()
-        assert noted(operands, run()) is None
+        assert noted(operands, [run()]) is None
 
 
 def test_a_margin_stays_zero_through_reuse_of_its_memory():
@@ -140,7 +148,7 @@ def test_a_margin_stays_zero_through_reuse_of_its_memory():
     for _ in range(3):
         for _ in range(2):
             given = operands(rng)
-            value = queue.add(conv, [value_of(given[0])])
+            (value,) = queue.add(conv, [value_of(given[0])])
             queue.run()
             surface = value.array.base
             inside = np.zeros(surface.shape, bool)
@@ -158,7 +166,7 @@ def test_memory_that_a_waiting_call_reads_is_not_lent_to_others():
     (x,) = operands(rng)
     expected = run(reference, np.ascontiguousarray(x))
     queue = Queue()
-    value = queue.add(conv, [value_of(x)])
+    (value,) = queue.add(conv, [value_of(x)])
     shape, dtype = x.shape, x.dtype
     del x
     held = [on_surface(random_codes(rng, shape, str(dtype))) for _ in range(8)]

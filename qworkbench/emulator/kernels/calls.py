@@ -20,7 +20,7 @@ from qworkbench.emulator.kernels.threads import share, thread_count
 from qworkbench.emulator.kernels.values import Layout, Value, value_of
 from qworkbench.emulator.kernels.vector.transpose import clear_margin
 
-RESULT = -1  # operand of a slot that takes the address of what is computed
+RESULT = -1  # operand of a slot that takes the address of what is computed; further results count down from it
 MOST_CALLS = 32  # of one operation
 Slot = tuple[int, int, int]
 """Word of a row, operand whose address it takes (or RESULT), distance added to it."""
@@ -49,22 +49,32 @@ def _ready(call: Call) -> Ready:
 
 
 class Prepared:
-    """The calls that make a result of `layout` from operands that lie as they did when this was noted.
+    """The calls that make results of `layouts` from operands that lie as they did when this was noted.
 
-    `work` is their multiply-accumulates; `kept` is memory that the rows point into.
+    Without calls the one result is the operand, seen otherwise. `work` is multiply-accumulates; `kept` is memory that
+    the rows point into.
     """
 
-    __slots__ = ("calls", "kept", "layout", "work")
+    __slots__ = ("calls", "kept", "layouts", "work")
 
-    def __init__(self, layout: Layout, calls: Sequence[Call], work: int, kept: Any) -> None:
-        self.layout, self.work, self.kept = layout, work, kept
+    def __init__(self, layouts: Sequence[Layout], calls: Sequence[Call], work: int, kept: Any) -> None:
+        self.layouts, self.work, self.kept = tuple(layouts), work, kept
         self.calls = tuple(_ready(call) for call in calls)
 
 
+class Note(NamedTuple):
+    """What made some results."""
+
+    inputs: Sequence[np.ndarray]
+    outs: Sequence[np.ndarray]
+    calls: Sequence[Call]
+    kept: Any
+    work: int
+
+
 class _Noted(local):
-    inputs: tuple[np.ndarray, ...] = ()
-    out: np.ndarray | None = None
-    prepared: Prepared | None = None
+    def __init__(self) -> None:
+        self.notes: list[Note] = []
 
 
 _noted = _Noted()
@@ -76,29 +86,39 @@ def setting() -> tuple[str, int]:
 
 
 def forget() -> None:
-    """Drop the note of this thread."""
-    _noted.out = None
+    """Drop the notes of this thread."""
+    _noted.notes.clear()
 
 
-def noted(inputs: Sequence[np.ndarray], out: np.ndarray) -> Prepared | None:
-    """Return the calls that made `out` of exactly these `inputs`; None where more than calls was needed."""
-    if _noted.out is not out or len(inputs) != len(_noted.inputs):
-        return None
-    return _noted.prepared if all(a is b for a, b in zip(inputs, _noted.inputs, strict=True)) else None
+def note(
+    inputs: Sequence[np.ndarray], outs: Sequence[np.ndarray], calls: Sequence[Call], kept: Any, work: int = 0
+) -> None:
+    """Say that `calls` are all it takes to make `outs` of arrays that lie as `inputs` do, whatever they hold."""
+    notes = _noted.notes
+    if len(notes) >= MOST_CALLS:
+        notes.clear()
+    notes.append(Note(inputs, outs, calls, kept, work))
 
 
-def note(inputs: tuple[np.ndarray, ...], out: np.ndarray, calls: Sequence[Call], kept: Any, work: int = 0) -> None:
-    """Say that `calls` are all it takes to make `out` of arrays that lie as `inputs` do, whatever they hold."""
-    layout = value_of(out).layout
-    if layout is not None and len(calls) <= MOST_CALLS:
-        _noted.inputs, _noted.out, _noted.prepared = inputs, out, Prepared(layout, calls, work, kept)
+def noted(inputs: Sequence[np.ndarray], outs: Sequence[np.ndarray]) -> Prepared | None:
+    """Return the calls that made `outs` of exactly these `inputs`; None where more than calls was needed."""
+    for one in _noted.notes:
+        if _same(one.outs, outs):
+            layouts = [layout for out in outs if (layout := value_of(out).layout) is not None]
+            fits = _same(one.inputs, inputs) and len(one.calls) <= MOST_CALLS and len(layouts) == len(outs)
+            return Prepared(layouts, one.calls, one.work, one.kept) if fits else None
+    return None
 
 
-def perform(call: Call, origins: Sequence[int], result: int) -> np.ndarray:
-    """Run `call` now, on operands and to a result at these addresses; return its row as the kernel left it."""
+def _same(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
+    return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
+
+
+def perform(call: Call, origins: Sequence[int], *results: int) -> np.ndarray:
+    """Run `call` now, on operands and to results at these addresses; return its row as the kernel left it."""
     row = call.row.copy()
     for slot, operand, distance in call.slots:
-        row[slot] = (result if operand == RESULT else origins[operand]) + distance
+        row[slot] = (origins[operand] if operand >= 0 else results[RESULT - operand]) + distance
     share(call.kernel.run, row.ctypes.data, threads=thread_count() if call.shared else 1)
     return row
 

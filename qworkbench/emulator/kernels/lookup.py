@@ -92,7 +92,7 @@ def _from_registers(q: np.ndarray, table: np.ndarray) -> np.ndarray:
         row[at.IMAGES], row[at.ROWS], row[at.LENGTH] = 1, 1, q.size
         perform(call, (codes.ctypes.data,), flat.ctypes.data)
         if codes is q:
-            note((q,), flat, (call,), table)
+            note((q,), (flat,), (call,), table)
         return flat
     batch, _, height, width = surface.inside
     pitch = surface.shape[3]
@@ -102,7 +102,7 @@ def _from_registers(q: np.ndarray, table: np.ndarray) -> np.ndarray:
     row[at.TO_IMAGE], _, row[at.TO_ROW], _ = to.seen
     row[at.IMAGES], row[at.ROWS], row[at.LENGTH] = batch, height, width * pitch
     perform(call, (surface.origin,), to.origin)
-    note((q,), out, (call,), table)
+    note((q,), (out,), (call,), table)
     return out
 
 

@@ -9,18 +9,36 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qworkbench.emulator.kernels.surface import new_surface, planes_of, surface_of, surfaced
-from qworkbench.emulator.kernels.values import Surface
+from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
+from qworkbench.emulator.kernels.surface import inside_of, new_surface, planes_of, surface_of, surfaced
+from qworkbench.emulator.kernels.values import value_of
 from qworkbench.numerics import checks
 
 MARGIN = 1
+MOST_MAPS = 64  # of one call
 
 
-def _copy(maps: list[tuple[int, ...]], shape: tuple[int, ...]) -> None:
-    """Copy maps of ``shape[0]`` images, ``shape[2]`` rows and ``shape[3]`` columns, line by line."""
-    from qworkbench.emulator.kernels.vector.pixels import copy_maps
+def _copied(
+    operands: Sequence[np.ndarray], outs: Sequence[np.ndarray], maps: list[tuple[int, ...]], shape: tuple[int, ...]
+) -> None:
+    """Copy maps of ``shape[0]`` images, ``shape[2]`` rows and ``shape[3]`` columns, line by line.
 
-    copy_maps(np.array(maps, np.int64), shape[0], shape[2], shape[3])
+    A map is operand, distance from its origin, steps of image, row and pixel; the same of a result; bytes of a pixel.
+    """
+    from qworkbench.emulator.kernels.vector import pixels as at
+
+    row = np.zeros(at.MAPS + at.MAP_WORDS * len(maps), np.int64)
+    row[: at.MAPS] = len(maps), shape[0], shape[2], shape[3]
+    slots = []
+    for index, (operand, distance, *steps, result, to_distance, to_image, to_row, to_pixel, size) in enumerate(maps):
+        first = at.MAPS + at.MAP_WORDS * index
+        row[first + 1 : first + 4] = steps
+        row[first + 5 : first + at.MAP_WORDS] = to_image, to_row, to_pixel, size
+        slots += [(first, operand, distance), (first + 4, RESULT - result, to_distance)]
+    call = Call(at.copy_maps, row, tuple(slots))
+    perform(call, [value_of(x).origin for x in operands], *(value_of(out).origin for out in outs))
+    if len(maps) <= MOST_MAPS and all(surface_of(x) is not None for x in operands):
+        note(operands, outs, (call,), None)
 
 
 def concat(arrays: Sequence[np.ndarray], axis: int) -> np.ndarray:
@@ -34,42 +52,49 @@ def concat(arrays: Sequence[np.ndarray], axis: int) -> np.ndarray:
     whole = new_surface((batch, sum(a.shape[1] for a in arrays), height, width), first.dtype, MARGIN)
     to = surface_of(whole)
     assert to is not None
-    sources = [surfaced(a, a.dtype, 0) if s is None else s for a, s in zip(arrays, found, strict=True)]
-    maps, target = [], to.origin
-    for source in sources:
+    sources = [surfaced(x, x.dtype, 0) if on is None else on for x, on in zip(arrays, found, strict=True)]
+    channel, maps = 0, []
+    for index, source in enumerate(sources):
         size = source.inside[1] * to.itemsize
-        maps.append((source.origin, *source.strides[:3], target, *to.strides[:3], size))
-        target += size
-    _copy(maps, whole.shape)
+        maps.append((index, 0, *source.strides[:3], 0, channel, *to.strides[:3], size))
+        channel += size
+    shown = [x if on is source else inside_of(source) for x, on, source in zip(arrays, found, sources, strict=True)]
+    _copied(shown, (whole,), maps, whole.shape)
     return whole
 
 
-def channels_of(of: Surface, sizes: Sequence[int]) -> tuple[np.ndarray, ...]:
-    """Return so many channels each of the surface `of`, as surfaces of their own."""
-    batch, _, height, width = of.inside
-    parts = [new_surface((batch, size, height, width), of.dtype, MARGIN) for size in sizes]
-    maps, source = [], of.origin
-    for part, size in zip(parts, sizes, strict=True):
+def channels_of(x: np.ndarray, sizes: Sequence[int]) -> tuple[np.ndarray, ...]:
+    """Return so many channels each of the surface that `x` shows, on surfaces of their own."""
+    (batch, _, height, width), of = x.shape, surface_of(x)
+    assert of is not None
+    parts = tuple(new_surface((batch, size, height, width), of.dtype, MARGIN) for size in sizes)
+    maps, channel = [], 0
+    for index, part in enumerate(parts):
         to = surface_of(part)
         assert to is not None
-        maps.append((source, *of.strides[:3], to.origin, *to.strides[:3], size * of.itemsize))
-        source += size * of.itemsize
-    _copy(maps, of.inside)
-    return tuple(parts)
+        size = part.shape[1] * of.itemsize
+        maps.append((0, channel, *of.strides[:3], index, 0, *to.strides[:3], size))
+        channel += size
+    _copied((x,), parts, maps, x.shape)
+    return parts
 
 
-def resurfaced(part: np.ndarray, of: Surface) -> np.ndarray:
-    """Return `part` as a surface of its own where it is a view of channels, rows and columns of `of`; else itself."""
-    if part.ndim != 4 or not part.size or part.dtype != of.dtype or min(part.strides) < 0:
+def resurfaced(part: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Return `part` on a surface of its own where it is a view of channels, rows and columns of one; else itself."""
+    surface = surface_of(of)
+    if surface is None or part.ndim != 4 or not part.size or part.dtype != surface.dtype or min(part.strides) < 0:
         return part
-    address, begin = int(part.ctypes.data), of.origin - of.margin * (of.strides[1] + of.strides[2])
-    if not begin <= address < begin + of.nbytes or (part.shape[1] > 1 and part.strides[1] != part.itemsize):
+    address, begin = int(part.ctypes.data), surface.origin - surface.layout.first
+    if not begin <= address < begin + surface.nbytes or (part.shape[1] > 1 and part.strides[1] != part.itemsize):
         return part
     whole = new_surface(part.shape, part.dtype, MARGIN)
     to = surface_of(whole)
     assert to is not None
     image, _, row, pixel = part.strides
-    _copy([(address, image, row, pixel, to.origin, *to.strides[:3], part.shape[1] * part.itemsize)], part.shape)
+    size = part.shape[1] * part.itemsize
+    _copied(
+        (of,), (whole,), [(0, address - surface.origin, image, row, pixel, 0, 0, *to.strides[:3], size)], part.shape
+    )
     return whole
 
 
@@ -77,7 +102,6 @@ def resize_nearest(x: np.ndarray, out_hw: tuple[int, int], index_h: np.ndarray, 
     """Return ``y[..., i, j] = x[..., index_h[i], index_w[j]]``; see :mod:`qworkbench.numerics.reference.resize`."""
     checks.codes("resize_nearest", x)
     checks.resize("resize_nearest", x, (index_h, index_w), out_hw)
-    from qworkbench.emulator.kernels.vector.pixels import gather
 
     surface = surface_of(x)
     if surface is None:
@@ -87,6 +111,9 @@ def resize_nearest(x: np.ndarray, out_hw: tuple[int, int], index_h: np.ndarray, 
     assert to is not None
     image, row, pixel, _ = surface.strides
     rows, columns = index_h.astype(np.int64) * row, index_w.astype(np.int64) * pixel
-    steps = np.array(to.strides[:3])
-    gather(surface.origin, image, rows, columns, to.origin, steps, len(x), x.shape[1] * to.itemsize)
+    from qworkbench.emulator.kernels.vector.pixels import gathering
+
+    call = gathering(image, rows, columns, to, x.shape[1])
+    perform(call, (surface.origin,), to.origin)
+    note((x,), (out,), (call,), (rows, columns))
     return out

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qworkbench.emulator.kernels.calls import RESULT, Prepared, clearing, words_of
+from qworkbench.emulator.kernels.calls import MOST_CALLS, RESULT, Prepared, Slot, clearing, words_of
 from qworkbench.emulator.kernels.threads import share, thread_count
 from qworkbench.emulator.kernels.values import Value, new_value
 from qworkbench.emulator.kernels.vector.playing import ENTRY, FUNCTION, ROW, SHARED, help_play, play
 
 CALLS = 128
-WORDS = 48 * CALLS  # of their rows
+MOST_WORDS = 48 * 2 * MOST_CALLS  # of the rows of one operation
+WORDS = 48 * CALLS  # of all rows
 MOST_BYTES = 64 * 1024**2  # of results that wait
 MOST_WORK = 1 << 31  # multiply-accumulates that wait: some ms
 
@@ -43,32 +44,45 @@ class Queue:
         """Tell whether what waits should run before more is added."""
         return self._bytes >= MOST_BYTES or self._work >= MOST_WORK
 
-    def add(self, prepared: Prepared, operands: Sequence[Value]) -> Value:
+    def add(self, prepared: Prepared, operands: Sequence[Value]) -> tuple[Value, ...]:
         """Return what `prepared` makes of `operands`, to be computed with the next :meth:`run`."""
-        value = new_value(prepared.layout)
         calls = prepared.calls
-        if value.unclean:
-            calls = (clearing(prepared.layout), *calls)
-        words = sum(len(row) for _, row, _, _ in calls)
-        if self._words + words > WORDS or self._calls + len(calls) > CALLS:
+        if not calls:
+            return (operands[0].seen_as(prepared.layouts[0]),)
+        values = tuple(new_value(layout) for layout in prepared.layouts)
+        if self._calls + len(calls) + len(values) > CALLS or self._words + MOST_WORDS > WORDS:
             self.run()
-        for function, row, slots, shared in calls:
-            begin, entry = self._words, self._calls * ENTRY
-            self._words = end = begin + len(row)
-            self._row[begin:end] = row
-            for slot, operand, distance in slots:
-                origin = value.origin if operand == RESULT else operands[operand].origin
-                self._row[begin + slot] = origin + distance
-            self._entry[entry + FUNCTION] = function
-            self._entry[entry + ROW] = self._first + 8 * begin
-            self._entry[entry + SHARED] = shared
-            self._shared |= shared
-            self._calls += 1
-        self._values.append(value)
+        for value in values:
+            if value.unclean:
+                self._append(*clearing(value.layout), (), (value,))
+        for call in calls:
+            self._append(*call, operands, values)
+        self._values += values
         self._needed += (prepared, *operands)
-        self._bytes += prepared.layout.block
+        self._bytes += sum(layout.block for layout in prepared.layouts)
         self._work += prepared.work
-        return value
+        return values
+
+    def _append(
+        self,
+        function: int,
+        row: memoryview,
+        slots: tuple[Slot, ...],
+        shared: bool,
+        operands: Sequence[Value],
+        results: Sequence[Value],
+    ) -> None:
+        begin, entry = self._words, self._calls * ENTRY
+        self._words = end = begin + len(row)
+        self._row[begin:end] = row
+        for slot, operand, distance in slots:
+            value = operands[operand] if operand >= 0 else results[RESULT - operand]
+            self._row[begin + slot] = value.origin + distance
+        self._entry[entry + FUNCTION] = function
+        self._entry[entry + ROW] = self._first + 8 * begin
+        self._entry[entry + SHARED] = shared
+        self._shared |= shared
+        self._calls += 1
 
     def run(self) -> None:
         """Compute everything that waits."""

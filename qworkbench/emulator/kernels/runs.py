@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numba
 import numpy as np
 
-from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
+from qworkbench.emulator.kernels.compiled import kernel, row_kernel
 from qworkbench.emulator.kernels.rounding import whole
+from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ROUNDING_CODES, Rounding
 from qworkbench.numerics.dtypes import NUMPY, QMAX, QMIN
@@ -34,22 +38,34 @@ def _quantize(x: np.ndarray, out: np.ndarray, scale: float, low: float, high: fl
     return int(missing)
 
 
-@kernel()
-def _dequantize(q: np.ndarray, out: np.ndarray, scale: float) -> None:
-    """``out = float32(q) * s``."""
-    step = np.float32(scale)
-    for i in range(q.size):
-        out[i] = np.float32(q[i]) * step
+SOURCE, TARGET, ROWS, COLUMNS, SCALES, BYTES, WORDS = range(7)
 
 
-@kernel()
-def _dequantize_rows(q: np.ndarray, out: np.ndarray, scales: np.ndarray) -> None:
-    """``out[n, c] = float32(q[n, c]) * s[c]``, the rows of both one behind the other."""
-    columns = scales.size
-    for n in range(q.size // columns):
-        row, result = q[n * columns : (n + 1) * columns], out[n * columns : (n + 1) * columns]
-        for i in range(columns):
-            result[i] = np.float32(row[i]) * scales[i]
+@numba.njit(nogil=True)
+def _scaled(codes: np.ndarray, scales: np.ndarray, out: np.ndarray, columns: int) -> None:
+    """``out[n, c] = float32(codes[n, c]) * scales[c]``, or by the only scale."""
+    if scales.size == 1:
+        step = scales[0]
+        for i in range(codes.size):
+            out[i] = np.float32(codes[i]) * step
+    else:
+        for begin in range(0, codes.size, columns):
+            for c in range(columns):
+                out[begin + c] = np.float32(codes[begin + c]) * scales[c]
+
+
+@row_kernel
+def _dequantize(row: int) -> None:
+    """Dequantize codes of 1, 2 or 4 bytes in rows, by one scale or one per column: BYTES, ROWS, COLUMNS, SCALES."""
+    p = carray(v.int64_at(row), WORDS)
+    count = p[ROWS] * p[COLUMNS]
+    out, scales = carray(v.float32_at(p[TARGET]), count), carray(v.float32_at(p[SCALES]), p[COLUMNS])
+    if p[BYTES] == 1:
+        _scaled(carray(v.int8_at(p[SOURCE]), count), scales, out, p[COLUMNS])
+    elif p[BYTES] == 2:
+        _scaled(carray(v.int16_at(p[SOURCE]), count), scales, out, p[COLUMNS])
+    else:
+        _scaled(carray(v.int32_at(p[SOURCE]), count), scales, out, p[COLUMNS])
 
 
 @lru_cache(KEPT)
@@ -61,9 +77,9 @@ def _target(scale: float, dtype: str, rounding: Rounding) -> tuple[np.dtype, flo
 
 
 @lru_cache(KEPT)
-def _source(scale: float) -> float:
-    """Return the scale of a dequantize that is right; raise for any other."""
-    return float(checks.scale("dequantize", scale, ())[0])
+def _source(scale: float) -> np.ndarray:
+    """Return the scale of a dequantize that is right, as float32 (1,); raise for any other."""
+    return np.array(checks.scale("dequantize", scale, ()), FLOAT).reshape(1)
 
 
 def quantized_run(x: object, scale: object, dtype: str, rounding: Rounding) -> tuple[np.ndarray, int] | None:
@@ -81,9 +97,7 @@ def dequantized_run(q: object, scale: object) -> np.ndarray | None:
     if type(q) is not np.ndarray or q.dtype not in CODES or not q.flags.c_contiguous:
         return None
     if type(scale) is np.float32:
-        out = np.empty(q.shape, FLOAT)
-        _dequantize(_flat(q), out.reshape(-1), _source(float(scale)))
-        return out
+        return _in_floats(q, 1, _source(float(scale)))
     if type(scale) is not np.ndarray or q.ndim != 2 or scale.shape != q.shape[1:] or scale.dtype != FLOAT:
         return None
     if _scales.get(id(scale)) is not scale:
@@ -91,8 +105,15 @@ def dequantized_run(q: object, scale: object) -> np.ndarray | None:
         if len(_scales) >= KEPT:
             _scales.clear()
         _scales[id(scale)] = scale  # kept, so that its id cannot be reused
+    return _in_floats(q, q.shape[1], np.ascontiguousarray(scale))
+
+
+def _in_floats(q: np.ndarray, columns: int, scales: np.ndarray) -> np.ndarray:
     out = np.empty(q.shape, FLOAT)
-    _dequantize_rows(_flat(q), out.reshape(-1), _flat(scale))
+    row = np.array((0, 0, q.size // columns if q.size else 0, columns, scales.ctypes.data, q.itemsize))
+    call = Call(_dequantize, row, ((SOURCE, 0, 0), (TARGET, RESULT, 0)))
+    perform(call, (q.ctypes.data,), out.ctypes.data)
+    note((q,), (out,), (call,), scales)
     return out
 
 

@@ -147,6 +147,14 @@ class Value:
         if self._memory is not None:
             self._memory.clean = self.layout
 
+    def seen_as(self, layout: Layout) -> Value:
+        """Return the same memory as a C-contiguous array of another shape."""
+        value = Value(layout, self.origin, self._memory, self._offset)
+        if self._memory is None:
+            value._array = self.array.reshape(layout.shape)
+        value._frozen = True
+        return value
+
     def freeze(self) -> None:
         """Make the array read-only, since others share it."""
         self._frozen = True

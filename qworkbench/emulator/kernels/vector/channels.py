@@ -87,7 +87,7 @@ def convolve_channels(
     call = made.on(surface, to)
     if made.dtype != np.int32 or (rq is None and residual is None):
         if surface is x.base:
-            note((x,), out, (call,), made, made.work)
+            note((x,), (out,), (call,), made, made.work)
         return out, 0
     return finish("conv2d", Accumulator(np.ascontiguousarray(out), made.reach), 1, rq, residual)
 

@@ -75,7 +75,7 @@ def convolve(
     if integer and rq is not None:
         return requantize(out, rq, 1), overflow
     if surface is x.base and product.fits and (residual is None or held is residual.codes.base):
-        note((x,) if residual is None else (x, residual.codes), out, (call,), product, product.work)
+        note((x,) if residual is None else (x, residual.codes), (out,), (call,), product, product.work)
     return out, overflow
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
+from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
 from qworkbench.emulator.kernels.surface import new_surface, surface_of
 from qworkbench.emulator.kernels.vector import ir as v
@@ -54,7 +55,7 @@ def _largest_of(typing_context: Any, source: Any, taps: Any, distance: Any, targ
     return types.void(*([types.int64] * 5)), generate
 
 
-@kernel("void(int64)")
+@row_kernel
 def _largest(p: int) -> None:
     """``out[n, i, j, c] = max over the window's pixels inside the image of x[n, ., ., c]``, -128 where none is."""
     x_row, height, width = v.word_at(p + 8 * X_ROW), v.word_at(p + 8 * HEIGHT), v.word_at(p + 8 * WIDTH)
@@ -95,8 +96,10 @@ def largest(x: np.ndarray, geometry: ConvGeometry, size: tuple[int, int]) -> np.
     to = surface_of(out)
     assert to is not None
     row = np.array((
-        surface.origin, *surface.strides[:2], to.origin, *to.strides[:2], len(x), *x.shape[2:], *size, pitch,
+        0, *surface.strides[:2], 0, *to.strides[:2], len(x), *x.shape[2:], *size, pitch,
         *geometry.kernel, *geometry.strides, *geometry.pads[:2], *geometry.dilations,
     ))  # fmt: skip
-    _largest(row.ctypes.data)
+    call = Call(_largest, row, ((X, 0, 0), (OUT, RESULT, 0)))
+    perform(call, (surface.origin,), to.origin)
+    note((x,), (out,), (call,), None)
     return out

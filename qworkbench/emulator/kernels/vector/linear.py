@@ -84,7 +84,7 @@ def multiply(
     if product.mode == parameters.INT32 and rq is not None:
         return requantize(whole, rq, -1)
     if pitch == outputs and all(np.may_share_memory(a, b) for a, b in zip(operands, held, strict=True)):
-        note(operands, whole, (call,), product, product.work)
+        note(operands, (whole,), (call,), product, product.work)
     return whole
 
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.calls import RESULT, Call
+from qworkbench.emulator.kernels.compiled import kernel, row_kernel
+from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray, intrinsic, types
 
@@ -62,30 +64,39 @@ def _copy_run(source: int, step: int, target: int, to: int, size: int, count: in
                 there[k] = pixel[k]
 
 
-@kernel("void(int64[:, ::1], int64, int64, int64)")
-def copy_maps(maps: np.ndarray, images: int, rows: int, columns: int) -> None:
-    """Copy every map of `maps`: source, its steps of image, row and pixel, the same of the target, bytes of a pixel."""
-    for n in range(images):
-        for i in range(rows):
+MAPS, MAP_WORDS = 4, 9  # words before the maps, and of each
+
+
+@row_kernel
+def copy_maps(row: int) -> None:
+    """Copy maps: how many, their images, rows and columns; then source, steps, target, steps and bytes of each.
+
+    Steps are the bytes between images, rows and pixels.
+    """
+    p = carray(v.int64_at(row), MAPS)
+    maps = carray(v.int64_at(row + 8 * MAPS), (p[0], MAP_WORDS))
+    for n in range(p[1]):
+        for i in range(p[2]):
             for m in range(len(maps)):
                 source = maps[m, 0] + n * maps[m, 1] + i * maps[m, 2]
                 target = maps[m, 4] + n * maps[m, 5] + i * maps[m, 6]
-                _copy_run(source, maps[m, 3], target, maps[m, 7], maps[m, 8], columns)
+                _copy_run(source, maps[m, 3], target, maps[m, 7], maps[m, 8], p[3])
 
 
-@kernel("void(int64, int64, int64[::1], int64[::1], int64, int64[::1], int64, int64)")
-def gather(
-    source: int, image: int, rows: np.ndarray, columns: np.ndarray, target: int, steps: np.ndarray, images: int,
-    size: int,
-) -> None:  # fmt: skip
-    """``target[n, i, j] = source[n * image + rows[i] + columns[j]]``, `size` bytes each.
+(SOURCE, IMAGE, LINES, LINE_COUNT, COLUMNS, COLUMN_COUNT, TARGET, TO_IMAGE, TO_LINE, TO_PIXEL, IMAGES, SIZE,
+ WORDS) = range(13)  # fmt: skip
 
-    `steps` are the target's distances of images, rows and pixels; the source's are in the tables.
-    """
+
+@row_kernel
+def gather(row: int) -> None:
+    """``target[n, i, j] = source[n * IMAGE + lines[i] + columns[j]]``, SIZE bytes each, TO_... the target's steps."""
+    p = carray(v.int64_at(row), WORDS)
+    lines, columns = carray(v.int64_at(p[LINES]), p[LINE_COUNT]), carray(v.int64_at(p[COLUMNS]), p[COLUMN_COUNT])
+    size = p[SIZE]
     whole = size - size % BLOCK
-    for n in range(images):
-        for i in range(rows.size):
-            line, there = source + n * image + rows[i], target + n * steps[0] + i * steps[1]
+    for n in range(p[IMAGES]):
+        for i in range(lines.size):
+            line, there = p[SOURCE] + n * p[IMAGE] + lines[i], p[TARGET] + n * p[TO_IMAGE] + i * p[TO_LINE]
             for j in range(columns.size):
                 pixel = line + columns[j]
                 at = 0
@@ -96,4 +107,24 @@ def gather(
                     tail, rest = carray(v.int8_at(pixel + at), size - at), carray(v.int8_at(there + at), size - at)
                     for k in range(size - at):
                         rest[k] = tail[k]
-                there += steps[2]
+                there += p[TO_PIXEL]
+
+
+def gathering(image: int, lines: np.ndarray, columns: np.ndarray, to: Surface, channels: int) -> Call:
+    """Return the call that writes pixels of a source to `to`; the tables must be kept beside it.
+
+    Parameters
+    ----------
+    image : int
+        Bytes between images of the source.
+    lines, columns : numpy.ndarray
+        Bytes of each line and pixel to take, int64.
+    to : Surface
+    channels : int
+    """
+    row = np.zeros(WORDS, np.int64)
+    row[IMAGE], row[LINES], row[LINE_COUNT] = image, lines.ctypes.data, lines.size
+    row[COLUMNS], row[COLUMN_COUNT] = columns.ctypes.data, columns.size
+    row[TO_IMAGE : TO_PIXEL + 1] = to.strides[:3]
+    row[IMAGES], row[SIZE] = to.shape[0], channels * to.itemsize
+    return Call(gather, row, ((SOURCE, 0, 0), (TARGET, RESULT, 0)))

@@ -59,7 +59,7 @@ def image_means(x: np.ndarray, rq: Requantize) -> np.ndarray | None:
     row[FACTOR : FACTOR + 1].view(np.float32)[0] = float(rq.multiplier.reshape(-1)[0]) / (x.shape[2] * x.shape[3])
     call = Call(means, row, ((X, 0, 0), (OUT, RESULT, 0)))
     perform(call, (surface.origin,), out.ctypes.data)
-    note((x,), out, (call,), None)
+    note((x,), (out,), (call,), None)
     return out
 
 

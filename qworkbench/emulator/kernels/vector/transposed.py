@@ -96,7 +96,7 @@ def convolve_transposed(
         return requantize(out, rq, 1), 0
     if surface is x.base and (residual is None or held is residual.codes.base):
         operands = (x,) if residual is None else (x, residual.codes)
-        note(operands, out, calls, products, sum(product.work for product in products))
+        note(operands, (out,), calls, products, sum(product.work for product in products))
     return out, 0
 
 
