@@ -82,6 +82,8 @@ class Forms:
         """Return dtype and scale of `group`, and whether they follow from nothing else of the placement."""
         if group.fixed_scale is not None:
             return self.memo.quantity(group.dtype, float(np.float32(group.fixed_scale))), True
+        if not self.graph.values[group.values[0]].dtype.startswith("float"):
+            return self.memo.quantity(group.dtype, 1.0), True  # indices, whose scale nobody reads
         denominator = self.arithmetic.scale_denominator
         alone = len(group.values) == 1 and group.threshold_from == group.values
         channels = self.thresholds.channel_thresholds(group.values[0]) if alone else None
