@@ -251,7 +251,7 @@ class Forms:
 
         With `half`, constants and outputs are rounded to float16.
         """
-        from qworkbench.emulator.calls import WIRED, Call
+        from qworkbench.emulator.node_call import WIRED, NodeCall
 
         operands: list[Any] = []
         digests: list[bytes] = []
@@ -272,6 +272,6 @@ class Forms:
             outputs,
             content=content,
             half=half,
-            call=Uncounted(Call(node, operands, half=half)),
+            call=Uncounted(NodeCall(node, operands, half=half)),
         )
         return outputs

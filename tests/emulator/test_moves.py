@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 import qworkbench as q
-from qworkbench.emulator.calls import WIRED, Call
 from qworkbench.emulator.kernels.surface import is_surface, new_surface
 from qworkbench.emulator.moves import MOVES, move_of
+from qworkbench.emulator.node_call import WIRED, NodeCall
 from qworkbench.graph.execute import prepared
 from qworkbench.graph.ir import Node, Sym
 
@@ -122,13 +122,13 @@ def test_channels_of_a_surface_lie_on_surfaces_again() -> None:
 )
 def test_a_shape_that_does_not_fit_is_refused_by_both(op: str, attrs: dict[str, Any]) -> None:
     assert move_of(op, attrs, (2, 3, 4)) is None
-    call, x = Call(_node(op, **attrs), [WIRED]), np.zeros((2, 3, 4), np.int8)
+    call, x = NodeCall(_node(op, **attrs), [WIRED]), np.zeros((2, 3, 4), np.int8)
     with pytest.raises((RuntimeError, ValueError, IndexError)):
         call([x], 1)
 
 
 def test_no_rows_of_anything_are_flattened_by_torch() -> None:
-    (y,) = Call(_node("Flatten", axis=1), [WIRED])([np.zeros((0, 3, 4), np.int8)], 1)
+    (y,) = NodeCall(_node("Flatten", axis=1), [WIRED])([np.zeros((0, 3, 4), np.int8)], 1)
     assert y.shape == (0, 12)
 
 
@@ -137,7 +137,7 @@ def test_every_move_is_tested() -> None:
 
 
 def test_a_prepared_call_follows_batch_and_shape() -> None:
-    call = Call(_node("Reshape", shape=(Sym(1), -1)), [WIRED])
+    call = NodeCall(_node("Reshape", shape=(Sym(1), -1)), [WIRED])
     for batch, size in ((1, 4), (3, 4), (3, 5), (1, 4)):
         x = np.arange(batch * size * 2).reshape(batch, size, 2)
         x.flags.writeable = False
@@ -147,7 +147,7 @@ def test_a_prepared_call_follows_batch_and_shape() -> None:
 
 def test_a_call_travels_with_its_constants() -> None:
     node = Node("normal", "LayerNormalization", ("x", "w", None), ("y",), {"normalized_shape": (4,), "epsilon": 1e-5})
-    call, x = Call(node, [WIRED, torch.full((4,), 2.0), None]), rng.normal(size=(3, 4)).astype(np.float32)
+    call, x = NodeCall(node, [WIRED, torch.full((4,), 2.0), None]), rng.normal(size=(3, 4)).astype(np.float32)
     (here,) = call([x], 1)
     (there,) = pickle.loads(pickle.dumps(call))([x], 1)
     assert np.array_equal(here, there)
@@ -156,14 +156,14 @@ def test_a_call_travels_with_its_constants() -> None:
 
 def test_float_results_are_rounded_to_float16_where_asked() -> None:
     x = np.float32([[1 / 3, 2 / 3]])
-    (y,) = Call(_node("Transpose", perm=(1, 0)), [WIRED], half=True)([x], 1)
+    (y,) = NodeCall(_node("Transpose", perm=(1, 0)), [WIRED], half=True)([x], 1)
     assert np.array_equal(y, x.T.astype(np.float16).astype(np.float32))
 
 
 @pytest.mark.parametrize("op", ["Transpose", "Identity"])
 def test_what_is_kept_is_not_the_memory_of_the_caller(op: str) -> None:
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
-    (y,) = Call(_node(op, perm=(1, 0)), [WIRED])([x], 1)
+    (y,) = NodeCall(_node(op, perm=(1, 0)), [WIRED])([x], 1)
     kept = y.copy()
     x[:] = 7
     assert np.array_equal(y, kept)

@@ -19,7 +19,7 @@ FUNCTION, ROW, SHARED, ACTIVE, ENTRY = range(5)  # words of an entry of the list
 
 
 @intrinsic
-def _called(typing_context: Any, function: Any, row: Any) -> Any:
+def called(typing_context: Any, function: Any, row: Any) -> Any:
     """Call the C function at an address with one int64."""
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
@@ -55,7 +55,7 @@ def play(entries: int, count: int, current: int) -> None:
     """Run `count` entries in their order; the int64 at `current` tells helpers which one, `count` at the end."""
     for i in range(count):
         entry = entries + 8 * ENTRY * i
-        _called(v.word_at(entry + 8 * FUNCTION), v.word_at(entry + 8 * ROW))
+        called(v.word_at(entry + 8 * FUNCTION), v.word_at(entry + 8 * ROW))
         while _read(entry + 8 * ACTIVE) > 0:
             pass
         _added(current, 1)
@@ -73,7 +73,7 @@ def help_play(entries: int, count: int, current: int) -> None:
             continue
         _added(entry + 8 * ACTIVE, 1)
         if _read(current) == i:
-            _called(v.word_at(entry + 8 * FUNCTION), v.word_at(entry + 8 * ROW))
+            called(v.word_at(entry + 8 * FUNCTION), v.word_at(entry + 8 * ROW))
         _added(entry + 8 * ACTIVE, -1)
         while _read(current) == i:
             pass

@@ -65,7 +65,7 @@ def _gatherer(element: Any) -> Any:
     return gathered
 
 
-_gathered, _gathered16, _gathered32 = (_gatherer(element) for element in (v.i8, v.i16, v.i32))
+_gathered, _gathered16, gathered32 = (_gatherer(element) for element in (v.i8, v.i16, v.i32))
 
 
 @numba.njit(nogil=True)
@@ -142,7 +142,7 @@ def to_wide_planes(
                     if size == 2:
                         _gathered16(addresses.ctypes.data, plane * size, to, area * size)
                     else:
-                        _gathered32(addresses.ctypes.data, plane * size, to, area * size)
+                        gathered32(addresses.ctypes.data, plane * size, to, area * size)
         return
     begin = source - pixels.ctypes.data
     for n in range(batch):
@@ -177,7 +177,7 @@ def to_wide_pixels(source: int, target: int, batch: int, channels: int, area: in
                 for i in range(BLOCK):
                     addresses[i] = source + (n * channels + plane + i) * area * 4
                 to = target + ((n * area + first) * channels + plane) * 4
-                _gathered32(addresses.ctypes.data, first * 4, to, channels * 4)
+                gathered32(addresses.ctypes.data, first * 4, to, channels * 4)
 
 
 @row_kernel

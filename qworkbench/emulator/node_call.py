@@ -54,7 +54,7 @@ class _Known(NamedTuple):
     run: Kernel | None
 
 
-class Call:
+class NodeCall:
     """A node beside its operands.
 
     Parameters
@@ -116,5 +116,5 @@ class Call:
         return tuple(made)
 
 
-def _rebuilt(node: Node, operands: Sequence[Any], half: bool) -> Call:
-    return Call(node, operands, half=half)
+def _rebuilt(node: Node, operands: Sequence[Any], half: bool) -> NodeCall:
+    return NodeCall(node, operands, half=half)
