@@ -57,13 +57,13 @@ def test_prepared_products_repeat_themselves(threads, monkeypatch):
     first = [random_codes(rng, shape, "int8") for shape in shapes]
     forget()
     out, _ = kernels.matmul(*first, RQ)
-    again = noted(first, out)
+    again = noted(first, (out,))
     if isa.chosen() in (isa.PORTABLE, "avx2"):  # these read int8 widened, which is more than a call
         assert again is None
         return
     queue = Queue()
     given = [[random_codes(rng, shape, "int8") for shape in shapes] for _ in range(3)]
-    values = [queue.add(again, [value_of(x) for x in pair]) for pair in given]
+    values = [queue.add(again, [value_of(x) for x in pair])[0] for pair in given]
     queue.run()
     for pair, found in zip(given, values, strict=True):
         assert_equal(found.array, reference.matmul(*pair, RQ)[0])
@@ -74,4 +74,4 @@ def test_what_only_these_codes_keep_in_int32_leaves_no_note():
     forget()
     out, overflow = kernels.matmul(a, b, RQ)
     assert overflow == 0
-    assert noted((a, b), out) is None
+    assert noted((a, b), (out,)) is None

@@ -46,7 +46,7 @@ def multiply_batches(a: np.ndarray, b: np.ndarray, outer: tuple[int, ...], rq: R
     if rq is not None and products.dtype != NUMPY[rq.dtype]:
         return requantize(whole, rq, -1)
     if always and left is a and right is b and whole is out:
-        note((a, b), whole, (products.call,), products, products.work)
+        note((a, b), (whole,), (products.call,), products, products.work)
     return whole
 
 
