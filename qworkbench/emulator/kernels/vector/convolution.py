@@ -169,7 +169,7 @@ def _dense(path: Path, w: np.ndarray, geometry: ConvGeometry, pitch: int) -> np.
     room = np.zeros((outputs, kernel_h, kernel_w, pitch), path.codes)
     room[..., :inputs] = w.transpose(0, 2, 3, 1)
     if geometry.dilations[1] == 1:
-        return room.reshape(outputs, kernel_h, kernel_w * pitch)
+        return room.reshape(outputs, kernel_h, kernel_w * pitch)[:, :, : (kernel_w - 1) * pitch + inputs]
     return room[..., :inputs].reshape(outputs, kernel_h * kernel_w, inputs)
 
 
