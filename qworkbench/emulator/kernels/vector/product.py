@@ -147,9 +147,9 @@ def prepared(
     wide, tail = path.panels(outputs)
     panels = wide + bool(tail)
     room = panels * path.channels
-    bias = np.zeros(room, np.int32)
+    bias = _line(room, np.int32)
     bias[:outputs] = start.astype(np.int32)  # modulo 2**32, as the sums are
-    scale = np.zeros(room, np.float64 if mode == at.INT16 else np.float32)
+    scale = _line(room, np.float64 if mode == at.INT16 else np.float32)
     if rq is not None and mode != at.INT32:
         scale[:outputs] = rq.multiplier
     ratios = np.zeros(room, np.float64)
@@ -189,6 +189,13 @@ def prepared(
         row[at.LOW], row[at.HIGH] = rq.low, rq.high
     work = count * room * tap_offsets.size * groups * path.per_word
     return Product(path, row, mode, work, tuple(addresses.values()))
+
+
+def _line(count: int, dtype: Any) -> np.ndarray:
+    """Return zeros that no vector load meets across two cache lines."""
+    made = aligned(count, dtype)
+    made[:] = 0
+    return made
 
 
 @cache
