@@ -160,13 +160,12 @@ def quantize(
 
     With a `margin`, planes come out as a surface with so many zeros around, for the convolution that reads them next.
     """
-    made = quantized_run(x, scale, dtype, rounding) if margin is None else None
+    made = quantized_run(x, scale, dtype, rounding) if margin is None else _to_pixels(x, scale, dtype, rounding, margin)
     if made is None:
         checks.codes("quantize", x, allowed=("float32",))
         checks.rounding("quantize", rounding)
         scales = checks.scale("quantize", scale, x.shape)
-        made = None if margin is None else _to_pixels(x, scales, dtype, rounding, margin)
-        made = _in_lines(x, scales, dtype, rounding) if made is None else made
+        made = _in_lines(x, scales, dtype, rounding)
     out, missing = made
     if missing:
         missing = int(np.isnan(x).sum())  # what lies beside the pixels of a surface may not be a number, and is none
@@ -176,12 +175,10 @@ def quantize(
     return out
 
 
-def _to_pixels(
-    x: np.ndarray, scales: np.ndarray, dtype: str, rounding: Rounding, margin: int
-) -> tuple[np.ndarray, int] | None:
+def _to_pixels(x: np.ndarray, scale: Any, dtype: str, rounding: Rounding, margin: int) -> tuple[np.ndarray, int] | None:
     from qworkbench.emulator.kernels.vector.images import quantized_pixels
 
-    return quantized_pixels(x, scales, dtype, rounding, margin)
+    return quantized_pixels(x, scale, dtype, rounding, margin)
 
 
 def _in_lines(x: np.ndarray, scales: np.ndarray, dtype: str, rounding: Rounding) -> tuple[np.ndarray, int]:

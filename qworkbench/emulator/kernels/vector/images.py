@@ -6,19 +6,21 @@ An image row of each channel is quantized to a line that stays in the first-leve
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
-from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.calls import clear_around
+from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
 from qworkbench.emulator.kernels.rounding import HALF_AWAY, HALF_EVEN
-from qworkbench.emulator.kernels.surface import new_surface, pixel_pitch
-from qworkbench.emulator.kernels.values import Surface
+from qworkbench.emulator.kernels.surface import pixel_pitch
+from qworkbench.emulator.kernels.values import Layout, new_value, surface_layout
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.transpose import block
+from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ROUNDING_CODES, Rounding
 from qworkbench.numerics.dtypes import NUMPY, QMAX, QMIN
 
@@ -44,7 +46,7 @@ def _halves_up(b: Any, y: Any, rounding: Any) -> Any:
 def _quantized(
     typing_context: Any, source: Any, channel: Any, target: Any, count: Any, size: Any, rounding: Any
 ) -> Any:
-    """Write `count` codes of `size` bytes, and rubbish up to a whole block; return how many numbers are NaN."""
+    """Write `count` codes of `size` bytes, and rubbish up to a whole block; return other than 0 if a number is NaN."""
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
         source, channel, target, count, size, rounding = args
@@ -52,7 +54,7 @@ def _quantized(
         slots = (SCALE, LOW, HIGH)
         factors = (v.load(b, b.add(channel, v.word(4 * slot)), v.f32, 4) for slot in slots)
         scale, low, high = (v.splat(b, factor, LANES) for factor in factors)
-        lost = cgutils.alloca_once_value(b, v.constant(whole, [0] * LANES))
+        lost = cgutils.alloca_once_value(b, v.constant(v.i16, 0))
         narrow = b.icmp_signed("==", size, v.word(1))
         evenly = b.icmp_signed("==", rounding, v.word(HALF_EVEN))
         blocks = b.lshr(b.add(count, v.word(BLOCK - 1)), v.word(6))
@@ -61,16 +63,18 @@ def _quantized(
             rest = b.sub(count, first)
             full = b.icmp_signed(">=", rest, v.word(BLOCK))
             mask = b.select(full, v.word(-1), b.sub(b.shl(v.word(1), b.and_(rest, v.word(BLOCK - 1))), v.word(1)))
-            exact = []
+            exact, numbers = [], []
             below = b.add(source, b.shl(b.add(first, b.shl(count, v.word(1))), v.word(2)))  # two rows on
             for n in range(VECTORS):
                 v.prefetch(b, b.add(below, v.word(4 * LANES * n)), near=True)
                 here = b.add(source, b.shl(b.add(first, v.word(LANES * n)), v.word(2)))
                 x = b.bitcast(v.masked_load(b, here, whole, b.lshr(mask, v.word(LANES * n))), real)
-                b.store(b.add(b.load(lost), b.zext(b.fcmp_unordered("uno", x, x), whole)), lost)
+                numbers.append(x)
                 y = b.fdiv(x, scale)
                 y = b.select(b.fcmp_ordered(">", y, low), y, low)
                 exact.append(b.select(b.fcmp_ordered("<", y, high), y, high))
+            for x, other in zip(numbers[::2], numbers[1::2], strict=True):  # of either
+                b.store(b.or_(b.load(lost), b.bitcast(b.fcmp_unordered("uno", x, other), v.i16)), lost)
             rooms = [cgutils.alloca_once(b, whole) for _ in range(VECTORS)]
             with b.if_else(evenly) as (even, other):
                 with even:
@@ -86,8 +90,7 @@ def _quantized(
                         for n, room in enumerate(rooms):
                             codes = b.trunc(b.load(room), v.vector(code, LANES))
                             v.store(b, codes, b.add(to, v.word(LANES * n * code.width // 8)))
-        total = v.call(b, f"vector.reduce.add.v{LANES}i32", v.i32, [b.load(lost)])
-        return b.zext(total, v.i64)
+        return b.zext(b.load(lost), v.i64)
 
     return types.int64(*([types.int64] * 6)), generate
 
@@ -124,9 +127,9 @@ def _weave(lines: int, line: int, to: int, pitch: int, channels: int, done: int,
                 far[w * pitch] = wide[w]
 
 
-@kernel("void(int64)")
+@row_kernel
 def _planes_to_pixels(p: int) -> None:
-    """Quantize an image row of a few channels to lines, weave these to pixels; count NaN in the row of parameters."""
+    """Quantize an image row of a few channels to lines, weave these to pixels; MISSING tells whether there is NaN."""
     source, scales, out = v.word_at(p + 8 * X), v.word_at(p + 8 * SCALES), v.word_at(p + 8 * OUT)
     to_image, to_row, pitch = v.word_at(p + 8 * OUT_IMAGE), v.word_at(p + 8 * OUT_ROW), v.word_at(p + 8 * PITCH)
     batch, planes, height = v.word_at(p + 8 * BATCH), v.word_at(p + 8 * PLANES), v.word_at(p + 8 * HEIGHT)
@@ -142,7 +145,7 @@ def _planes_to_pixels(p: int) -> None:
             for h in range(height):
                 for c in range(real):
                     here = source + ((n * planes + first + c) * height + h) * width * 4
-                    missing += _quantized(here, scales + 12 * (first + c), lines + c * line, width, size, rounding)
+                    missing |= _quantized(here, scales + 12 * (first + c), lines + c * line, width, size, rounding)
                 to = out + n * to_image + h * to_row + first * size
                 done = 0
                 if size == 1 and woven == 3:
@@ -157,32 +160,44 @@ def _planes_to_pixels(p: int) -> None:
     carray(v.int64_at(p + 8 * MISSING), 1)[0] = missing
 
 
+class _Entry(NamedTuple):
+    """Where codes go, and a row of parameters that lacks the addresses of x and of these; `scales` is in it, too."""
+
+    layout: Layout
+    row: np.ndarray
+    scales: np.ndarray
+
+
 @lru_cache(256)
-def _scales(scale: bytes, channels: int, dtype: str) -> np.ndarray:
-    """Return what :func:`_quantized` wants to know of each channel."""
-    made = np.empty((channels, 3), np.float32)
-    made[:, SCALE] = np.frombuffer(scale, np.float32)
-    made[:, LOW], made[:, HIGH] = QMIN[dtype], QMAX[dtype]
-    return made
+def _entry(shape: tuple[int, ...], scale: bytes, dtype: str, rounding: Rounding, margin: int) -> _Entry:
+    checks.rounding("quantize", rounding)
+    batch, channels, height, width = shape
+    scales = np.empty((channels, 3), np.float32)
+    scales[:, SCALE] = checks.scale("quantize", np.frombuffer(scale, np.float32), shape)
+    scales[:, LOW], scales[:, HIGH] = QMIN[dtype], QMAX[dtype]
+    layout = surface_layout(shape, NUMPY[dtype], margin, pixel_pitch(channels))
+    assert layout.whole is not None
+    assert layout.strides is not None
+    row = np.array((
+        0, scales.ctypes.data, 0, layout.strides[0], layout.strides[2], batch, channels, height, width,
+        layout.dtype.itemsize, ROUNDING_CODES[rounding], layout.whole[3], 0,
+    ))  # fmt: skip
+    return _Entry(layout, row, scales)
 
 
 def quantized_pixels(
-    x: np.ndarray, scales: np.ndarray, dtype: str, rounding: Rounding, margin: int
+    x: np.ndarray, scale: Any, dtype: str, rounding: Rounding, margin: int
 ) -> tuple[np.ndarray, int] | None:
-    """Return the codes of the planes `x` on a surface, and how many numbers are NaN; None where this is not for here.
+    """Return the codes of the planes `x` on a surface, and other than 0 if there is NaN; None where not for here.
 
-    Pixels of up to four channels lie without gaps. `scales` are one or (C,).
+    Pixels of up to four channels lie without gaps. `scale` is one or (C,).
     """
-    if chosen() == PORTABLE or x.ndim != 4 or not x.size or not x.flags.c_contiguous:
+    if x.ndim != 4 or x.dtype != np.float32 or not x.size or not x.flags.c_contiguous or chosen() == PORTABLE:
         return None
-    batch, channels, height, width = x.shape
-    out = new_surface(x.shape, NUMPY[dtype], margin, pixel_pitch(channels))
-    to = out.base
-    assert isinstance(to, Surface)
-    factors = _scales(scales.tobytes(), channels, dtype)
-    row = np.array((
-        x.ctypes.data, factors.ctypes.data, to.origin, *to.strides[:2], batch, channels, height, width, to.itemsize,
-        ROUNDING_CODES[rounding], to.shape[3], 0,
-    ))  # fmt: skip
-    _planes_to_pixels(row.ctypes.data)
-    return out, int(row[MISSING])
+    entry = _entry(x.shape, np.asarray(scale, np.float32).tobytes(), dtype, rounding, margin)
+    value = new_value(entry.layout)
+    clear_around(value)
+    row = entry.row.copy()
+    row[X], row[OUT] = x.ctypes.data, value.origin
+    _planes_to_pixels(row)
+    return value.array, int(row[MISSING])
