@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from qworkbench.travel import Local
 
 SIZE = 16
+Update = Callable[[Any], None]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,8 +59,7 @@ class Chain:
 def digest(*parts: Any) -> bytes:
     """Return a 16-byte digest of `parts` (numbers, strings, arrays, tensors, dataclasses, nested containers)."""
     state = hashlib.blake2b(digest_size=SIZE)
-    for part in parts:
-        _feed(state, part)
+    _feed_all(state.update, parts)
     return state.digest()
 
 
@@ -68,39 +68,73 @@ def _names_of(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind))
 
 
-def _feed(state: Any, part: Any) -> None:
-    if isinstance(part, Uncounted):
-        return
-    if isinstance(part, Packed):
-        state.update(b"P" + part.digest)
-    elif isinstance(part, np.ndarray):
-        state.update(f"A{part.dtype.str}{part.shape}".encode())
-        state.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data if part.size else b"")
-    elif isinstance(part, bytes):
-        state.update(b"B%d:" % len(part) + part)
-    elif isinstance(part, str):
-        text = part.encode()
-        state.update(b"S%d:" % len(text) + text)
-    elif part is None or isinstance(part, (bool, int, float, np.generic)):
-        state.update(f"N{type(part).__name__}{part!r};".encode())
-    elif isinstance(part, (tuple, list)):
-        state.update(b"L%d:" % len(part))
-        for item in part:
-            _feed(state, item)
-    elif isinstance(part, Mapping):
-        state.update(b"M%d:" % len(part))
-        for key in sorted(part, key=str):
-            _feed(state, str(key))
-            _feed(state, part[key])
-    elif dataclasses.is_dataclass(part):
-        state.update(b"D" + type(part).__name__.encode())
-        kind: Any = type(part)
-        for name in _names_of(kind):
-            _feed(state, getattr(part, name))
+def _feed_all(update: Update, parts: Iterable[Any]) -> None:
+    for part in parts:
+        feeder = _FEEDERS.get(type(part))
+        if feeder is not None:
+            feeder(update, part)
+        else:
+            _feed(update, part)
+
+
+def _feed(update: Update, part: Any) -> None:
+    """Feed what is of no type in the table: subclasses of these, dataclasses, tensors, calls."""
+    for kind, feeder in _FEEDERS.items():
+        if isinstance(part, kind):
+            feeder(update, part)
+            return
+    if dataclasses.is_dataclass(part):
+        update(b"D" + type(part).__name__.encode())
+        made: Any = type(part)
+        _feed_all(update, [getattr(part, name) for name in _names_of(made)])
     elif hasattr(part, "detach"):
-        _feed(state, part.detach().cpu().contiguous().numpy())
+        _array(update, part.detach().cpu().contiguous().numpy())
     elif callable(part):
         # an opaque call has no content that can be read; its identity holds for this process
-        state.update(f"C{getattr(part, '__qualname__', '')}{id(part)};".encode())
+        update(f"C{getattr(part, '__qualname__', '')}{id(part)};".encode())
     else:
-        state.update(f"O{type(part).__name__}{part!r};".encode())
+        update(f"O{type(part).__name__}{part!r};".encode())
+
+
+def _array(update: Update, part: np.ndarray) -> None:
+    update(f"A{part.dtype.str}{part.shape}".encode())
+    update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data if part.size else b"")
+
+
+def _text(update: Update, part: str) -> None:
+    text = part.encode()
+    update(b"S%d:" % len(text) + text)
+
+
+def _sequence(update: Update, part: Sequence[Any]) -> None:
+    update(b"L%d:" % len(part))
+    _feed_all(update, part)
+
+
+def _mapping(update: Update, part: Mapping[Any, Any]) -> None:
+    update(b"M%d:" % len(part))
+    for key in sorted(part, key=str):
+        _text(update, str(key))
+        _feed_all(update, (part[key],))
+
+
+def _number(update: Update, part: Any) -> None:
+    update(f"N{type(part).__name__}{part!r};".encode())
+
+
+_FEEDERS: Mapping[type, Callable[[Update, Any], object]] = {
+    Uncounted: lambda _, __: None,
+    Packed: lambda update, part: update(b"P" + part.digest),
+    np.ndarray: _array,
+    bytes: lambda update, part: update(b"B%d:" % len(part) + part),
+    str: _text,
+    type(None): _number,
+    bool: _number,
+    int: _number,
+    float: _number,
+    np.generic: _number,
+    tuple: _sequence,
+    list: _sequence,
+    dict: _mapping,
+    Mapping: _mapping,
+}

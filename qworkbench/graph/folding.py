@@ -19,7 +19,9 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 
-def folded_weight_bias(graph: Graph, group_or_node: FusedGroup | Node | str) -> tuple[Float32, Float32 | None]:
+def folded_weight_bias(
+    graph: Graph, group_or_node: FusedGroup | Node | str, *, copy: bool = True
+) -> tuple[Float32, Float32 | None]:
     r"""Return weight and bias of a Conv, ConvTranspose or Gemm with the group's batch normalisation absorbed.
 
     Parameters
@@ -27,6 +29,8 @@ def folded_weight_bias(graph: Graph, group_or_node: FusedGroup | Node | str) -> 
     graph : Graph
     group_or_node : FusedGroup, Node or str
         A group, or a node (or its name) taken alone.
+    copy : bool
+        Whether a weight that nothing is absorbed into is copied; else it may be the module's own memory, read-only.
 
     Returns
     -------
@@ -53,10 +57,11 @@ def folded_weight_bias(graph: Graph, group_or_node: FusedGroup | Node | str) -> 
     bias = _array(graph, node, node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] is not None else None
     if node.op == "Gemm" and not node.attrs.get("transB", True):
         weight = weight.T
-    folded = np.empty(weight.shape, np.float32)
     if bn is None:
-        folded[...] = weight
+        folded = weight.astype(np.float32, order="C", copy=copy)[...]
+        folded.flags.writeable = copy
     else:
+        folded = np.empty(weight.shape, np.float32)
         factor, bias = _absorbed(graph, bn, bias)
         # in float64 and rounded once, without a copy of the weight in float64
         np.multiply(weight, _along(node, weight, factor), out=folded, dtype=np.float64, casting="same_kind")

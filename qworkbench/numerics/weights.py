@@ -14,6 +14,9 @@ from qworkbench.errors import EmulationError
 from qworkbench.numerics.arithmetic import Multiplier
 from qworkbench.numerics.dtypes import NUMPY, QMAX, QMIN, scale_from_threshold
 
+BLOCK = 64 * 1024
+"""How many numbers of a weight are worked on at once, so that they are in cache from the first step to the last."""
+
 
 def quantize_weight(
     w: np.ndarray, channel_axis: int, dtype: str = "int8", scales: tuple[float, ...] | None = None
@@ -41,21 +44,31 @@ def quantize_weight(
         float32, (channels,).
     """
     w = np.asarray(w, dtype=np.float32)
-    axes = tuple(axis for axis in range(w.ndim) if axis != channel_axis % w.ndim)
+    rows = np.moveaxis(w, channel_axis, 0)
+    codes = np.empty(w.shape, NUMPY[dtype])
+    into = np.moveaxis(codes, channel_axis, 0)
+    scale = np.empty(rows.shape[0], np.float32)
+    if scales is not None:
+        scale[:] = np.asarray(scales, np.float32)
+    many = max(1, BLOCK // max(1, rows[:1].size))
+    for first in range(0, rows.shape[0], many):
+        part = slice(first, first + many)
+        _quantize_rows(rows[part], into[part], scale[part], dtype, found=scales is None)
+    return codes, scale
+
+
+def _quantize_rows(w: np.ndarray, codes: np.ndarray, scale: np.ndarray, dtype: str, *, found: bool) -> None:
+    """Fill `codes`, and `scale` where it is to be `found`, of some channels, which lie along the first axis."""
+    axes = tuple(range(1, w.ndim))
     largest = np.maximum(w.max(axis=axes, initial=0.0), -w.min(axis=axes, initial=0.0))
     if not np.isfinite(largest).all():
-        raise EmulationError(f"a weight of shape {w.shape} holds NaN or infinity, which has no code")
-    if scales is None:
-        scale = np.where(largest > 0, np.maximum(largest / np.float32(QMAX[dtype]), np.finfo(np.float32).tiny), 1)
-        scale = scale.astype(np.float32)
-    else:
-        scale = np.broadcast_to(np.asarray(scales, np.float32), largest.shape).copy()
-    shape = [1] * w.ndim
-    shape[channel_axis] = scale.size
-    steps = w / scale.reshape(shape)
+        raise EmulationError(f"a weight with channels of shape {w.shape[1:]} holds NaN or infinity, which has no code")
+    if found:
+        scale[:] = np.where(largest > 0, np.maximum(largest / np.float32(QMAX[dtype]), np.finfo(np.float32).tiny), 1)
+    steps = w / scale.reshape(-1, *(1,) * len(axes))
     np.rint(steps, out=steps)
     np.clip(steps, QMIN[dtype], QMAX[dtype], out=steps)
-    return np.ascontiguousarray(steps.astype(NUMPY[dtype])), scale
+    codes[...] = steps
 
 
 def constant_codes(x: np.ndarray, dtype: str, scale: np.float32 | None = None) -> tuple[np.ndarray, np.float32]:

@@ -22,7 +22,7 @@ from qworkbench.placement.context import Context, Plain, in_context, without_con
 from qworkbench.placement.declared import declared_scales
 from qworkbench.placement.dtypes import without_tails
 from qworkbench.placement.masks import masked_values
-from qworkbench.placement.types import NodePlacement, Overrides, Unit
+from qworkbench.placement.types import NodePlacement, Overrides, ScaleGroup, Unit
 from qworkbench.placement.unit_table import UnitTable
 from qworkbench.placement.units import Keep, canonical_values, group_units, is_marker, single_unit
 
@@ -60,6 +60,7 @@ class Anatomy:
         self.markers: tuple[Node, ...] = tuple(node for node in graph.nodes if is_marker(node.op))
         self._held: dict[Hashable, Any] = {}
         self._cuts: OrderedDict[frozenset[tuple[str, Keep]], Cut] = OrderedDict()
+        self.scale_groups: dict[str, ScaleGroup] = {} if former is None else former.scale_groups
         self._skeletons: OrderedDict[Hashable, list[Any]] = OrderedDict()
         self._members: dict[Hashable, Any] = {} if former is None else former._members
         changed = frozenset(self.order) if former is None else self._changed(former)

@@ -13,7 +13,7 @@ before any threshold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -25,6 +25,7 @@ from qworkbench.placement.sharing import share_between_calls
 from qworkbench.placement.types import ScaleGroup, Unit
 
 SAME_SCALE_POOLS = ("MaxPool", "GlobalMaxPool")
+_NOTHING = ScaleGroup((), (), "")
 
 
 @cache
@@ -39,6 +40,18 @@ class _Draft:
     readers: tuple[str, ...] = ()  # values that an active BPU unit reads
     others: tuple[str, ...] = ()  # values that a Concat, the CPU or the model's caller reads
     targets: tuple[tuple[int, int], ...] = ()  # (hops, draft id) of Concat outputs they flow into
+
+    @property
+    def threshold_from(self) -> tuple[str, ...] | None:
+        """The values whose thresholds decide; None where the scale is that of the Concat they flow into."""
+        if self.readers:
+            return tuple(dict.fromkeys((*self.readers, *self.others))) if self.others else self.readers
+        return None if self.targets else (self.values[0],)
+
+    @property
+    def nearest(self) -> int:
+        """The draft of the nearest Concat's output."""
+        return min(self.targets, key=lambda target: (target[0], -target[1]))[1]
 
 
 @dataclass(frozen=True)
@@ -66,16 +79,27 @@ def drafts_of(
     dtypes: Mapping[str, str],
     canonical: Mapping[str, str],
     ordered: tuple[str, ...],
+    former: dict[str, ScaleGroup],
 ) -> Drafts:
     """Return what no scale moves of the groups of every canonical value that is int8 / int16 in `dtypes`.
 
-    `ordered` are the values of the graph that depend on its inputs, in topological order.
+    `ordered` are the values of the graph that depend on its inputs, in topological order; `former` keeps groups by
+    their first value, so that one that is as it was is the same object.
     """
     quantized = [value for value in ordered if dtypes.get(value) in ("int8", "int16")]
     drafts, draft_of, hops = _union(context, decisions, quantized)
     concats = _collect(context, decisions, drafts, draft_of, hops, canonical)
-    groups = [ScaleGroup(draft.values, (), dtypes[draft.values[0]]) for draft in drafts]
-    _resolve(groups, drafts, range(len(drafts)), {}, {})
+    groups: list[ScaleGroup] = [_NOTHING] * len(drafts)
+    for index in reversed(range(len(drafts))):
+        draft = drafts[index]
+        values, dtype, read = draft.values, dtypes[draft.values[0]], draft.threshold_from
+        if read is None:
+            groups[index] = replace(groups[draft.nearest], values=values, dtype=dtype)
+            continue
+        known = former.get(values[0])
+        if known is None or known.threshold_from != read or known.values != values or known.dtype != dtype:
+            known = former[values[0]] = ScaleGroup(values, read, dtype)
+        groups[index] = known
     return Drafts(drafts, draft_of, concats, groups)
 
 
@@ -90,8 +114,7 @@ def scale_groups(context: Context, whole: Drafts, canonical: Mapping[str, str]) 
     draft_of, concats, groups = whole.draft_of, whole.concats, list(whole.groups)
     fixed, declared = _fixed(context, whole, canonical)
     if fixed or declared:
-        follow = (index for index, draft in enumerate(whole.drafts) if draft.targets and not draft.readers)
-        _resolve(groups, whole.drafts, {*fixed, *declared, *follow}, fixed, declared)
+        _fix(groups, whole.drafts, fixed, declared)
     if context.overrides.share_modules:
         groups = share_between_calls(context, groups, draft_of)
     requantized: dict[tuple[str, str], int] = {}
@@ -199,15 +222,15 @@ def _fixed(
     return found, stated
 
 
-def _resolve(
+def _fix(
     groups: list[ScaleGroup],
     drafts: list[_Draft],
-    which: Iterable[int],
     fixed: Mapping[int, tuple[str, float]],
     declared: Mapping[int, list[Declared]],
 ) -> None:
-    """Fill in thresholds from the outputs backwards, since a group may take the scale of a Concat behind it."""
-    for index in sorted(which, reverse=True):
+    """Put fixed scales into `groups`, from the outputs backwards, since a group may take the scale of one behind it."""
+    follow = {index for index, draft in enumerate(drafts) if draft.targets and not draft.readers}
+    for index in sorted({*fixed, *declared, *follow}, reverse=True):
         draft, values, dtype = drafts[index], drafts[index].values, groups[index].dtype
         if index in fixed:
             name, scale = fixed[index]
@@ -215,11 +238,5 @@ def _resolve(
         elif index in declared:
             rules = ruling(declared[index], draft.readers)
             groups[index] = ScaleGroup(values, (), dtype, rules.stored.symmetric(dtype), rules.stub)
-        elif draft.readers:
-            read = tuple(dict.fromkeys((*draft.readers, *draft.others))) if draft.others else draft.readers
-            groups[index] = ScaleGroup(values, read, dtype)
-        elif draft.targets:
-            _, nearest = min(draft.targets, key=lambda t: (t[0], -t[1]))
-            groups[index] = replace(groups[nearest], values=values, dtype=dtype)
         else:
-            groups[index] = ScaleGroup(values, (values[0],), dtype)
+            groups[index] = replace(groups[draft.nearest], values=values, dtype=dtype)

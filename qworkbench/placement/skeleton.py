@@ -178,7 +178,7 @@ def _assembled(context: Context, decisions: dict[str, Decision], anatomy: Anatom
         floats=frozenset(v for v, dtype in made.items() if dtype in ("int64", "float16", "float32")),
         float_readers=frozenset(name for name, form in forms.items() if form == "float16"),
         subgraphs=len(set(ids.values())),
-        drafts=drafts_of(context, decisions, values, anatomy.canonical, anatomy.values),
+        drafts=drafts_of(context, decisions, values, anatomy.canonical, anatomy.values, anatomy.scale_groups),
     )
 
 

@@ -166,10 +166,16 @@ class Stages:
         statistics = self._statistics
         assert statistics is not None
         methods = tuple(sorted(config.methods.items(), key=lambda item: item[0]))
+        asked = (self._calibrated, config.calibration, methods)
         return self._stage(
-            ("thresholds", self._calibrated, config.calibration, methods, config.unit_convs),
+            ("thresholds", *asked, config.unit_convs),
             lambda: ConfiguredThresholds(
-                statistics, config.calibration, self.aliases(config), self._methods_of_values(config)
+                statistics,
+                config.calibration,
+                self.aliases(config),
+                self._methods_of_values(config),
+                # with methods of their own, nodes of any graph may ask for others
+                None if methods else self._stage(("known", *asked), dict),
             ),
         )
 
@@ -215,7 +221,10 @@ class Stages:
 
 
 class ConfiguredThresholds:
-    """Thresholds of one calibration method, or of the one of their own, also for the outputs of unit convs."""
+    """Thresholds of one calibration method, or of the one of their own, also for the outputs of unit convs.
+
+    ``known`` holds those by one method for all, by the names of the captured model, that others have read already.
+    """
 
     def __init__(
         self,
@@ -223,10 +232,11 @@ class ConfiguredThresholds:
         method: CalibrationMethod,
         aliases: Mapping[str, str],
         methods: Mapping[str, CalibrationMethod] | None = None,
+        known: dict[str, float] | None = None,
     ) -> None:
         self._statistics, self._method, self._aliases = statistics, method, aliases
         self._methods = methods or {}
-        self._known: dict[str, float] = {}
+        self._known: dict[str, float] = {} if known is None else known
 
     def method(self, name: str) -> CalibrationMethod:
         """Return the method by which the threshold of `name` is read."""
@@ -234,10 +244,11 @@ class ConfiguredThresholds:
 
     def threshold(self, name: str) -> float:
         """Return the per-tensor threshold of `name`."""
-        found = self._known.get(name)
+        captured = self._aliases.get(name, name)
+        key = name if self._methods else captured
+        found = self._known.get(key)
         if found is None:
-            found = self._statistics.threshold(self._aliases.get(name, name), self.method(name))
-            self._known[name] = found
+            found = self._known[key] = self._statistics.threshold(captured, self.method(name))
         return found
 
     def channel_thresholds(self, name: str) -> np.ndarray | None:

@@ -100,7 +100,7 @@ def _quantize(
         members=tuple(m for m in (unit.anchor, unit.bn) if m is not None),
         tail=unit.bn or unit.anchor,
     )
-    weight, bias = folded_weight_bias(graph, group)
+    weight, bias = folded_weight_bias(graph, group, copy=False)
     if channels is not None:
         # scales per feature-map channel are folded into the weight, so the codes' own scale is 1 from here on
         shape = (-1, 1, 1, 1) if node.attrs["group"] == len(channels) > 1 else (1, -1, 1, 1)
