@@ -93,14 +93,15 @@ def multiply_all(row: int) -> None:
     groups = (p[LENGTH] + p[PER_WORD] - 1) // p[PER_WORD]
     channels = p[WIDE] * p[CHANNELS] + p[TAIL]
     panels = (p[WIDE] + (1 if p[TAIL] else 0)) * p[CHANNELS]
-    room = np.empty((4 * (channels * groups + panels) + 2 * LINE + SLACK), np.int8)
-    begin = (room.ctypes.data + LINE - 1) // LINE * LINE
-    behind = (begin + 4 * channels * groups + LINE - 1) // LINE * LINE
-    words, bias = carray(v.int32_at(begin), channels * groups), carray(v.int32_at(behind), panels)
+    size, line = channels * groups, LINE // 4
+    room = np.empty(size + panels + 2 * line + SLACK // 4, np.int32)
+    first = -room.ctypes.data % LINE // 4
+    behind = (first + size + line - 1) // line * line
+    words, bias = room[first : first + size], room[behind : behind + panels]  # views, which keep the memory
     one, rows = carray(v.int64_at(p[ROW]), at.WORDS).copy(), np.empty(BLOCK, np.int64)
     left_at, right_at = carray(v.int64_at(p[LEFT_AT]), p[COUNT]), carray(v.int64_at(p[RIGHT_AT]), p[COUNT])
     extent = 1 + (p[LENGTH] - 1) * p[STEP_K] + (p[OUTPUTS] - 1) * p[STEP_N]
-    one[at.WEIGHTS], one[at.BIAS] = begin, behind
+    one[at.WEIGHTS], one[at.BIAS] = words.ctypes.data, bias.ctypes.data
     packed = np.int64(-1)
     while True:
         index = v.taken(row + 8 * NEXT)
