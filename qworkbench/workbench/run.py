@@ -14,20 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qworkbench.analysis.metrics import Metrics, compare, compare_codes
+from qworkbench.analysis.metrics import Metrics, compare
 from qworkbench.emulator.cache import ResultCache
 from qworkbench.emulator.copies import Copies
 from qworkbench.emulator.execute import execute, fingerprints
 from qworkbench.emulator.fingerprint import Chain, digest
-from qworkbench.emulator.kernels.lines import memory_order
-from qworkbench.emulator.kernels.rescale import dequantize
-from qworkbench.emulator.kernels.surface import channels_last, is_surface
-from qworkbench.emulator.plan import Plan, Quantity
+from qworkbench.emulator.plan import Plan
 from qworkbench.errors import Cancelled
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of, outputs_of
 from qworkbench.graph.ir import Graph
 from qworkbench.view.figures import Figures
+from qworkbench.workbench.comparing import Comparing
 from qworkbench.workbench.config import Config
 from qworkbench.workbench.run_tables import RunTables
 from qworkbench.workbench.stages import Compared, Stages
@@ -182,22 +180,27 @@ def run_config(
         elif one.twin in reference:
             waiting.setdefault(one.key, []).append(one)
     outputs: dict[str, np.ndarray] = {}
-    total = len(waiting)
+    total = sum(map(len, waiting.values()))
+    done = 0
+
+    def on_distance(one: Compared, metrics: Metrics) -> None:
+        nonlocal done
+        found[one.node] = metrics
+        measured.put((inputs, prints[one.key], one.twin, one.scale), metrics)
+        done += 1
+        if progress is not None:
+            progress(one.node, done, total)
+
+    comparing = Comparing(waiting, reference, on_distance)
 
     def on_result(key: str, array: np.ndarray) -> None:
         if key in plan.outputs:
             outputs[key] = array
-        if key not in waiting:
-            return
-        for one in waiting.pop(key):
-            beside = _beside(reference, one.twin, array)
-            found[one.node] = metrics = _distance(beside, array, one.quantity)
-            measured.put((inputs, prints[key], one.twin, one.scale), metrics)
-            if progress is not None:
-                progress(one.node, total - len(waiting), total)
+        comparing.take(key, array)
 
     wanted = set(waiting) | set(plan.outputs)
     execution = execute(plan, arrays, wanted, cache, prints=prints, on_result=on_result, cancelled=cancelled)
+    comparing.finish()
     if cancelled():
         raise Cancelled("the run was cancelled; results are those of the last finished run")
     named = {name: outputs[key] for name, key in zip(graph.output_names, plan.outputs, strict=True)}
@@ -232,35 +235,6 @@ def run_config(
         metrics=found,
         calibrated=calibrated,
     )
-
-
-def _beside(references: dict[str, np.ndarray], value: str, array: np.ndarray) -> np.ndarray:
-    """Return the reference of `value`, from now on with its axes in memory in the order of `array`."""
-    found = references[value]
-    order = memory_order(array)
-    if found.dtype == np.float32 and not found.transpose(order).flags.c_contiguous:
-        if is_surface(array):
-            found = channels_last(found)
-        else:
-            found = np.ascontiguousarray(found.transpose(order)).transpose(np.argsort(order))
-        references[value] = found
-    return found
-
-
-def _distance(reference: np.ndarray, array: np.ndarray, quantity: Quantity | None) -> Metrics:
-    if quantity is None:
-        return compare(reference, array)
-    if quantity.per_channel or quantity.dtype == "int32":
-        return compare(reference, _dequantized(array, quantity.scale, quantity.axis))
-    return compare_codes(reference, array, float(quantity.single))
-
-
-def _dequantized(codes: np.ndarray, scale: np.ndarray, axis: int) -> np.ndarray:
-    if scale.size == 1 or axis == 1:
-        return dequantize(codes, scale)
-    shape = [1] * codes.ndim
-    shape[axis] = -1
-    return np.asarray(codes.astype(np.float32) * scale.reshape(shape).astype(np.float32))
 
 
 def _rebuilt(base: Graph, named: Mapping[str, np.ndarray]) -> Any:

@@ -35,13 +35,17 @@ Stage = TypeVar("Stage")
 
 
 class Compared(NamedTuple):
-    """One node's result: its key in the plan, the float value that it stands for, and how codes become numbers."""
+    """One node's result: its key in the plan, the float value that it stands for, and how codes become numbers.
+
+    `factor` is the one scale of int8 or int16 codes; None for any other result.
+    """
 
     node: str
     key: str
     twin: str
     quantity: Quantity | None
     scale: bytes
+    factor: float | None
 
 
 class Stages:
@@ -156,7 +160,9 @@ class Stages:
             if one is None or one.key != key or one.quantity is not quantity:
                 value = graph.nodes[name].output
                 scale = b"" if quantity is None else quantity.scale.tobytes()
-                one = Compared(name, key, aliases.get(value, value), quantity, scale)
+                coded = quantity is not None and quantity.dtype in ("int8", "int16") and not quantity.per_channel
+                factor = float(quantity.single) if quantity is not None and coded else None
+                one = Compared(name, key, aliases.get(value, value), quantity, scale, factor)
             found.append(one)
         self._newest = tuple(found)
         return self._newest

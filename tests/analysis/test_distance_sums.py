@@ -13,11 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qworkbench.analysis.metrics import compare, compare_codes
-from qworkbench.emulator.kernels.distance_sums import distance_sums
+from qworkbench.analysis.metrics import compare, compare_all, compare_codes
+from qworkbench.emulator.kernels import distance_sums as summing
+from qworkbench.emulator.kernels.distance_sums import Pair, distance_sums
 from qworkbench.emulator.kernels.surface import channels_last, inside_of, surfaced
 
 SIZES = [1, 15, 16, 17, 255, 256, 257, 271, 4096, 5003]
+
+
+def sums_of(a: np.ndarray, b: np.ndarray, scale: float = 1.0) -> list[float]:
+    return distance_sums([(a, b, scale)])[0]
 
 
 def expected(a: np.ndarray, b: np.ndarray) -> list[float]:
@@ -45,7 +50,7 @@ def test_sums_of_every_size(size: int, dtype: type) -> None:
     codes = rng.integers(-128, 128, size).astype(dtype)
     scale = np.float32(0.037)
     a = (codes * scale + rng.normal(0, 0.02, size)).astype(np.float32)
-    assert_sums(distance_sums(a, codes, float(scale)), a, codes.astype(np.float32) * scale)
+    assert_sums(sums_of(a, codes, float(scale)), a, codes.astype(np.float32) * scale)
 
 
 @settings(max_examples=150, deadline=None)
@@ -59,7 +64,7 @@ def test_the_largest_quotient_is_found_wherever_it_lies(seed: int, count: int, r
     place = int(rng.integers(count))
     a[place] = [0, 1e-45, -3e38, a[place]][int(rng.integers(4))]
     b[place] = [0, 1e-45, 3e38, b[place]][int(rng.integers(4))]
-    assert distance_sums(a, b)[5:7] == expected(a, b)[5:7]
+    assert sums_of(a, b)[5:7] == expected(a, b)[5:7]
 
 
 @pytest.mark.parametrize("channels", [1, 3, 16, 24, 40, 272])
@@ -74,7 +79,7 @@ def test_what_lies_around_a_feature_map_is_not_counted(channels: int, dtype: typ
     np.asarray(surface)[around] = 77
     a = (codes * np.float32(0.1) + rng.normal(0, 0.1, codes.shape)).astype(np.float32)
     for reference in (a, channels_last(a), np.asfortranarray(a)):
-        assert_sums(distance_sums(reference, inside, 0.1), a, codes * np.float32(0.1))
+        assert_sums(sums_of(reference, inside, 0.1), a, codes * np.float32(0.1))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +98,7 @@ def test_views_are_read_where_they_lie(view) -> None:
     rng = np.random.default_rng(0)
     a = rng.normal(size=(4, 3, 5, 6, 2)).astype(np.float32)
     b = rng.integers(-9, 9, a.shape).astype(np.int8)
-    assert_sums(distance_sums(view(a), view(b), 0.25), view(a), view(b) * np.float32(0.25))
+    assert_sums(sums_of(view(a), view(b), 0.25), view(a), view(b) * np.float32(0.25))
 
 
 def test_numbers_off_their_alignment_are_read() -> None:
@@ -118,14 +123,50 @@ def test_nan_among_codes_of_a_broken_reference_is_not_hidden() -> None:
     assert all(math.isnan(getattr(found, name)) for name in ("cosine", "l1", "mse", "atol", "rtol", "sqnr"))
 
 
+def pairs_of(count: int) -> list[Pair]:
+    """Return pairs of all dtypes and of many sizes, some of which lie apart."""
+    rng = np.random.default_rng(count)
+    found: list[Pair] = []
+    for i in range(count):
+        codes = rng.integers(-128, 128, (1, int(rng.integers(1, 70)), 9, 11))
+        a = (codes * 0.02 + rng.normal(0, 0.05, codes.shape)).astype(np.float32)
+        other = codes.astype((np.int8, np.int16, np.float32)[i % 3])
+        found.append((a, inside_of(surfaced(other, other.dtype, 1)) if i % 3 < 2 and i % 2 else other, 0.02))
+    return found
+
+
+def test_many_pairs_give_what_each_gives_alone() -> None:
+    pairs = pairs_of(23)
+    assert distance_sums(pairs) == [sums_of(*pair) for pair in pairs]
+    assert distance_sums([]) == []
+
+
+def test_threads_change_no_bit(monkeypatch) -> None:
+    pairs = pairs_of(40)
+    alone = distance_sums(pairs)
+    monkeypatch.setattr(summing, "SHARED", 1)
+    monkeypatch.setenv("QWORKBENCH_NUM_THREADS", "3")
+    for _ in range(20):
+        assert distance_sums(pairs) == alone
+
+
+def test_codes_and_numbers_are_compared_side_by_side() -> None:
+    codes = np.arange(-60, 60, dtype=np.int16).reshape(2, 60)
+    a = codes.astype(np.float32) * np.float32(0.1) + np.float32(0.01)
+    pairs = [(a, codes, 0.1), (a, a, None), (a, codes, None), (a[:0], codes[:0], 0.1)]
+    alone = [compare_codes(a, codes, 0.1), compare(a, a), compare(a, codes), compare_codes(a[:0], codes[:0], 0.1)]
+    assert compare_all(pairs) == alone
+
+
 SCRIPT = """
 import numpy as np
 from qworkbench.emulator.kernels.distance_sums import distance_sums
 rng = np.random.default_rng(5)
 codes = rng.integers(-128, 128, 30011)
 a = (codes * 0.013 + rng.normal(size=codes.size) * 0.02).astype(np.float32)
-for other in (codes.astype(np.int8), codes.astype(np.int16), (codes * 1.1).astype(np.float32)):
-    print([number.hex() for number in distance_sums(a, other, 0.013)])
+others = (codes.astype(np.int8), codes.astype(np.int16), (codes * 1.1).astype(np.float32))
+for sums in distance_sums([(a, other, 0.013) for other in others]):
+    print([number.hex() for number in sums])
 """
 
 

@@ -110,7 +110,12 @@ def steps_of(operand: np.ndarray, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def memory_order(array: np.ndarray) -> tuple[int, ...]:
     """Return the axes of `array` from the largest step in memory to the smallest."""
-    return tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+    return descending(array.strides)
+
+
+def descending(strides: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the axes from the largest step in memory to the smallest."""
+    return tuple(sorted(range(len(strides)), key=lambda axis: -strides[axis]))
 
 
 def merged_axes(shape: tuple[int, ...], steps: list[tuple[int, ...]]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 
 from qworkbench.emulator.kernels.compiled import kernel
@@ -226,19 +225,18 @@ def _pass(element: Any) -> Any:
 _pass8, _pass16, _pass_real = _pass(v.i8), _pass(v.i16), _pass(v.f32)
 
 
-@kernel("void(int64[::1])")
-def of_int8(row: np.ndarray) -> None:
-    """Fill the sums of a row: float32 against int8."""
-    _pass8(row.ctypes.data)
-
-
-@kernel("void(int64[::1])")
-def of_int16(row: np.ndarray) -> None:
-    """Fill the sums of a row: float32 against int16."""
-    _pass16(row.ctypes.data)
-
-
-@kernel("void(int64[::1])")
-def of_float32(row: np.ndarray) -> None:
-    """Fill the sums of a row: float32 against float32."""
-    _pass_real(row.ctypes.data)
+@kernel("void(int64, int64, int64)")
+def fill_sums(rows: int, count: int, counter: int) -> None:
+    """Fill the sums of `count` rows, taken one by one from the int64 at `counter` by whoever comes."""
+    while True:
+        i = v.taken(counter)
+        if i >= count:
+            break
+        row = rows + 8 * place.WORDS * i
+        kind = v.word_at(row + 8 * place.KIND)
+        if kind == place.INT8:
+            _pass8(row)
+        elif kind == place.INT16:
+            _pass16(row)
+        else:
+            _pass_real(row)
