@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from struct import Struct
 
 import numpy as np
 
@@ -21,7 +22,8 @@ Pair = tuple[np.ndarray, np.ndarray, float]
 """A float32 reference; int8, int16 or float32 numbers of the same shape; the scale in which they count."""
 KINDS = {"b": place.INT8, "h": place.INT16, "f": place.FLOAT32}
 SHARED = 1 << 18  # numbers from which on it pays to wake another thread
-_REAL = np.dtype(np.float64)
+_ROW = Struct(f"qqd{8 * (place.WORDS - place.KIND)}s")
+_WORD = Struct("q")
 
 
 def distance_sums(pairs: Sequence[Pair]) -> list[list[float]]:
@@ -40,20 +42,19 @@ def distance_sums(pairs: Sequence[Pair]) -> list[list[float]]:
     """
     from qworkbench.emulator.kernels.vector.pair_sums import fill_sums
 
-    rows = np.empty((len(pairs) + 1, place.WORDS), np.int64)
-    rows[-1, 0] = 0  # the counter of rows taken
-    reals = rows.view(_REAL)
-    read = [_readable(reference, other) for reference, other, _ in pairs]
-    for i, (template, reference, other) in enumerate(read):
-        row = rows[i]
-        row[:] = template
-        row[place.REFERENCE], row[place.OTHER] = _address(reference), _address(other)
-    reals[:-1, place.SCALE] = [scale for _, _, scale in pairs]
-    address = int(rows.ctypes.data)
-    sizes = [float(reference.size) for reference, _, _ in pairs]
+    read = [_readable(*pair) for pair in pairs]
+    counter = _WORD.size * place.WORDS * len(pairs)
+    table = np.empty(counter + _WORD.size, np.uint8)
+    memory = table.data
+    for i, (layout, reference, other, scale) in enumerate(read):
+        _ROW.pack_into(memory, _ROW.size * i, _address(reference), _address(other), scale, layout)
+    _WORD.pack_into(memory, counter, 0)
+    sizes = [float(pair[0].size) for pair in pairs]
     threads = min(thread_count(), len(pairs)) if sum(sizes) >= SHARED else 1
-    share(fill_sums, address, len(pairs), address + rows.strides[0] * len(pairs), threads=threads)
-    found: list[list[float]] = reals[:-1, place.SUMS :].tolist()
+    address = int(table.ctypes.data)
+    share(fill_sums, address, len(pairs), address + counter, threads=threads)
+    numbers = table.view(np.float64)[:-1].reshape(len(pairs), place.WORDS)
+    found: list[list[float]] = numbers[:, place.SUMS :].tolist()
     for total, size in zip(found, sizes, strict=True):
         if math.isnan(total[4]):
             total[5:] = math.nan, math.nan  # a maximum that ignores NaN would hide a broken tensor
@@ -61,10 +62,12 @@ def distance_sums(pairs: Sequence[Pair]) -> list[list[float]]:
     return found
 
 
-def _readable(reference: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a row without addresses and scale, and the arrays that it reads: copies where it has to be."""
-    row = _row(reference.shape, reference.strides, other.strides, other.dtype.char)
-    return (row, reference, other) if row is not None else _readable(*map(np.ascontiguousarray, (reference, other)))
+def _readable(reference: np.ndarray, other: np.ndarray, scale: float) -> tuple[bytes, np.ndarray, np.ndarray, float]:
+    """Return how two arrays run, and the arrays: copies of them where they cannot be read as they are."""
+    layout = _layout(reference.shape, reference.strides, other.strides, other.dtype.char)
+    if layout is None:
+        return _readable(np.ascontiguousarray(reference), np.ascontiguousarray(other), scale)
+    return layout, reference, other, scale
 
 
 def _address(array: np.ndarray) -> int:
@@ -73,10 +76,10 @@ def _address(array: np.ndarray) -> int:
 
 
 @lru_cache(4096)
-def _row(
+def _layout(
     shape: tuple[int, ...], strides: tuple[int, ...], other_strides: tuple[int, ...], other_type: str
-) -> np.ndarray | None:
-    """Return a row of the kernel without addresses and scale; None where no three axes of adjacent pairs make it up.
+) -> bytes | None:
+    """Return the words of a row from `KIND` on; None where no three axes of adjacent pairs make up the arrays.
 
     Axes are taken in the order in which the other operand lies in memory.
     """
@@ -95,8 +98,8 @@ def _row(
         return None
     more = 4 - len(sizes)
     row = np.zeros(place.WORDS, np.int64)
+    row[place.KIND] = KINDS[other_type]
     row[place.SPAN : place.STEP] = (*(1,) * more, *sizes)
     row[place.STEP + more : place.AT] = [4 * step for step in steps[0][:-1]]
-    row[place.AT + more : place.KIND] = [itemsize * step for step in steps[1][:-1]]
-    row[place.KIND] = KINDS[other_type]
-    return row
+    row[place.AT + more : place.SUMS] = [itemsize * step for step in steps[1][:-1]]
+    return row[place.KIND :].tobytes()
