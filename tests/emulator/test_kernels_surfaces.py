@@ -16,7 +16,7 @@ from qworkbench.emulator.kernels.moving import concat, resurfaced
 from qworkbench.emulator.kernels.surface import channels_last, is_surface, new_surface, planes_of, surface_of
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import ConvGeometry, reference
-from qworkbench.numerics.resize import nearest_index
+from qworkbench.numerics.resize import linear_index, nearest_index
 from tests.emulator.codes import DTYPES, KINDS, ROUNDINGS, assert_equal, quick, random_codes, random_requantize, seeds
 
 VECTOR = [name for name in isa.PATHS if name != isa.PORTABLE]
@@ -168,6 +168,29 @@ def test_max_pool_of_surfaces(seed, dtype, few, ceil_mode):
         return
     same(kernels.max_pool2d(x, geometry, ceil_mode), expected)
     same(kernels.global_max_pool(x), reference.global_max_pool(a))
+
+
+@quick(60)
+@given(seed=seeds, dtype=types, few=st.booleans(), ceil_mode=st.booleans(), include=st.booleans())
+def test_means_of_windows_and_bilinear_resize_of_surfaces(seed, dtype, few, ceil_mode, include):
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 4)), int(rng.integers(1, 4 if few else 90)), *(int(n) for n in rng.integers(1, 16, 2)))
+    a = random_codes(rng, shape, dtype, "low" if rng.random() < 0.1 else "any")
+    x = kernels.quantize(a.astype(np.float32), np.float32(1), dtype, "half_even", margin=int(rng.integers(0, 3)))
+    bits, mode = int(rng.integers(1, 14)), str(rng.choice(["asymmetric", "half_pixel", "align_corners"]))
+    index = [linear_index(n, int(rng.integers(1, 30)), mode, None, bits) for n in shape[2:]]
+    tables = (*index[0], *index[1], bits)
+    same(kernels.resize_bilinear(x, *tables), reference.resize_bilinear(a, *tables))
+    kernel, strides, dilations = (tuple(map(int, rng.integers(1, top, 2))) for top in (6, 4, 3))
+    pads = tuple(int(rng.integers(0, kernel[i % 2] // 2 + 1)) for i in range(4))
+    given = ConvGeometry(kernel, strides, pads, dilations), ceil_mode, include
+    kind, rounding = ("float32", "half_even") if seed % 4 else ("fixed", "half_away")
+    rq = random_requantize(rng, 1, dtype, kind, rounding, float(np.iinfo(dtype).max))
+    try:
+        expected = reference.average_pool2d(a, *given, rq)
+    except EmulationError:
+        return
+    same(kernels.average_pool2d(x, *given, rq), expected)
 
 
 @quick(20)

@@ -10,6 +10,7 @@ import numpy as np
 from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.reduce import reduce_mean
 from qworkbench.emulator.kernels.rescale import requantize
+from qworkbench.emulator.kernels.vector.averages import window_means
 from qworkbench.emulator.kernels.vector.largest import largest
 from qworkbench.emulator.kernels.vector.pooling import image_means
 from qworkbench.emulator.kernels.views import owned
@@ -116,11 +117,14 @@ def average_pool2d(
     """
     size = checks.window("average_pool2d", x, geometry, ceil_mode)
     multiplier = checks.requantize("average_pool2d", rq, 1)
-    sums = np.empty((*x.shape[:2], *size), dtype=np.int64)
     g = geometry
-    _sum_windows(owned(x).reshape(-1, *x.shape[2:]), g.kernel, g.strides, g.dilations, g.pads, sums.reshape(-1, *size))
     down, across = (_counts(x.shape[2 + axis], size[axis], axis, g, count_include_pad) for axis in (0, 1))
     count = np.maximum(down[:, None] * across, 1)
+    found = window_means(x, g, count, rq)
+    if found is not None:
+        return found
+    sums = np.empty((*x.shape[:2], *size), dtype=np.int64)
+    _sum_windows(owned(x).reshape(-1, *x.shape[2:]), g.kernel, g.strides, g.dilations, g.pads, sums.reshape(-1, *size))
     distinct = np.unique(count)
     if len(distinct) == 1:
         return requantize(sums, replace(rq, multiplier=multiplier / distinct[0]))
