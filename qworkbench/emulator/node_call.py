@@ -7,6 +7,7 @@ the memory of the arrays. Knows no plan.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -32,17 +33,24 @@ class _Loan:
         self.__array_interface__ = {**array.__array_interface__, "data": (array.__array_interface__["data"][0], False)}
 
 
-def lent(array: np.ndarray) -> torch.Tensor:
-    """Return a tensor over the memory of the C-contiguous `array`, which results share and nobody changes."""
-    import torch
+@cache
+def _takers() -> tuple[Callable[[np.ndarray], torch.Tensor], Callable[[np.ndarray], torch.Tensor]]:
+    """Return what makes a tensor of a writable array, and of a read-only one."""
+    from torch import from_numpy
     from torch.utils.dlpack import from_dlpack
 
+    return from_numpy, from_dlpack
+
+
+def lent(array: np.ndarray) -> torch.Tensor:
+    """Return a tensor over the memory of the C-contiguous `array`, which results share and nobody changes."""
+    take, take_fixed = _takers()
     if array.flags.writeable:
-        return torch.from_numpy(array)
+        return take(array)
     try:
-        return from_dlpack(array)
+        return take_fixed(array)
     except BufferError:  # versions that cannot say that memory is read-only
-        return torch.from_numpy(np.asarray(_Loan(array)))
+        return take(np.asarray(_Loan(array)))
 
 
 class _Known(NamedTuple):
@@ -97,14 +105,14 @@ class NodeCall:
         return _Known(batch, shape, move, prepared(self.node, batch) if move is None else None)
 
     def _through_torch(self, run: Kernel, x: Arrays) -> tuple[np.ndarray, ...]:
-        import torch
-
         arrays = [array if array.flags.c_contiguous else planes_of(array) for array in x]
         given = iter(arrays)
         tensors = [lent(next(given)) if isinstance(one, str) else one for one in self.operands]
         if self.node.call is None:
             outputs = run(tensors)
         else:  # a module's parameters would keep the history of what is done with them
+            import torch
+
             with torch.no_grad():
                 outputs = run(tensors)
         if self.half:
