@@ -126,14 +126,19 @@ def clocks() -> Iterator[dict[str, Any]]:
     """Read the clock around what an answer consists of; ``computed`` collects the fingerprints of steps that ran."""
     spent: dict[str, Any] = defaultdict(float)
     spent["computed"] = []
+    inside: list[float] = []  # what the parts within each part that is under way took
 
     def around(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*args: Any, **kwargs: Any) -> Any:
             began = time.thread_time()
+            inside.append(0.0)
             try:
                 return function(*args, **kwargs)
             finally:
-                spent[part] += time.thread_time() - began
+                took = time.thread_time() - began
+                spent[part] += took - inside.pop()
+                if inside:
+                    inside[-1] += took
 
         return timed
 
@@ -145,7 +150,8 @@ def clocks() -> Iterator[dict[str, Any]]:
     with (
         mock.patch.object(q.Workbench, "edit", around("place", q.Workbench.edit)),
         mock.patch.object(Stages, "_build", around("plan", Stages._build)),
-        mock.patch.object(execute, "run_step", around("steps", execute.run_step)),
+        mock.patch.object(execute.Runner, "run", around("steps", execute.Runner.run)),
+        mock.patch.object(execute.Runner, "flush", around("steps", execute.Runner.flush)),
         mock.patch.object(runs, "_distance", around("distances", runs._distance)),
         mock.patch.object(execute.ResultCache, "put", put),
     ):
