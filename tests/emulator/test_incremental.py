@@ -108,6 +108,34 @@ def test_an_early_edit_computes_everything_behind_it(wb):
     assert {"stem", "_generated_add_0", "mix", "head"} <= set(wb.run().computed)
 
 
+def test_outputs_that_a_user_holds_outlive_the_cache(make_workbench):
+    class Ends(nn.Module):
+        """Outputs of every kind that memory is lent to: on a surface, as lines, and read by others."""
+
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 8, 3, padding=1)
+            self.b = nn.Linear(8, 8)
+
+        def forward(self, x):
+            y = torch.relu(self.a(x))
+            flat = torch.sigmoid(self.b(y.permute(0, 2, 3, 1)))
+            return y, flat, torch.relu(flat), y * 0.5 + y
+
+    torch.manual_seed(0)
+    x = torch.randn(1, 3, 32, 32)
+    wb = make_workbench(Ends().eval(), x, calibration=[x])
+    wb.run()
+    wb.forget()
+    held = wb.run()  # from kernels that were prepared by the run before
+    copies = {name: array.copy() for name, array in held.outputs.items()}
+    for scale in (1, -2):
+        wb.forget()
+        wb.run(x * scale)
+    for name, array in copies.items():
+        np.testing.assert_array_equal(held.outputs[name], array)
+
+
 def test_undo_and_redo_compute_nothing(wb):
     first = wb.run()
     wb.edit(q.SetPlacement("softmax", "bpu"))

@@ -287,6 +287,16 @@ def test_memory_returns_when_the_last_view_is_gone_and_idle_memory_is_bounded(mo
     assert memory.idle_bytes() == before
 
 
+def test_memory_of_an_array_that_is_no_surface_returns_when_the_array_is_gone():
+    whole = memory.block_size(5000)
+    lent, offset, _ = memory.borrowed(whole)
+    before, array = memory.idle_bytes(), np.ndarray((50, 100), np.int8, lent, offset)
+    del lent
+    assert memory.idle_bytes() == before  # the array still reads it
+    del array
+    assert memory.idle_bytes() == before + whole
+
+
 @pytest.mark.parametrize("shape", [(96, 128, 3, 5), (40, 1200, 1, 7), (64, 512, 3, 7), (24, 300, 5, 6)])
 @pytest.mark.parametrize("fill", ["any", "ends"])
 def test_long_int16_sums_are_formed_in_parts(path, shape, fill):

@@ -20,18 +20,23 @@ _idle: dict[int, list[tuple[np.ndarray, int, object]]] = {}  # blocks, their add
 _idle_bytes = [0]
 
 
-class Memory(np.ndarray[Any, Any]):
-    """Bytes on loan: they return when the last array over them is gone.
+class Block(np.ndarray[Any, Any]):
+    """Bytes that are lent again and again.
 
-    A view forgets every array between it and the owner of its bytes, unless their types differ; hence a type.
+    A view forgets every array between it and the owner of its bytes as long as the next one is of its own type: a plain
+    array over a loan of a plain block would hold the block and not the loan. Hence a type for either.
     """
+
+
+class Memory(np.ndarray[Any, Any]):
+    """Bytes on loan: they return when the last array over them is gone."""
 
     address: int  # of the block
     clean: object  # the layout whose margin is zero here, through one use after the other
 
     def __del__(self) -> None:
         block = self.base
-        if type(block) is np.ndarray and _idle_bytes[0] + block.nbytes <= IDLE_BYTES:
+        if type(block) is Block and _idle_bytes[0] + block.nbytes <= IDLE_BYTES:
             _idle_bytes[0] += block.nbytes
             _idle.setdefault(block.nbytes, []).append((block, self.address, self.clean))
 
@@ -49,7 +54,7 @@ def borrowed(whole: int) -> tuple[Memory, int, int]:
         block, address, clean = _idle[whole].pop()
         _idle_bytes[0] -= whole
     except (KeyError, IndexError):
-        block = np.empty(whole, np.uint8)
+        block = np.empty(whole, np.uint8).view(Block)
         address, clean = int(block.ctypes.data), None
     offset = -address % LINE
     memory = Memory(whole, BYTE, block)
