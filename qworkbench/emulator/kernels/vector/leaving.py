@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.ir import cgutils
@@ -32,7 +33,8 @@ class Leaving:
         self.out, self.places, self.codes = (parameter(slot) for slot in (at.OUT, at.PLACES, at.CODES))
         self.code_bytes = parameter(at.CODE_BYTES)
         self.low, self.high = parameter(at.LOW), parameter(at.HIGH)
-        self.limits = [v.splat(b, b.trunc(limit, v.i8), self.channels) for limit in (self.low, self.high)]
+        self.together = max(LINE // self.channels, 1) if lanes == 16 else 1
+        self.limits = [v.splat(b, b.trunc(n, v.i8), self.together * self.channels) for n in (self.low, self.high)]
         full = b.icmp_signed(">=", count, v.word(64))
         self.mask = b.select(full, v.word(-1), b.sub(b.shl(v.word(1), b.and_(count, v.word(63))), v.word(1)))
         self.whole, self.part = parameter(at.WHOLE), parameter(at.PART)
@@ -42,7 +44,7 @@ class Leaving:
         split = b.and_(b.icmp_signed("!=", self.part, v.word(0)), b.icmp_signed("==", self.code_bytes, v.word(1)))
         self.split = b.and_(narrow, split)
         self.kind, self.real = v.vector(v.i32, lanes), v.vector(v.f64, lanes)
-        self.room = cgutils.alloca_once(b, self.kind, vectors * 24)
+        self.room = cgutils.alloca_once(b, self.kind, vectors * 12)  # pixels of the largest tile
 
     def write(self, sums: list[list[Any]], pixel: Any) -> None:
         """Let the sums of every pixel of a tile leave; `pixel` is the number of the first."""
@@ -76,10 +78,14 @@ class Leaving:
 
     def _from_registers(self, sums: list[list[Any]], places: Any, *, enters: bool) -> None:
         b = self.b
-        for m, row in enumerate(sums):
-            place = b.add(v.load(b, b.add(places, v.word(8 * m)), v.i64, 8), self.channel)
-            values = [b.load(room) for room in row]
-            self._as_int8(self._entered(values, place) if enters else values, place)
+        for first in range(0, len(sums), self.together):
+            rows, found = [], []
+            for m in range(first, first + self.together):
+                place = b.add(v.load(b, b.add(places, v.word(8 * m)), v.i64, 8), self.channel)
+                values = [b.load(room) for room in sums[m]]
+                rows.append(self._entered(values, place) if enters else values)
+                found.append(place)
+            self._as_int8(rows, found)
 
     def _through_memory(self, sums: list[list[Any]], places: Any) -> None:
         b = self.b
@@ -103,7 +109,7 @@ class Leaving:
                     self._enter(rooms, code, place)
         for mode, leave in ((at.INT8, self._as_int8), (at.INT16, self._as_int16), (at.INT32, self._as_int32)):
             with b.if_then(b.icmp_signed("==", self.mode, v.word(mode))):
-                leave([b.load(room) for room in rooms], place)
+                leave([[b.load(room) for room in rooms]], [place])
 
     def _part(self, n: int) -> Any:
         """Return the mask of the lanes of vector `n`."""
@@ -141,19 +147,27 @@ class Leaving:
             return v.load(self.b, address, kind)
         return v.masked_load(self.b, address, kind, self._part(n))
 
-    def _as_int8(self, sums: list[Any], place: Any) -> None:
+    def _as_int8(self, rows: list[list[Any]], places: list[Any]) -> None:
+        """Let pixels leave that fill a vector of bytes together, or one."""
         b, lanes = self.b, self.lanes
         kind = v.vector(v.f32, lanes)
         scale = b.add(self.scale, b.shl(self.channel, v.word(2)))
-        whole = []
-        for n, total in enumerate(sums):
-            factor = v.load(b, b.add(scale, v.word(4 * lanes * n)), kind, 4)
-            whole.append(v.nearest(b, b.fmul(b.sitofp(total, kind), factor)))
+        factors = [v.load(b, b.add(scale, v.word(4 * lanes * n)), kind, 4) for n in range(self.vectors)]
+        whole = [
+            v.nearest(b, b.fmul(b.sitofp(total, kind), factor))
+            for row in rows
+            for total, factor in zip(row, factors, strict=True)
+        ]
+        whole += whole[-1:] * (self.together * self.vectors - len(whole))
         codes = v.clamped(b, v.packed(b, whole), *self.limits)
-        self._store(codes, b.add(self.out, place), self.mask)
+        for i, place in enumerate(places):
+            begin = i * self.channels
+            part = codes if self.together == 1 else v.shuffled(b, codes, codes, range(begin, begin + self.channels))
+            self._store(part, b.add(self.out, place), self.mask)
 
-    def _as_int16(self, sums: list[Any], place: Any) -> None:
+    def _as_int16(self, rows: list[list[Any]], places: list[Any]) -> None:
         b, lanes = self.b, self.lanes
+        (sums,), (place,) = rows, places
         scale = b.add(self.scale, b.shl(self.channel, v.word(3)))
         limits = [v.splat(b, b.trunc(limit, v.i32), lanes) for limit in (self.low, self.high)]
         out = b.add(self.out, b.shl(place, v.word(1)))
@@ -163,8 +177,9 @@ class Leaving:
             codes = b.trunc(v.clamped(b, whole, *limits), v.vector(v.i16, lanes))
             self._store(codes, b.add(out, v.word(2 * lanes * n)), self._part(n))
 
-    def _as_int32(self, sums: list[Any], place: Any) -> None:
+    def _as_int32(self, rows: list[list[Any]], places: list[Any]) -> None:
         b = self.b
+        (sums,), (place,) = rows, places
         out = b.add(self.out, b.shl(place, v.word(2)))
         for n, total in enumerate(sums):
             self._store(total, b.add(out, v.word(4 * self.lanes * n)), self._part(n))

@@ -1,7 +1,7 @@
 """Which tiles run in which order: chunks of pixels that stay in the first-level cache while the panels pass.
 
-A panel is a full tile of channels; what is left of the channels is a panel of a narrower tile with more pixels, so that
-24 sums are in registers all the same. Several threads may share one row of parameters: each takes the next chunk.
+A panel is a full tile of channels; what is left of the channels is a panel of a narrower tile with more pixels: enough
+sums to keep the dots busy, few enough pixels that their addresses stay in registers. Several threads may share one row of parameters: each takes the next chunk.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from qworkbench.emulator.kernels.vector.tile import Tile, tile_kernel
 
 SLICE = 48  # pixels of a chunk are a multiple of this: of whole tiles of every shape
 
-_bytes5, _bytes6, _bytes12, _bytes24 = (
-    tile_kernel(Tile("busd", 16, pixels, vectors)) for pixels, vectors in ((5, 4), (6, 4), (12, 2), (24, 1))
+_bytes5, _bytes6, _bytes8, _bytes12 = (
+    tile_kernel(Tile("busd", 16, pixels, vectors)) for pixels, vectors in ((5, 4), (6, 4), (8, 2), (12, 1))
 )
 _pairs6, _pairs12 = (tile_kernel(Tile("wssd", 16, pixels, vectors)) for pixels, vectors in ((6, 4), (12, 2)))
 _half_bytes = tile_kernel(Tile("busd", 8, 6, 2))
@@ -53,9 +53,9 @@ def bytes_avx512(row: int) -> None:
             weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
             count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
             if panel >= p[WIDE] and p[TAIL] == 32:
-                _bytes12(row, weights, channel, count, first, end, shift)
+                _bytes8(row, weights, channel, count, first, end, shift)
             elif panel >= p[WIDE] and p[TAIL] == 16:
-                _bytes24(row, weights, channel, count, first, end, shift)
+                _bytes12(row, weights, channel, count, first, end, shift)
             elif p[PIXELS_OF_TILE] == 5:
                 _bytes5(row, weights, channel, count, first, end, shift)
             else:
