@@ -1,7 +1,8 @@
 """Which tiles run in which order: chunks of pixels that stay in the first-level cache while the panels pass.
 
 A panel is a full tile of channels; what is left of the channels is a panel of a narrower tile with more pixels: enough
-sums to keep the dots busy, few enough pixels that their addresses stay in registers. Several threads may share one row of parameters: each takes the next chunk.
+sums to keep the dots busy, few enough pixels that their addresses stay in registers. Several threads may share one row
+of parameters: each takes the next chunk.
 """
 
 from __future__ import annotations
