@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qworkbench.emulator.kernels.distance_sums import Pair, distance_sums
+from qworkbench.emulator.kernels.distance_sums import Pair, Reference, distance_sums
 from qworkbench.errors import EmulationError
 
 CODES = (np.dtype(np.int8), np.dtype(np.int16))
@@ -93,14 +93,14 @@ def compare_codes(reference: np.ndarray, codes: np.ndarray, scale: float) -> Met
     return compare_all([(reference, codes, scale)])[0]
 
 
-def compare_all(given: Sequence[tuple[np.ndarray, np.ndarray, float | None]]) -> list[Metrics]:
+def compare_all(given: Sequence[tuple[np.ndarray | Reference, np.ndarray, float | None]]) -> list[Metrics]:
     """Compare many tensors at once: a small one costs less than in a call of its own.
 
     Parameters
     ----------
-    given : sequence of (numpy.ndarray, numpy.ndarray, float or None)
+    given : sequence of (numpy.ndarray or Reference, numpy.ndarray, float or None)
         Reference, codes and their scale as :func:`compare_codes` takes them; or reference, real numbers and None, as
-        :func:`compare` takes them.
+        :func:`compare` takes them. A :class:`Reference` that is kept is read with less ado the next time.
 
     Returns
     -------
@@ -115,13 +115,16 @@ def compare_all(given: Sequence[tuple[np.ndarray, np.ndarray, float | None]]) ->
     return [metrics_of(total, scale) for total, (_, _, scale) in zip(found, given, strict=True)]
 
 
-def _pair(reference: np.ndarray, other: np.ndarray, scale: float | None) -> Pair:
-    _same_shape(reference, other)
+def _pair(reference: np.ndarray | Reference, other: np.ndarray, scale: float | None) -> Pair:
+    if not isinstance(reference, Reference):
+        if reference.shape != other.shape:  # complex numbers lose their shape
+            raise EmulationError(f"cannot compare shapes {reference.shape} and {other.shape}")
+        reference = Reference(_real(reference))
     if scale is None:
-        return _real(reference), _real(other), 1.0
+        return reference, _real(other), 1.0
     if other.dtype not in CODES:
         raise EmulationError(f"codes are int8 or int16, got {other.dtype}; compare() takes real numbers")
-    return _real(reference), other, scale
+    return reference, other, scale
 
 
 def sums(reference: np.ndarray, emulated: np.ndarray) -> np.ndarray:
@@ -146,11 +149,6 @@ def sums(reference: np.ndarray, emulated: np.ndarray) -> np.ndarray:
     return np.array(distance_sums([_pair(reference, emulated, None)])[0])
 
 
-def _same_shape(reference: np.ndarray, emulated: np.ndarray) -> None:
-    if reference.shape != emulated.shape:
-        raise EmulationError(f"cannot compare shapes {reference.shape} and {emulated.shape}")
-
-
 def _real(tensor: np.ndarray) -> np.ndarray:
     """Return the numbers of `tensor` as float32; a complex one counts as its real and imaginary parts."""
     if tensor.dtype == np.float32:
@@ -169,7 +167,7 @@ def merged(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def metrics_of(total: Iterable[float], scale: float | None = None) -> Metrics:
     """Return the distances that :func:`sums` stand for."""
-    ab, aa, bb, l1, dd, top, relative, size = map(float, total)
+    ab, aa, bb, l1, dd, top, relative, size = total.tolist() if isinstance(total, np.ndarray) else total
     if size == 0:
         return Metrics(1.0, 0.0, 0.0, 0.0, 0.0, math.inf, scale)
     norm = math.sqrt(aa) * math.sqrt(bb)

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from qworkbench.analysis.metrics import Metrics, compare_all
+from qworkbench.emulator.kernels.distance_sums import Reference
 from qworkbench.emulator.kernels.lines import descending, memory_order
 from qworkbench.emulator.kernels.rescale import dequantize
 from qworkbench.emulator.kernels.surface import channels_last, is_surface
@@ -31,6 +32,8 @@ class Comparing:
         Nodes by the key of their result.
     references : dict of str to numpy.ndarray
         Float activations; those compared lie in memory as their results do from then on.
+    kept : dict of str to Reference
+        Those compared, for the next run on the same inputs.
     found : callable
         Told of (node, key, distances) in the order in which the results came.
     """
@@ -39,9 +42,10 @@ class Comparing:
         self,
         waiting: Mapping[str, Collection[Compared]],
         references: dict[str, np.ndarray],
+        kept: dict[str, Reference],
         found: Callable[[Compared, Metrics], None],
     ) -> None:
-        self._waiting, self._references, self._found = dict(waiting), references, found
+        self._waiting, self._references, self._kept, self._found = dict(waiting), references, kept, found
         self._ready: list[tuple[Compared, np.ndarray]] = []
         self._numbers = 0
         self._since = 0.0
@@ -63,23 +67,28 @@ class Comparing:
         for (one, _), distances in zip(ready, metrics, strict=True):
             self._found(one, distances)
 
-    def _pair(self, one: Compared, array: np.ndarray) -> tuple[np.ndarray, np.ndarray, float | None]:
-        reference = self._beside(one.twin, array)
-        if one.quantity is None or one.factor is not None:
-            return reference, array, one.factor
-        return reference, _dequantized(array, one.quantity.scale, one.quantity.axis), None
+    def _pair(self, one: Compared, array: np.ndarray) -> tuple[np.ndarray | Reference, np.ndarray, float | None]:
+        if one.quantity is not None and one.factor is None:
+            array = _dequantized(array, one.quantity.scale, one.quantity.axis)
+        kept = self._kept.get(one.twin)
+        if kept is not None and kept.met(array):
+            return kept, array, one.factor
+        return self._beside(one.twin, array), array, one.factor
 
-    def _beside(self, value: str, array: np.ndarray) -> np.ndarray:
+    def _beside(self, value: str, array: np.ndarray) -> np.ndarray | Reference:
         """Return the reference of `value`, from now on with its axes in memory in the order of `array`."""
         found = self._references[value]
-        if found.dtype == np.float32 and not _runs_alike(found.shape, found.strides, array.strides):
+        if found.dtype != np.float32:
+            return found
+        if not _runs_alike(found.shape, found.strides, array.strides):
             if is_surface(array):
                 found = channels_last(found)
             else:
                 order = memory_order(array)
                 found = np.ascontiguousarray(found.transpose(order)).transpose(np.argsort(order))
             self._references[value] = found
-        return found
+        self._kept[value] = Reference(found)
+        return self._kept[value]
 
 
 @lru_cache(4096)

@@ -19,6 +19,7 @@ from qworkbench.emulator.cache import ResultCache
 from qworkbench.emulator.copies import Copies
 from qworkbench.emulator.execute import execute, fingerprints
 from qworkbench.emulator.fingerprint import Chain, digest
+from qworkbench.emulator.kernels.distance_sums import Reference
 from qworkbench.emulator.plan import Plan
 from qworkbench.errors import Cancelled
 from qworkbench.graph.execute import run_float
@@ -118,6 +119,7 @@ class Measured:
 
     keep: int = 2
     references: dict[bytes, dict[str, np.ndarray]] = field(default_factory=dict)
+    compared: dict[bytes, dict[str, Reference]] = field(default_factory=dict)
     metrics: dict[tuple[bytes, bytes, str, bytes], Metrics] = field(default_factory=dict)
     chain: Chain = field(default_factory=Chain)
     copies: Copies = field(default_factory=Copies)
@@ -133,6 +135,7 @@ class Measured:
             while len(self.references) > self.keep:
                 dropped = next(iter(self.references))
                 del self.references[dropped]
+                self.compared.pop(dropped, None)
                 self.metrics = {k: m for k, m in self.metrics.items() if k[0] != dropped}
             return found
 
@@ -191,7 +194,7 @@ def run_config(
         if progress is not None:
             progress(one.node, done, total)
 
-    comparing = Comparing(waiting, reference, on_distance)
+    comparing = Comparing(waiting, reference, measured.compared.setdefault(inputs, {}), on_distance)
 
     def on_result(key: str, array: np.ndarray) -> None:
         if key in plan.outputs:

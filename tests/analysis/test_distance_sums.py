@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 
 from qworkbench.analysis.metrics import compare, compare_all, compare_codes
 from qworkbench.emulator.kernels import distance_sums as summing
-from qworkbench.emulator.kernels.distance_sums import Pair, distance_sums
+from qworkbench.emulator.kernels.distance_sums import Pair, Reference, distance_sums
 from qworkbench.emulator.kernels.surface import channels_last, inside_of, surfaced
+from qworkbench.errors import EmulationError
 
 SIZES = [1, 15, 16, 17, 255, 256, 257, 271, 4096, 5003]
 
 
 def sums_of(a: np.ndarray, b: np.ndarray, scale: float = 1.0) -> list[float]:
-    return distance_sums([(a, b, scale)])[0]
+    return distance_sums([(Reference(a), b, scale)])[0]
 
 
 def expected(a: np.ndarray, b: np.ndarray) -> list[float]:
@@ -131,14 +132,27 @@ def pairs_of(count: int) -> list[Pair]:
         codes = rng.integers(-128, 128, (1, int(rng.integers(1, 70)), 9, 11))
         a = (codes * 0.02 + rng.normal(0, 0.05, codes.shape)).astype(np.float32)
         other = codes.astype((np.int8, np.int16, np.float32)[i % 3])
-        found.append((a, inside_of(surfaced(other, other.dtype, 1)) if i % 3 < 2 and i % 2 else other, 0.02))
+        found.append((Reference(a), inside_of(surfaced(other, other.dtype, 1)) if i % 3 < 2 and i % 2 else other, 0.02))
     return found
 
 
 def test_many_pairs_give_what_each_gives_alone() -> None:
     pairs = pairs_of(23)
-    assert distance_sums(pairs) == [sums_of(*pair) for pair in pairs]
+    assert distance_sums(pairs) == [sums_of(a.array, *rest) for a, *rest in pairs]
     assert distance_sums([]) == []
+
+
+def test_a_kept_reference_meets_several_layouts_and_refuses_other_shapes() -> None:
+    rng = np.random.default_rng(3)
+    a = rng.normal(size=(2, 24, 5, 6)).astype(np.float32)
+    kept = Reference(a)
+    codes = (a * 30).astype(np.int8)
+    for other in (codes, inside_of(surfaced(codes, np.int8, 1)), codes.astype(np.int16), codes.astype(np.float32)) * 2:
+        assert_sums(distance_sums([(kept, other, 0.03)])[0], a, codes * np.float32(0.03))
+    assert kept.met(codes)
+    assert not kept.met(codes[:1])
+    with pytest.raises(EmulationError, match=r"\(2, 24, 5, 6\) and \(24, 2, 5, 6\)"):
+        compare_all([(kept, codes.reshape(24, 2, 5, 6), 0.03)])
 
 
 def test_threads_change_no_bit(monkeypatch) -> None:
@@ -160,12 +174,12 @@ def test_codes_and_numbers_are_compared_side_by_side() -> None:
 
 SCRIPT = """
 import numpy as np
-from qworkbench.emulator.kernels.distance_sums import distance_sums
+from qworkbench.emulator.kernels.distance_sums import Reference, distance_sums
 rng = np.random.default_rng(5)
 codes = rng.integers(-128, 128, 30011)
 a = (codes * 0.013 + rng.normal(size=codes.size) * 0.02).astype(np.float32)
 others = (codes.astype(np.int8), codes.astype(np.int16), (codes * 1.1).astype(np.float32))
-for sums in distance_sums([(a, other, 0.013) for other in others]):
+for sums in distance_sums([(Reference(a), other, 0.013) for other in others]):
     print([number.hex() for number in sums])
 """
 

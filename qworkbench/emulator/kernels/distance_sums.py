@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from struct import Struct
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +18,52 @@ from qworkbench.emulator.kernels.lines import descending, merged_axes
 from qworkbench.emulator.kernels.surface import surface_of
 from qworkbench.emulator.kernels.threads import share, thread_count
 from qworkbench.emulator.kernels.vector import pair_row as place
+from qworkbench.errors import EmulationError
 
-Pair = tuple[np.ndarray, np.ndarray, float]
-"""A float32 reference; int8, int16 or float32 numbers of the same shape; the scale in which they count."""
 KINDS = {"b": place.INT8, "h": place.INT16, "f": place.FLOAT32}
 SHARED = 1 << 18  # numbers from which on it pays to wake another thread
 _ROW = Struct(f"qqd{8 * (place.WORDS - place.KIND)}s")
 _WORD = Struct("q")
+
+
+class Reference:
+    """A float32 tensor that others are compared with: where it lies, and how those run beside it that it has met.
+
+    Attributes
+    ----------
+    array : numpy.ndarray
+        float32.
+    """
+
+    __slots__ = ("_address", "_met", "_size", "array")
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self._address, self._size = array, _address(array), float(array.size)
+        self._met: dict[Any, bytes | None] = {}
+
+    def met(self, other: np.ndarray) -> bool:
+        """Tell whether an array of the same shape and layout was read beside this one."""
+        return self._met.get(_lie(other)) is not None
+
+    def beside(self, other: np.ndarray) -> tuple[int, float, bytes | None]:
+        """Return the address, the number of elements and how `other`, of the same shape, runs beside them.
+
+        Raises
+        ------
+        EmulationError
+            When the shapes differ.
+        """
+        lie = _lie(other)
+        layout = self._met.get(lie, b"")
+        if layout == b"":
+            if other.shape != self.array.shape:
+                raise EmulationError(f"cannot compare shapes {self.array.shape} and {other.shape}")
+            layout = self._met[lie] = _layout(other.shape, self.array.strides, other.strides, other.dtype.char)
+        return self._address, self._size, layout
+
+
+Pair = tuple[Reference, np.ndarray, float]
+"""A reference; int8, int16 or float32 numbers of the same shape; the scale in which they count."""
 
 
 def distance_sums(pairs: Sequence[Pair]) -> list[list[float]]:
@@ -31,28 +71,40 @@ def distance_sums(pairs: Sequence[Pair]) -> list[list[float]]:
 
     Parameters
     ----------
-    pairs : sequence of (numpy.ndarray, numpy.ndarray, float)
-        See :data:`Pair`; a number of the second array stands for its float32 product with the scale.
+    pairs : sequence of (Reference, numpy.ndarray, float)
+        See :data:`Pair`; a number of the array stands for its float32 product with the scale.
 
     Returns
     -------
     list of list of float
         Sum ab, sum a^2, sum b^2, sum |d|, sum d^2, max |d|, max |d| / |a|, number of elements. Same bits on every
-        processor and with any number of threads; the order of addition follows the layout of the second array.
+        processor and with any number of threads; the order of addition follows the layout of the array.
+
+    Raises
+    ------
+    EmulationError
+        When the shapes of a pair differ.
     """
     from qworkbench.emulator.kernels.vector.pair_sums import fill_sums
 
-    read = [_readable(*pair) for pair in pairs]
-    counter = _WORD.size * place.WORDS * len(pairs)
+    counter = _ROW.size * len(pairs)
     table = np.empty(counter + _WORD.size, np.uint8)
     memory = table.data
-    for i, (layout, reference, other, scale) in enumerate(read):
-        _ROW.pack_into(memory, _ROW.size * i, _address(reference), _address(other), scale, layout)
+    sizes = []
+    copies = []
+    for i, (reference, other, scale) in enumerate(pairs):
+        address, size, layout = reference.beside(other)
+        at = _address(other)
+        if layout is None:
+            copied, straight = Reference(np.ascontiguousarray(reference.array)), np.ascontiguousarray(other)
+            copies.append((copied, straight))
+            (address, _, layout), at = copied.beside(straight), _address(straight)
+        _ROW.pack_into(memory, _ROW.size * i, address, at, scale, layout)
+        sizes.append(size)
     _WORD.pack_into(memory, counter, 0)
-    sizes = [float(pair[0].size) for pair in pairs]
     threads = min(thread_count(), len(pairs)) if sum(sizes) >= SHARED else 1
-    address = int(table.ctypes.data)
-    share(fill_sums, address, len(pairs), address + counter, threads=threads)
+    start = int(table.ctypes.data)
+    share(fill_sums, start, len(pairs), start + counter, threads=threads)
     numbers = table.view(np.float64)[:-1].reshape(len(pairs), place.WORDS)
     found: list[list[float]] = numbers[:, place.SUMS :].tolist()
     for total, size in zip(found, sizes, strict=True):
@@ -62,12 +114,8 @@ def distance_sums(pairs: Sequence[Pair]) -> list[list[float]]:
     return found
 
 
-def _readable(reference: np.ndarray, other: np.ndarray, scale: float) -> tuple[bytes, np.ndarray, np.ndarray, float]:
-    """Return how two arrays run, and the arrays: copies of them where they cannot be read as they are."""
-    layout = _layout(reference.shape, reference.strides, other.strides, other.dtype.char)
-    if layout is None:
-        return _readable(np.ascontiguousarray(reference), np.ascontiguousarray(other), scale)
-    return layout, reference, other, scale
+def _lie(array: np.ndarray) -> tuple[Any, ...]:
+    return array.shape, array.strides, array.dtype.char
 
 
 def _address(array: np.ndarray) -> int:
