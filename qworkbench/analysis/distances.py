@@ -73,7 +73,7 @@ def kl_divergence(reference: np.ndarray, analysed: np.ndarray) -> float:
     """
     if reference.ndim == 0 or reference.size == 0:
         return 0.0
-    p, q = (_log_softmax(array.astype(np.float64)) for array in (reference, analysed))
+    p, q = (_log_softmax(array.astype(np.float64, order="C")) for array in (reference, analysed))
     return float(np.mean(np.exp(p) * (p - q)))
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qworkbench.analysis.distances import kl_divergence
 from qworkbench.analysis.metrics import compare, compare_all, compare_codes
 from qworkbench.emulator.kernels import distance_sums as summing
 from qworkbench.emulator.kernels.distance_sums import Pair, Reference, distance_sums
@@ -170,6 +171,11 @@ def test_codes_and_numbers_are_compared_side_by_side() -> None:
     pairs = [(a, codes, 0.1), (a, a, None), (a, codes, None), (a[:0], codes[:0], 0.1)]
     alone = [compare_codes(a, codes, 0.1), compare(a, a), compare(a, codes), compare_codes(a[:0], codes[:0], 0.1)]
     assert compare_all(pairs) == alone
+
+
+def test_the_divergence_of_equal_numbers_is_zero_however_they_lie() -> None:
+    a = np.random.default_rng(0).normal(size=(2, 24, 9, 13)).astype(np.float32)
+    assert kl_divergence(a, channels_last(a)) == 0.0
 
 
 SCRIPT = """
