@@ -20,7 +20,7 @@ from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 
 LANES = 16
 BLOCK = 16  # vectors between two looks at the quotients
-AHEAD = 8192  # bytes of the reference that are asked for early
+AHEAD = 2048  # numbers that memory is asked for early
 
 _SINGLE, _REAL, _BITS = v.vector(v.f32, LANES), v.vector(v.f64, LANES), v.vector(v.i32, LANES)
 _BELOW = 1 - 2.0**-40  # a quotient whose product rounds down is looked at all the same
@@ -74,8 +74,9 @@ class _Pass:
 
         def pair(index: Any) -> tuple[Any, Any]:
             here, kind = b.add(reference, b.mul(index, v.word(4 * LANES))), v.vector(self.element, LANES)
-            v.prefetch(b, b.add(here, v.word(AHEAD)), near=True)
             there = b.add(other, b.mul(index, v.word(LANES * self.size)))
+            for address, size in ((here, 4), (there, self.size)):
+                v.prefetch(b, b.add(address, v.word(AHEAD * size)), near=True)
             return v.load(b, here, _SINGLE, 4), v.load(b, there, kind, self.size)
 
         blocks = b.lshr(b.add(vectors, v.word(BLOCK - 1)), v.word(BLOCK.bit_length() - 1))
