@@ -24,6 +24,8 @@ SQUARE = ConvGeometry((3, 3), pads=(1, 1, 1, 1))
 RQ = Requantize(np.random.default_rng(3).uniform(1e-4, 1e-3, 24), "int8", -128, 127)
 WIDE = replace(RQ, dtype="int16", low=-32768, high=32767, kind="float64")
 ONE = Requantize(np.full(1, 0.01), "int8", -128, 127)
+ONE_TO_ONE = replace(ONE, multiplier=np.ones(1))
+WIDE_ONE = replace(ONE_TO_ONE, dtype="int16", low=-30000, high=32767, kind="float64")
 RATIO = np.linspace(1, 9, 24)
 
 
@@ -73,6 +75,12 @@ OPERATIONS = {
         lambda rng: maps(rng, 2),
         lambda ops, x, y: concat([x, y], 1) if ops is kernels else np.concatenate([x, y], 1),
     ),
+    "sum": (lambda rng: maps(rng, 2), lambda ops, x, y: ops.add(x, y, 0.4, 0.7, ONE_TO_ONE)),
+    "difference of rows": (
+        lambda rng: rows(rng) + rows(rng),
+        lambda ops, x, y: ops.sub(x, y, 0.4, 0.7, ONE_TO_ONE),
+    ),
+    "sum of int16": (lambda rng: maps(rng, 2, "int16"), lambda ops, x, y: ops.add(x, y, 0.4, 0.7, WIDE_ONE)),
     "nearest": (maps, lambda ops, x: ops.resize_nearest(x, (5, 9), np.arange(5), np.arange(9) % 7)),
     "dequantize": (rows, lambda ops, x: ops.dequantize(x, np.float32(0.3))),
     "means": (maps, lambda ops, x: ops.global_average_pool(x, ONE)),

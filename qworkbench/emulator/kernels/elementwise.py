@@ -16,6 +16,7 @@ from qworkbench.emulator.kernels.lines import Line, Span, lined
 from qworkbench.emulator.kernels.lookup import look_up
 from qworkbench.emulator.kernels.rescale import CODES, WORTH_A_TABLE
 from qworkbench.emulator.kernels.rounding import shifted, whole
+from qworkbench.emulator.kernels.sums import summed
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ROUNDING_CODES, Requantize
 from qworkbench.numerics.dtypes import NUMPY
@@ -132,6 +133,9 @@ def _scaled_sum(
     checks.codes(owner, a, b)
     checks.requantize(owner, rq, 1)
     checks.ratio(owner, ratio_a, ratio_b)
+    found = summed(a, b, ratio_a, sign * ratio_b, rq)
+    if found is not None:
+        return found
     out, span, to, x, y, turned = _operands(rq.dtype, a, b)
     rounding = ROUNDING_CODES[rq.rounding]
     if rq.kind in ("float32", "float64"):
