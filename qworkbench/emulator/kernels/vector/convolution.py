@@ -17,7 +17,7 @@ from qworkbench.emulator.kernels.surface import (
 )
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters
-from qworkbench.emulator.kernels.vector.parts import LIMIT, WHOLE, parts_that_fit
+from qworkbench.emulator.kernels.vector.parts import LIMIT, parts_that_fit
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import (
     INT32_LIMIT,
@@ -107,7 +107,7 @@ def _prepare(
     if residual is not None:
         ratio = checks.residual("conv2d", residual, shape, outputs)
         reach += int(32768.0 * min(float(ratio.max()), 2.0**40)) + 1
-    pitch, parts = surface.shape[3], WHOLE
+    pitch, parts = surface.shape[3], 1
     if reach >= INT32_LIMIT:
         found = None
         if not path.shifts and geometry.group == 1 and residual is None and int(np.abs(start).max(initial=0)) < LIMIT:

@@ -19,7 +19,6 @@ from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.threads import thread_count
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters as at
-from qworkbench.emulator.kernels.vector.parts import WHOLE, Parts
 from qworkbench.emulator.kernels.vector.paths import Path
 from qworkbench.emulator.kernels.vector.residual import split_ratio
 from qworkbench.numerics.arithmetic import Requantize
@@ -120,7 +119,7 @@ def prepared(
     rq: Requantize | None,
     ratio: np.ndarray | None,
     tables: Tables,
-    parts: Parts = WHOLE,
+    parts: int = 1,
 ) -> Product:
     """Return the product of packed `weights`.
 
@@ -139,7 +138,7 @@ def prepared(
         Byte offset of each pixel's window; element offset of each output pixel; byte offset of each tap; byte offset
         of each panel's first input channel.
     parts
-        From :func:`.parts.parts_that_fit`.
+        In how many a sum is formed, from :func:`.parts.parts_that_fit`.
     """
     outputs, _, length = shape
     pixels, places, tap_offsets, shifts = tables
@@ -158,14 +157,13 @@ def prepared(
     split = split_ratio(ratios) if ratio is not None and mode == at.INT8 else None
     count = pixels.size  # the last tile computes its last pixel more than once
     pixels, places = (np.concatenate([t, np.repeat(t[-1:], MOST_PIXELS)]).astype(np.int64) for t in (pixels, places))
-    groups = -(-length // path.per_word) // parts.splits
-    tap_offsets = (tap_offsets[:, None] + np.arange(parts.splits) * groups * WORD).reshape(-1).astype(np.int64)
+    reaches = (tap_offsets[:, None] + np.arange(-(-length // path.per_word)) * WORD).reshape(-1).astype(np.int64)
     shifts = shifts.astype(np.int64)
     row = np.zeros(at.WORDS, np.int64)
     addresses = {
         at.PIXELS: pixels,
         at.PLACES: places,
-        at.TAPS: tap_offsets,
+        at.REACHES: reaches,
         at.SHIFTS: shifts,
         at.WEIGHTS: weights,
         at.BIAS: bias,
@@ -178,16 +176,16 @@ def prepared(
         addresses[at.WHOLE], addresses[at.PART] = split
     for slot, array in addresses.items():
         row[slot] = array.ctypes.data
-    row[at.TAP_COUNT], row[at.PARTS] = tap_offsets.size // parts.total, parts.total
-    row[at.GROUPS], row[at.REST] = groups, groups % at.UNROLLED
+    row[at.PARTS] = parts
+    row[at.TURNS], row[at.REST] = divmod(reaches.size // parts, at.UNROLLED)
     row[at.PANELS], row[at.WIDE], row[at.TAIL] = panels, wide, tail
-    row[at.PANEL_BYTES] = path.channels * tap_offsets.size * groups * path.per_word * weights.itemsize
+    row[at.PANEL_BYTES] = path.channels * reaches.size * path.per_word * weights.itemsize
     row[at.COUNT], row[at.CHANNELS], row[at.MODE] = count, outputs, mode
     row[at.PIXELS_OF_TILE] = path.pixels_for(count)
     row[at.CHUNKS], row[at.PANEL_PARTS] = _chunks(count, panels, 1)
     if rq is not None:
         row[at.LOW], row[at.HIGH] = rq.low, rq.high
-    work = count * room * tap_offsets.size * groups * path.per_word
+    work = count * room * reaches.size * path.per_word
     return Product(path, row, mode, work, tuple(addresses.values()))
 
 

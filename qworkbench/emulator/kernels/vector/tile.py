@@ -2,7 +2,7 @@
 
 The generator writes the loop once for every dot instruction and shape of tile:
 
-``acc[pixel][channel] = bias[channel] + sum over taps t, groups g of dot(x[pixel + tap[t] + 4 g], w[t, g, channel])``
+``acc[pixel][channel] = bias[channel] + sum over groups g of dot(x[pixel + reach[g]], w[g, channel])``
 
 where a dot takes 4 bytes (int8) or 2 words (int16) of a pixel against as many of the weight, and adds into int32. int8
 pixels enter as ``code + 128``, since the instructions multiply unsigned by signed; the bias has ``128 * sum(w)`` taken
@@ -71,8 +71,7 @@ class _Writer:
     def write(self) -> None:
         b, tile = self.b, self.tile
         self.x = b.add(self.parameter(at.X), self.shift)
-        self.taps, self.tap_count, groups = (self.parameter(slot) for slot in (at.TAPS, at.TAP_COUNT, at.GROUPS))
-        self.turns, self.rest = b.lshr(groups, v.word(2)), self.parameter(at.REST)
+        self.reaches, self.turns, self.rest = (self.parameter(slot) for slot in (at.REACHES, at.TURNS, at.REST))
         bias = b.add(self.parameter(at.BIAS), b.shl(self.channel, v.word(2)))
         # loaded, not a splat of a scalar: so the compiler flips the whole vector as it loads, not before it spreads
         self.sign = v.load(b, self.parameter(at.SIGN), self.kind, 64) if self.flips else None
@@ -99,13 +98,14 @@ class _Writer:
             for row in self.sums:
                 b.store(start, row[n])
         b.store(self.weights, self.here)
+        b.store(self.reaches, self.reach)
         if self.flips:
-            self._part(rows, v.word(0))
+            self._part(rows)
             return
         parts = self.parameter(at.PARTS)
         several = b.icmp_signed(">", parts, v.word(1))
         with cgutils.for_range(b, parts, intp=v.i64) as part:
-            self._part(rows, b.mul(part.index, self.tap_count))
+            self._part(rows)
             with b.if_then(several):
                 self._gather(b.icmp_signed("==", part.index, v.word(0)))
         with b.if_then(several):
@@ -138,22 +138,16 @@ class _Writer:
         place = b.inttoptr(b.add(self.p, v.word(8 * at.OVERFLOW)), v.i64.as_pointer())
         b.atomic_rmw("add", place, count, "monotonic")
 
-    def _part(self, rows: list[Any], first: Any) -> None:
-        """Add the products of the taps of one part."""
-        b = self.b
-        taps = b.add(self.taps, b.shl(first, v.word(3)))
-        with cgutils.for_range(b, self.tap_count, intp=v.i64) as tap:
-            offset = v.load(b, b.add(taps, b.shl(tap.index, v.word(3))), v.i64, 8)
-            b.store(v.word(0), self.reach)
-            here = [b.add(row, offset) for row in rows]
-            for turns, count in ((self.turns, at.UNROLLED), (self.rest, 1)):
-                with cgutils.for_range(b, turns, intp=v.i64):
-                    self._groups(here, count)
+    def _part(self, rows: list[Any]) -> None:
+        """Add the products of the groups of one part."""
+        for turns, count in ((self.turns, at.UNROLLED), (self.rest, 1)):
+            with cgutils.for_range(self.b, turns, intp=v.i64):
+                self._groups(rows, count)
 
     def _groups(self, rows: list[Any], count: int) -> None:
         """Add `count` groups of 32 bits of every pixel, and fetch a part of the panel that comes next."""
         b, tile = self.b, self.tile
-        weight, reach, ahead = b.load(self.here), b.load(self.reach), b.load(self.ahead)
+        weight, reaches, ahead = b.load(self.here), b.load(self.reach), b.load(self.ahead)
         for u in range(count):
             first = u * tile.vectors
             panel = [
@@ -162,15 +156,16 @@ class _Writer:
             ]
             if tile.vectors == 4:
                 v.prefetch(b, b.add(ahead, v.word(LINE * u)))
+            reach = v.load(b, b.add(reaches, v.word(8 * u)), v.i64, 8)
             for m, row in enumerate(rows):
-                word = v.load(b, b.add(b.add(row, reach), v.word(4 * u)), v.i32)
+                word = v.load(b, b.add(row, reach), v.i32)
                 word = v.splat(b, word, tile.lanes)
                 if self.flips:
                     word = b.xor(word, self.sign)
                 for n, room in enumerate(self.sums[m]):
                     b.store(dot(b, tile, b.load(room), word, panel[n]), room)
         b.store(b.add(weight, v.word(self.width * tile.vectors * count)), self.here)
-        b.store(b.add(reach, v.word(4 * count)), self.reach)
+        b.store(b.add(reaches, v.word(8 * count)), self.reach)
         b.store(b.add(ahead, v.word(LINE * count)), self.ahead)
 
 
