@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,11 +12,11 @@ import torch
 
 import qworkbench as q
 from qworkbench.emulator import memo
-from qworkbench.emulator.builder import build_plan
+from qworkbench.emulator.builder import PlanBuilder, build_plan
 from qworkbench.emulator.copies import Copies, identical
 from qworkbench.emulator.execute import feed_prints
 from qworkbench.emulator.fingerprint import digest
-from qworkbench.placement import anatomy
+from qworkbench.placement import anatomy, context, skeleton
 from qworkbench.placement.place import place
 from tests.emulator.test_incremental import assert_same, from_scratch, random_edit
 from tests.models.zoo import ZOO
@@ -94,6 +95,49 @@ def test_a_scale_on_the_tail_moves_what_other_scales_leave_in_place(make_workben
     for node in list(wb.config.scales):
         wb.edit(q.ClearScale(node))
         assert_as_from_nothing(wb)
+
+
+def test_a_unit_conv_of_the_same_name_elsewhere_stands_for_another_value(wb):
+    for node, where in (("stem", "after"), ("head", "before"), ("left", "after")):
+        wb.edit(q.InsertUnitConv(node, where))
+        assert "_unitconv_0" in wb.graph.nodes
+        assert_same(wb.run(), from_scratch(wb))
+        assert_as_from_nothing(wb)
+        wb.undo()
+        assert_same(wb.run(), from_scratch(wb))
+
+
+class Chain(torch.nn.Sequential):
+    def __init__(self, pairs):
+        pair = [(torch.nn.Conv2d(4, 4, 3, padding=1), torch.nn.ReLU()) for _ in range(pairs)]
+        super().__init__(*(layer for both in pair for layer in both))
+
+
+@pytest.mark.parametrize("kind", ["scale", "cpu", "int16", "unit conv"])
+def test_an_edit_asks_again_for_what_it_touches_and_for_nothing_else(make_workbench, monkeypatch, kind):
+    torch.manual_seed(0)
+    x = torch.randn(1, 4, 6, 6)
+    wb = make_workbench(Chain(40).eval(), x, calibration=[x])
+    wb.run()
+    asked = []
+    for owner, name in ((PlanBuilder, "_around"), (context, "_alone"), (skeleton, "reason_for")):
+        function = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *a, _f=function, _n=name, **k: (asked.append(_n), _f(*a, **k))[1])
+    node = "40"
+    edit = {
+        "scale": q.FixScale(node, 0.02),
+        "cpu": q.SetPlacement(node, "cpu"),
+        "int16": q.SetDtype(node, "int16"),
+        "unit conv": q.InsertUnitConv(node, "after"),
+    }[kind]
+    wb.edit(edit)
+    run = wb.run()
+    counts = Counter(asked)
+    assert counts["_around"]
+    assert max(counts.values()) < 10
+    monkeypatch.undo()
+    assert_as_from_nothing(wb)
+    assert_same(run, from_scratch(wb))
 
 
 def step(model):
