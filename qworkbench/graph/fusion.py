@@ -9,6 +9,7 @@ Folding of weights is :mod:`qworkbench.graph.folding`; whether a group may run o
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from qworkbench.graph.ir import Graph, Node
@@ -49,39 +50,75 @@ class FusedGroup:
     tail: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Grown:
+    """What grew around an anchor: a group, or nothing, and every node that was looked at for it."""
+
+    group: FusedGroup | None
+    seen: frozenset[str]
+
+
 def find_fusions(graph: Graph) -> tuple[FusedGroup, ...]:
     """Return every group of two or more nodes, by anchor in topological order.
 
     Where both operands of an Add could own it, the first anchor in topological order does; a module called several
     times fuses at each of its calls.
     """
+    return tuple(grown.group for grown in grow(graph).values() if grown.group is not None)
+
+
+def grow(graph: Graph, former: Mapping[str, Grown] | None = None, changed: Iterable[str] = ()) -> dict[str, Grown]:
+    """Return what grows around each anchor, by its name in topological order.
+
+    Parameters
+    ----------
+    graph : Graph
+    former : Mapping, optional
+        The same of a graph that this one was made from by an edit.
+    changed : iterable of str
+        Nodes with other surroundings than in that graph; see :func:`qworkbench.graph.difference.changed_nodes`.
+    """
+    known = former or {}
+    position = {name: i for i, name in enumerate(graph.nodes.names())}
+    other = set(changed)  # nodes that are different, or may be taken by another group than before
+    for name, before in known.items():
+        if name not in position and before.group is not None:
+            other.update(before.group.members)
     taken: set[str] = set()
-    position = {node.name: i for i, node in enumerate(graph.nodes)}
-    groups = []
+    found: dict[str, Grown] = {}
     for anchor in graph.nodes:
-        if anchor.op in ANCHORS and anchor.name not in taken:
-            group = _grow(graph, anchor, taken, position)
-            if group is not None:
-                taken.update(group.members)
-                groups.append(group)
-    return tuple(groups)
+        if anchor.op not in ANCHORS or anchor.name in taken:
+            continue
+        grown = known.get(anchor.name)
+        if grown is None or not other.isdisjoint(grown.seen):
+            seen = {anchor.name}
+            was, group = None if grown is None else grown.group, _grow(graph, anchor, taken, position, seen)
+            if group != was:
+                other.update(name for each in (group, was) if each is not None for name in each.members)
+            grown = Grown(group, frozenset(seen))
+        if grown.group is not None:
+            taken.update(grown.group.members)
+        found[anchor.name] = grown
+    return found
 
 
-def _grow(graph: Graph, anchor: Node, taken: set[str], position: dict[str, int]) -> FusedGroup | None:
+def _grow(graph: Graph, anchor: Node, taken: set[str], position: dict[str, int], seen: set[str]) -> FusedGroup | None:
     members, tail = [anchor.name], anchor
     bn = add = activation = residual = None
-    found = _next(graph, tail, taken)
+    found = _next(graph, tail, taken, seen)
     if found and found[-1].op == "BatchNormalization" and found[-1].inputs[0] == _last_value(tail, found):
         tail = _extend(members, found)
         bn = tail.name
-        found = _next(graph, tail, taken)
+        found = _next(graph, tail, taken, seen)
     if found and found[-1].op == "Add" and _strides_allow_add(anchor):
         other = _residual(graph, found[-1], _last_value(tail, found))
         if other is not None:
             tail = _extend(members, found)
             add, residual = tail.name, other
-            found = _next(graph, tail, taken)
-    found = found if found and found[-1].op in ACTIVATIONS else _next(graph, tail, taken, (*_TRANSPARENT, *_STUBS))
+            found = _next(graph, tail, taken, seen)
+    found = (
+        found if found and found[-1].op in ACTIVATIONS else _next(graph, tail, taken, seen, (*_TRANSPARENT, *_STUBS))
+    )
     if found and found[-1].op in ACTIVATIONS:
         tail = _extend(members, found)
         activation = tail.name
@@ -100,8 +137,13 @@ def _last_value(tail: Node, found: list[Node]) -> str:
     return found[-2].output if len(found) > 1 else tail.output
 
 
-def _next(graph: Graph, node: Node, taken: set[str], passed: tuple[str, ...] = _TRANSPARENT) -> list[Node]:
-    """Return the only user of `node` behind `passed` operators, with those before it; empty if there is none."""
+def _next(
+    graph: Graph, node: Node, taken: set[str], seen: set[str], passed: tuple[str, ...] = _TRANSPARENT
+) -> list[Node]:
+    """Return the only user of `node` behind `passed` operators, with those before it; empty if there is none.
+
+    What is looked at is added to `seen`.
+    """
     chain: list[Node] = []
     kept = graph.training.kept
     while True:
@@ -109,6 +151,7 @@ def _next(graph: Graph, node: Node, taken: set[str], passed: tuple[str, ...] = _
         if len(node.outputs) != 1 or len(users) != 1 or node.output in graph.outputs or node.output in kept:
             return []
         node = users[0][0]
+        seen.add(node.name)
         if node.name in taken:
             return []
         chain.append(node)

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from qworkbench.graph.difference import changed_nodes
-from qworkbench.graph.fusion import FusedGroup, find_fusions
+from qworkbench.graph.fusion import FusedGroup, Grown, grow
 from qworkbench.graph.ir import Graph, Node
 from qworkbench.march.table import March, Support
 from qworkbench.numerics.stored import StoredScale
@@ -54,8 +54,6 @@ class Anatomy:
     def __init__(self, graph: Graph, march: March, former: Anatomy | None = None) -> None:
         self.graph, self.march = graph, march
         self.canonical: dict[str, str] = canonical_values(graph)
-        self.groups: tuple[FusedGroup, ...] = find_fusions(graph)
-        self.group_of: dict[str, FusedGroup] = {name: group for group in self.groups for name in group.members}
         self.order: dict[str, int] = {name: place for place, name in enumerate(graph.nodes.names())}
         self.markers: tuple[Node, ...] = tuple(node for node in graph.nodes if is_marker(node.op))
         self._held: dict[Hashable, Any] = {}
@@ -64,6 +62,9 @@ class Anatomy:
         self._skeletons: OrderedDict[Hashable, list[Any]] = OrderedDict()
         self._members: dict[Hashable, Any] = {} if former is None else former._members
         changed = frozenset(self.order) if former is None else self._changed(former)
+        self._grown: dict[str, Grown] = grow(graph, None if former is None else former._grown, changed)
+        self.groups = tuple(grown.group for grown in self._grown.values() if grown.group is not None)
+        self.group_of: dict[str, FusedGroup] = {name: group for group in self.groups for name in group.members}
         self.supports, self._tokens = self._verdicts(former, changed)
         if former is not None and former.masked != self.masked:
             former = None
@@ -116,12 +117,11 @@ class Anatomy:
         """Return `changed`, the nodes with another verdict, and what shares a unit or a group with any, then or now."""
         found = {name for name, token in self._tokens.items() if former._tokens.get(name) is not token}
         waiting = [*changed, *found, *(name for name in former.order if name not in self.order)]
-        for group in self.groups:
-            if former.group_of.get(group.anchor) != group:
-                waiting += group.members
-        for group in former.groups:
-            if self.group_of.get(group.anchor) != group:
-                waiting += group.members
+        for one, other in ((self, former), (former, self)):
+            for group in one.groups:
+                same = other.group_of.get(group.anchor)
+                if same is not group and same != group:
+                    waiting += group.members
         found = set()
         while waiting:
             name = waiting.pop()

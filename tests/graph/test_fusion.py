@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from qworkbench.graph.fusion import FusedGroup, find_fusions
+from qworkbench.errors import EditError
+from qworkbench.graph.difference import changed_nodes
+from qworkbench.graph.edits import insert_unit_conv
+from qworkbench.graph.fusion import FusedGroup, find_fusions, grow
 from qworkbench.graph.torch_frontend import capture
 from tests.graph.replay import module_of
 from tests.graph.test_capture_naming import ModelForFusion
@@ -138,3 +143,24 @@ def test_groups_do_not_overlap_and_inner_values_have_one_user(name):
             assert len(graph.users(value)) == 1
             assert value not in graph.outputs
     assert find_fusions(graph) == groups
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "inception", "unet"])
+def test_groups_that_grow_from_those_before_an_edit_are_those_from_nothing(name):
+    rng = random.Random(name)
+    graphs = [capture(*ZOO[name]())]
+    grown = [grow(graphs[0])]
+    for index in range(12):
+        old = rng.randrange(len(graphs))
+        while True:
+            try:
+                node = rng.choice(graphs[old].nodes.names())
+                new = insert_unit_conv(graphs[old], node, rng.choice(["before", "after"]), index)
+                break
+            except EditError:
+                continue
+        for before, known in ((graphs[old], grown[old]), (graphs[-1], grown[-1])):
+            found = grow(new, known, changed_nodes(before, new))
+            assert tuple(g.group for g in found.values() if g.group is not None) == find_fusions(new)
+        graphs.append(new)
+        grown.append(found)
