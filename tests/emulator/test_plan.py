@@ -83,6 +83,35 @@ def test_every_step_with_int16_everywhere_equals_the_reference(zoo, name):
     assert_backends_agree(prepared, plan)
 
 
+class Image(nn.Module):
+    """An image read by a convolution, and by everything else that may come first."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.stem = nn.Conv2d(channels, 8, 7, 2, 3)
+        self.same = nn.Conv2d(channels, channels, 3, 1, 1)
+        self.alone = nn.Conv2d(channels, channels, 3, 2, 1, groups=channels)
+        self.focused = nn.Conv2d(4 * channels, 20, 3, 1, 1)
+
+    def forward(self, x):
+        f = nn.functional
+        parts = [x[..., i::2, j::2] for j in (0, 1) for i in (0, 1)]
+        larger = f.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        means = x.mean((2, 3)), f.avg_pool2d(x, 3, 2, 1)
+        again = self.same(larger), self.same(x) + x, self.alone(x), self.focused(torch.cat(parts, 1))
+        return self.stem(x), f.max_pool2d(x, 3, 2, 1), f.pad(x, (1, 2, 0, 1)), torch.sigmoid(x), *means, *again
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_step_that_reads_an_image_equals_the_reference(channels, dtype):
+    torch.manual_seed(0)
+    example = torch.randn(2, channels, 24, 38)
+    prepared = Prepared(q.capture(Image(channels).eval(), example), example)
+    wide = {n.name: DtypeRequest(dtype, None, dtype) for n in prepared.graph.nodes}
+    assert_backends_agree(prepared, prepared.plan(dtypes=wide if dtype == "int16" else {}))
+
+
 @pytest.mark.parametrize("name", ["vit", "segmentation"])
 def test_every_step_with_softmax_on_the_bpu_equals_the_reference(zoo, name):
     prepared = zoo(name)
