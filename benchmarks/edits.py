@@ -32,7 +32,7 @@ import qworkbench as q
 from qworkbench.emulator import execute
 from qworkbench.emulator.memo import PlanMemo
 from qworkbench.placement.anatomy import PlacementMemo
-from qworkbench.workbench import run as runs
+from qworkbench.workbench.comparing import Comparing
 from qworkbench.workbench.edits.base import Edit
 from qworkbench.workbench.run import Run
 from qworkbench.workbench.stages import Stages
@@ -152,7 +152,8 @@ def clocks() -> Iterator[dict[str, Any]]:
         mock.patch.object(Stages, "_build", around("plan", Stages._build)),
         mock.patch.object(execute.Runner, "run", around("steps", execute.Runner.run)),
         mock.patch.object(execute.Runner, "flush", around("steps", execute.Runner.flush)),
-        mock.patch.object(runs, "_distance", around("distances", runs._distance)),
+        mock.patch.object(Comparing, "take", around("distances", Comparing.take)),
+        mock.patch.object(Comparing, "finish", around("distances", Comparing.finish)),
         mock.patch.object(execute.ResultCache, "put", put),
     ):
         yield spent

@@ -105,7 +105,7 @@ def _after(graph: Graph, node: Node, name: str) -> Graph:
     unit, values = _unit(graph, value, name, node)
     nodes: list[Node] = []
     for each in graph.nodes:
-        nodes.append(_rerouted(each, value, name))
+        nodes.append(_rerouted(each, value, name) if value in each.inputs else each)
         if each.name == node.name:
             nodes.append(unit)
     outputs = tuple(name if out == value else out for out in graph.outputs)

@@ -21,7 +21,7 @@ from qworkbench.numerics.stored import StoredScale
 from qworkbench.placement.context import Context, Plain, in_context, without_context
 from qworkbench.placement.declared import declared_scales
 from qworkbench.placement.dtypes import without_tails
-from qworkbench.placement.masks import masked_values
+from qworkbench.placement.masks import brings_mask, masked_values
 from qworkbench.placement.types import NodePlacement, Overrides, ScaleGroup, Unit
 from qworkbench.placement.unit_table import UnitTable
 from qworkbench.placement.units import Keep, canonical_values, group_units, is_marker, single_unit
@@ -44,6 +44,8 @@ class Anatomy:
         Of a graph that this one was made from by an edit, on the same march.
     """
 
+    masked: dict[str, str]
+    """Values that hold minus infinity, and the node that brought it in."""
     whole: UnitTable
     """The units with no group cut."""
     plain: Plain
@@ -66,6 +68,7 @@ class Anatomy:
         self.groups = tuple(grown.group for grown in self._grown.values() if grown.group is not None)
         self.group_of: dict[str, FusedGroup] = {name: group for group in self.groups for name in group.members}
         self.supports, self._tokens = self._verdicts(former, changed)
+        self.masked = self._masks(former, changed)
         if former is not None and former.masked != self.masked:
             former = None
         rebuilt = frozenset(self.order) if former is None else self._together(changed, former)
@@ -132,6 +135,13 @@ class Anatomy:
                 waiting += owner.members if owner is not None else ()
         return frozenset(found)
 
+    def _masks(self, former: Anatomy | None, changed: frozenset[str]) -> dict[str, str]:
+        """Return the values that hold minus infinity, and the node that brought it in."""
+        nodes = self.graph.nodes
+        if former is not None and not former.masked and not any(brings_mask(self.graph, nodes[n]) for n in changed):
+            return {}
+        return masked_values(self.graph, self.canonical)
+
     def _built(self, names: Iterable[str]) -> list[Unit]:
         """Return the units of `names`, which holds whole groups, with no group cut."""
         nodes = self.graph.nodes
@@ -140,11 +150,6 @@ class Anatomy:
             made += group_units(self.graph, group, self.canonical, "all", self.order)
         alone = (nodes[name] for name in names if name in self.order and name not in self.group_of)
         return made + [single_unit(self.graph, node, self.canonical) for node in alone if not is_marker(node.op)]
-
-    @cached_property
-    def masked(self) -> dict[str, str]:
-        """Values that hold minus infinity, and the node that brought it in."""
-        return masked_values(self.graph, self.canonical)
 
     @cached_property
     def assumptions(self) -> tuple[tuple[str, str, str, str], ...]:

@@ -27,7 +27,7 @@ def masked_values(graph: Graph, canonical: Mapping[str, str]) -> dict[str, str]:
     for node in graph.nodes:
         source = next((found[canonical[v]] for v in node.inputs if v is not None and canonical[v] in found), None)
         if source is None:
-            brings = _brings(graph, node)
+            brings = brings_mask(graph, node)
         else:
             brings = node.op in _HANDS_ON or family(node.op) in ("movement", "concat", "stub", "transparent")
         if brings and graph.values[node.output].dtype.startswith("float"):
@@ -35,7 +35,8 @@ def masked_values(graph: Graph, canonical: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _brings(graph: Graph, node: Node) -> bool:
+def brings_mask(graph: Graph, node: Node) -> bool:
+    """Tell whether `node` brings such numbers in."""
     if node.op not in (*_HANDS_ON, "Mul") or not any(graph.is_activation(v) for v in node.inputs):
         return False
     return any(low <= LOWEST for low in _lowest(graph, node))
