@@ -18,8 +18,8 @@ from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.numerics.arithmetic import ROUNDING_CODES, Requantize
 from qworkbench.numerics.dtypes import NUMPY
 
-(LEFT, LEFT_IMAGE, LEFT_ROW, RIGHT, RIGHT_IMAGE, RIGHT_ROW, OUT, OUT_IMAGE, OUT_ROW, IMAGES, ROWS, LENGTH, CODE_BYTES,
- LOW, HIGH, ROUNDING, LEFT_RATIO, RIGHT_RATIO, WORDS) = range(19)  # fmt: skip
+(LEFT, LEFT_IMAGE, LEFT_ROW, RIGHT, RIGHT_IMAGE, RIGHT_ROW, OUT, OUT_IMAGE, OUT_ROW, IMAGES, ROWS, LENGTH, LOW,
+ HIGH, ROUNDING, LEFT_RATIO, RIGHT_RATIO, WORDS) = range(18)  # fmt: skip
 KINDS = {np.dtype(np.int8): ("int8", "float32"), np.dtype(np.int16): ("int16", "float64")}
 
 
@@ -42,21 +42,27 @@ def _wide(
 
 
 @row_kernel
-def _add(row: int) -> None:
-    """``out = clamp(round(f(a) * left + f(b) * right), low, high)`` in lines; the ratios' words hold float64."""
+def _add_narrow(row: int) -> None:
+    """``out = clamp(round(f(a) * left + f(b) * right), low, high)`` of int8 in lines; words of ratios hold float64."""
     p, ratios = carray(v.int64_at(row), WORDS), carray(v.float64_at(row), WORDS)
-    a, b, low, high, rounding = ratios[LEFT_RATIO], ratios[RIGHT_RATIO], p[LOW], p[HIGH], p[ROUNDING]
     for n in range(p[IMAGES]):
         for r in range(p[ROWS]):
-            x = p[LEFT] + n * p[LEFT_IMAGE] + r * p[LEFT_ROW]
-            y = p[RIGHT] + n * p[RIGHT_IMAGE] + r * p[RIGHT_ROW]
-            to, size = p[OUT] + n * p[OUT_IMAGE] + r * p[OUT_ROW], p[LENGTH]
-            if p[CODE_BYTES] == 1:
-                codes, others = carray(v.int8_at(x), size), carray(v.int8_at(y), size)
-                _narrow(codes, others, carray(v.int8_at(to), size), a, b, low, high, rounding)
-            else:
-                wide, wider = carray(v.int16_at(x), size), carray(v.int16_at(y), size)
-                _wide(wide, wider, carray(v.int16_at(to), size), a, b, low, high, rounding)
+            x = carray(v.int8_at(p[LEFT] + n * p[LEFT_IMAGE] + r * p[LEFT_ROW]), p[LENGTH])
+            y = carray(v.int8_at(p[RIGHT] + n * p[RIGHT_IMAGE] + r * p[RIGHT_ROW]), p[LENGTH])
+            out = carray(v.int8_at(p[OUT] + n * p[OUT_IMAGE] + r * p[OUT_ROW]), p[LENGTH])
+            _narrow(x, y, out, ratios[LEFT_RATIO], ratios[RIGHT_RATIO], p[LOW], p[HIGH], p[ROUNDING])
+
+
+@row_kernel
+def _add_wide(row: int) -> None:
+    """Compute the same of int16."""
+    p, ratios = carray(v.int64_at(row), WORDS), carray(v.float64_at(row), WORDS)
+    for n in range(p[IMAGES]):
+        for r in range(p[ROWS]):
+            x = carray(v.int16_at(p[LEFT] + n * p[LEFT_IMAGE] + r * p[LEFT_ROW]), p[LENGTH])
+            y = carray(v.int16_at(p[RIGHT] + n * p[RIGHT_IMAGE] + r * p[RIGHT_ROW]), p[LENGTH])
+            out = carray(v.int16_at(p[OUT] + n * p[OUT_IMAGE] + r * p[OUT_ROW]), p[LENGTH])
+            _wide(x, y, out, ratios[LEFT_RATIO], ratios[RIGHT_RATIO], p[LOW], p[HIGH], p[ROUNDING])
 
 
 def summed(a: np.ndarray, b: np.ndarray, ratio_a: float, ratio_b: float, rq: Requantize) -> np.ndarray | None:
@@ -77,10 +83,9 @@ def summed(a: np.ndarray, b: np.ndarray, ratio_a: float, ratio_b: float, rq: Req
         row[IMAGES], row[ROWS], row[LENGTH] = 1, 1, a.size
     else:
         return None
-    row[CODE_BYTES], row[ROUNDING] = a.itemsize, ROUNDING_CODES[rq.rounding]
-    row[LOW], row[HIGH] = rq.low, rq.high
+    row[LOW], row[HIGH], row[ROUNDING] = rq.low, rq.high, ROUNDING_CODES[rq.rounding]
     row.view(np.float64)[LEFT_RATIO : RIGHT_RATIO + 1] = ratio_a, ratio_b
-    call = Call(_add, row, ((LEFT, 0, 0), (RIGHT, 1, 0), (OUT, RESULT, 0)))
+    call = Call(_add_narrow if a.itemsize == 1 else _add_wide, row, ((LEFT, 0, 0), (RIGHT, 1, 0), (OUT, RESULT, 0)))
     perform(call, [value_of(x).origin for x in (a, b)], value_of(out).origin)
     note((a, b), (out,), (call,), None)
     return out
