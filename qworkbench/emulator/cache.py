@@ -18,7 +18,7 @@ DEFAULT_BYTES = 2 * 1024**3
 
 
 class StepResult:
-    """What a step gave, and how many accumulators left the int32 range.
+    """What a step gave, its bytes, and how many accumulators left the int32 range.
 
     Parameters
     ----------
@@ -26,21 +26,20 @@ class StepResult:
     overflow : int
     """
 
-    __slots__ = ("overflow", "values")
+    __slots__ = ("nbytes", "overflow", "values")
 
     def __init__(self, results: Iterable[np.ndarray | Value], overflow: int = 0) -> None:
-        self.values = tuple(one if type(one) is Value else value_of(one) for one in results)  # type: ignore[arg-type]
-        self.overflow = overflow
+        self.values: list[Value] = []
+        self.overflow, self.nbytes = overflow, 0
+        for one in results:
+            value = one if isinstance(one, Value) else value_of(one)
+            self.values.append(value)
+            self.nbytes += value.nbytes
 
     @property
     def outputs(self) -> tuple[np.ndarray, ...]:
         """The arrays, made when they are first asked for."""
-        return tuple(value.array for value in self.values)
-
-    @property
-    def nbytes(self) -> int:
-        """Size of what the arrays show, in bytes."""
-        return sum(value.nbytes for value in self.values)
+        return tuple([value.array for value in self.values])
 
 
 class ResultCache:
@@ -84,6 +83,11 @@ class ResultCache:
             while self._bytes > self.max_bytes:
                 _, dropped = self._held.popitem(last=False)
                 self._bytes -= dropped.nbytes
+
+    @property
+    def overflows(self) -> bool:
+        """Tell whether any accumulator did."""
+        return bool(self._overflow)
 
     def overflow(self, fingerprint: bytes) -> int:
         """Return how many accumulators overflowed in this step; the count outlives the arrays."""

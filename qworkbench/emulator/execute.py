@@ -6,7 +6,6 @@ fingerprints alone; there is no notion of "dirty".
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -127,59 +126,52 @@ def execute(
     def finished(step: Step, outcome: StepResult) -> None:
         cache.put(prints[step.outputs[0]], outcome)
         computed.append(step.name)
-        for key, value in zip(step.outputs, outcome.values, strict=True):
-            if key in left:
-                deliver(key, value.array)
+        if not left.isdisjoint(step.outputs):
+            for key, value in zip(step.outputs, outcome.values, strict=True):
+                if key in left:
+                    deliver(key, value.array)
         if on_step is not None:
             on_step(step, len(computed), len(todo))
 
     for key in sorted(left & set(feeds)):
         deliver(key, feeds[key])
-    readers = Counter(key for step in todo for key in set(step.inputs))
     runner = Runner(feeds, plan.batch_of(feeds), ops, finished, together)
-    live, running = runner.live, {id(step) for step in todo}
-    for step in plan.steps:
-        outcome = held.get(id(step))
-        if outcome is not None:
-            for key, value in zip(step.outputs, outcome.values, strict=True):
-                if key in left:
-                    deliver(key, value.array)
-        elif id(step) in running:
-            if cancelled():
-                raise Cancelled("the run was cancelled; results are those of the last finished run")
-            outcome = runner.run(step)
-            for key in set(step.inputs):
-                readers[key] -= 1
-                if not readers[key]:
-                    live.pop(key, None)
-        else:
-            continue
+    live, unneeded = runner.live, plan.unneeded
+    for step, outcome in held:
+        live.update(zip(step.outputs, outcome.values, strict=True))
         for key, value in zip(step.outputs, outcome.values, strict=True):
-            if readers[key]:
-                live[key] = value
+            if key in left:
+                deliver(key, value.array)
+    for step in todo:
+        if cancelled():
+            raise Cancelled("the run was cancelled; results are those of the last finished run")
+        runner.run(step)
+        for key in unneeded[step]:
+            live.pop(key, None)
     runner.flush()
     result.computed = tuple(computed)
-    for step in plan.steps:
-        overflow = cache.overflow(prints[step.outputs[0]])
-        if overflow:
-            result.overflow[step.unit] = overflow
+    if cache.overflows:
+        for step in plan.steps:
+            overflow = cache.overflow(prints[step.outputs[0]])
+            if overflow:
+                result.overflow[step.unit] = overflow
     return result
 
 
 def _schedule(
     plan: Plan, wanted: Collection[str], prints: Mapping[str, bytes], cache: ResultCache
-) -> tuple[list[Step], dict[int, StepResult]]:
+) -> tuple[list[Step], list[tuple[Step, StepResult]]]:
     """Walk backwards from the wanted keys: which steps must run, and which results come from the cache."""
     needed = set(wanted)
     todo: list[Step] = []
-    held: dict[int, StepResult] = {}
+    held: list[tuple[Step, StepResult]] = []
     for step in reversed(plan.steps):
-        if not needed.intersection(step.outputs):
+        if needed.isdisjoint(step.outputs):
             continue
         found = cache.get(prints[step.outputs[0]])
         if found is not None:
-            held[id(step)] = found
+            held.append((step, found))
         else:
             todo.append(step)
             needed.update(step.inputs)
-    return todo[::-1], held
+    return todo[::-1], held[::-1]

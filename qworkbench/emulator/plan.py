@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -99,6 +100,16 @@ class Plan(Travelling):
     def __post_init__(self) -> None:
         for name in ("quantities", "results", "weights"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    @cached_property
+    def unneeded(self) -> Mapping[Step, tuple[str, ...]]:
+        """The keys that nobody reads behind each step."""
+        seen: set[str] = set()
+        found: dict[Step, tuple[str, ...]] = {}
+        for step in reversed(self.steps):
+            found[step] = tuple(key for key in {*step.inputs, *step.outputs} if key not in seen)
+            seen.update(step.inputs)
+        return found
 
     def batch_of(self, feeds: Mapping[str, np.ndarray]) -> int:
         """Return the batch size of `feeds`."""

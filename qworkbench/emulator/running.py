@@ -13,7 +13,7 @@ import numpy as np
 
 from qworkbench.emulator.cache import StepResult
 from qworkbench.emulator.kernels.calls import Prepared, forget, noted, setting
-from qworkbench.emulator.kernels.queue import Queue
+from qworkbench.emulator.kernels.queue import own_queue
 from qworkbench.emulator.kernels.values import Value, value_of
 from qworkbench.emulator.plan import Step
 from qworkbench.emulator.steps import run_step
@@ -33,6 +33,11 @@ class Runner:
         Told of every (step, result) in order, once the result is there.
     together : bool
         Whether prepared calls may wait for each other; else each runs, and is told of, before the next one begins.
+
+    Attributes
+    ----------
+    live : dict of str to Value
+        Results by key, for the steps that come; the caller takes out what none of them reads.
     """
 
     def __init__(
@@ -45,29 +50,33 @@ class Runner:
     ) -> None:
         self.live: dict[str, Value] = {name: value_of(array) for name, array in feeds.items()}
         self._batch, self._ops, self._finished = batch, ops, finished
-        self._queue = Queue() if getattr(ops, "PACKS", False) else None
+        self._queue = own_queue() if getattr(ops, "PACKS", False) else None
         self._setting = setting()
         self._together = together
         self._waiting: list[tuple[Step, StepResult]] = []
 
-    def run(self, step: Step) -> StepResult:
-        """Compute `step` from what is live, or queue it."""
-        operands = [self.live[key] for key in step.inputs]
-        queue = self._queue
+    def run(self, step: Step) -> None:
+        """Compute `step` from what is live, or queue it; its results are live then."""
+        live, queue = self.live, self._queue
+        operands = [live[key] for key in step.inputs]
         if queue is not None:
             prepared = step.made.get((self._setting, *[value.layout for value in operands]))
             if prepared is not None:
-                outcome = StepResult(queue.add(prepared, operands))
-                self._waiting.append((step, outcome))
-                if queue.full or not self._together:
+                if not queue.fits(prepared):
                     self.flush()
-                return outcome
-        self.flush()
+                values = queue.add(prepared, operands, (step, operands))
+                for key, value in zip(step.outputs, values, strict=True):
+                    live[key] = value
+                self._waiting.append((step, StepResult(values)))
+                if not self._together:
+                    self.flush()
+                return
+            self.flush()
         outcome = self._at_once(step, operands)
+        live.update(zip(step.outputs, outcome.values, strict=True))
         self._finished(step, outcome)
-        return outcome
 
-    def _at_once(self, step: Step, operands: list[Value]) -> StepResult:
+    def _at_once(self, step: Step, operands: Sequence[Value]) -> StepResult:
         arrays = [value.array for value in operands]
         forget()
         outcome = run_step(step, arrays, self._batch, self._ops)
@@ -81,7 +90,9 @@ class Runner:
     def flush(self) -> None:
         """Compute what waits, and tell of it."""
         if self._queue is not None and self._waiting:
-            self._queue.run()
+            failed: Any = self._queue.run()
+            for step, operands in failed:
+                self._at_once(step, operands)  # it says what is wrong
             waiting, self._waiting = self._waiting, []
             for step, outcome in waiting:
                 self._finished(step, outcome)

@@ -111,8 +111,12 @@ def test_a_prepared_call_repeats_the_operation(name, threads, monkeypatch):
         return
     queue = Queue()
     given = [operands(rng) for _ in range(CALLS)]  # more than wait at once
-    values = [queue.add(again, [value_of(x) for x in one])[0] for one in given]
-    queue.run()
+    values = []
+    for one in given:
+        if not queue.fits(again):
+            assert not queue.run()
+        values += queue.add(again, [value_of(x) for x in one])
+    assert not queue.run()
     for one, value in zip(given, values, strict=True):
         assert_equal(value.array, run(reference, *map(np.ascontiguousarray, one)))
 

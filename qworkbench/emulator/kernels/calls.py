@@ -52,14 +52,17 @@ class Prepared:
     """The calls that make results of `layouts` from operands that lie as they did when this was noted.
 
     Without calls the one result is the operand, seen otherwise. `work` is multiply-accumulates; `kept` is memory that
-    the rows point into.
+    the rows point into; `lost` is the word of the only row that must be zero afterwards, or None.
     """
 
-    __slots__ = ("calls", "kept", "layouts", "work")
+    __slots__ = ("block", "calls", "kept", "layouts", "lost", "words", "work")
 
-    def __init__(self, layouts: Sequence[Layout], calls: Sequence[Call], work: int, kept: Any) -> None:
-        self.layouts, self.work, self.kept = tuple(layouts), work, kept
+    def __init__(
+        self, layouts: Sequence[Layout], calls: Sequence[Call], work: int, kept: Any, lost: int | None = None
+    ) -> None:
+        self.layouts, self.work, self.kept, self.lost = tuple(layouts), work, kept, lost
         self.calls = tuple(_ready(call) for call in calls)
+        self.words, self.block = sum(len(call.row) for call in calls), sum(layout.block for layout in layouts)
 
 
 class Note(NamedTuple):
@@ -70,6 +73,7 @@ class Note(NamedTuple):
     calls: Sequence[Call]
     kept: Any
     work: int
+    lost: int | None
 
 
 class _Noted(local):
@@ -91,13 +95,21 @@ def forget() -> None:
 
 
 def note(
-    inputs: Sequence[np.ndarray], outs: Sequence[np.ndarray], calls: Sequence[Call], kept: Any, work: int = 0
+    inputs: Sequence[np.ndarray],
+    outs: Sequence[np.ndarray],
+    calls: Sequence[Call],
+    kept: Any,
+    work: int = 0,
+    lost: int | None = None,
 ) -> None:
-    """Say that `calls` are all it takes to make `outs` of arrays that lie as `inputs` do, whatever they hold."""
+    """Say that `calls` are all it takes to make `outs` of arrays that lie as `inputs` do, whatever they hold.
+
+    Where there is a word `lost` of the row and a call leaves it other than zero, the operation has to be run in full.
+    """
     notes = _noted.notes
     if len(notes) >= MOST_CALLS:
         notes.clear()
-    notes.append(Note(inputs, outs, calls, kept, work))
+    notes.append(Note(inputs, outs, calls, kept, work, lost))
 
 
 def noted(inputs: Sequence[np.ndarray], outs: Sequence[np.ndarray]) -> Prepared | None:
@@ -106,7 +118,7 @@ def noted(inputs: Sequence[np.ndarray], outs: Sequence[np.ndarray]) -> Prepared 
         if _same(one.outs, outs):
             layouts = [layout for out in outs if (layout := value_of(out).layout) is not None]
             fits = _same(one.inputs, inputs) and len(one.calls) <= MOST_CALLS and len(layouts) == len(outs)
-            return Prepared(layouts, one.calls, one.work, one.kept) if fits else None
+            return Prepared(layouts, one.calls, one.work, one.kept, one.lost) if fits else None
     return None
 
 
@@ -129,8 +141,9 @@ def _clearing(layout: Layout) -> Call:
 
 
 @lru_cache(4096)
-def clearing(layout: Layout) -> Ready:
+def clearing(layout: Layout | None) -> Ready:
     """Return the call that makes the margin of a result zero."""
+    assert layout is not None
     return _ready(_clearing(layout))
 
 

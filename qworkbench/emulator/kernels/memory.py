@@ -16,7 +16,7 @@ IDLE_BYTES = 256 * 1024**2
 BYTE = np.dtype(np.uint8)
 STEPS = 8  # block sizes between one power of two and the next
 
-_idle: dict[int, list[tuple[np.ndarray, int, object]]] = {}  # blocks, their addresses and what is clean, by size
+_idle: dict[object, list[tuple[np.ndarray, int]]] = {}  # blocks with their addresses, by what is clean there, or size
 _idle_bytes = [0]
 
 
@@ -36,9 +36,18 @@ class Memory(np.ndarray[Any, Any]):
 
     def __del__(self) -> None:
         block = self.base
-        if type(block) is Block and _idle_bytes[0] + block.nbytes <= IDLE_BYTES:
-            _idle_bytes[0] += block.nbytes
-            _idle.setdefault(block.nbytes, []).append((block, self.address, self.clean))
+        if type(block) is not Block:
+            return
+        size = block.nbytes
+        if _idle_bytes[0] + size > IDLE_BYTES:
+            _idle.clear()  # what lies there fits nobody
+            _idle_bytes[0] = 0
+        _idle_bytes[0] += size
+        key = size if self.clean is None else self.clean
+        found = _idle.get(key)
+        if found is None:
+            found = _idle.setdefault(key, [])
+        found.append((block, self.address))
 
 
 def block_size(size: int) -> int:
@@ -48,14 +57,28 @@ def block_size(size: int) -> int:
     return -(-size // step) * step
 
 
-def borrowed(whole: int) -> tuple[Memory, int, int]:
-    """Return a block of a :func:`block_size`, uninitialized, the offset of its first line, and that line's address."""
+def _taken(key: object) -> tuple[np.ndarray, int] | None:
+    blocks = _idle.get(key)
     try:
-        block, address, clean = _idle[whole].pop()
-        _idle_bytes[0] -= whole
-    except (KeyError, IndexError):
+        return blocks.pop() if blocks else None
+    except IndexError:  # another thread was faster
+        return None
+
+
+def borrowed(whole: int, layout: object) -> tuple[Memory, int, int]:
+    """Return a block of a :func:`block_size`, uninitialized, the offset of its first line, and that line's address.
+
+    A block whose margin is clean for `layout` goes first.
+    """
+    clean, found = layout, _taken(layout)
+    if found is None:
+        clean, found = None, _taken(whole)
+    if found is None:
         block = np.empty(whole, np.uint8).view(Block)
-        address, clean = int(block.ctypes.data), None
+        found = block, int(block.ctypes.data)
+    else:
+        _idle_bytes[0] -= whole
+    block, address = found
     offset = -address % LINE
     memory = Memory(whole, BYTE, block)
     memory.address, memory.clean = address, clean

@@ -7,16 +7,16 @@ Knows no operation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import local
 
 import numpy as np
 
-from qworkbench.emulator.kernels.calls import MOST_CALLS, RESULT, Prepared, Slot, clearing, words_of
+from qworkbench.emulator.kernels.calls import RESULT, Prepared, Ready, clearing, words_of
 from qworkbench.emulator.kernels.threads import share, thread_count
 from qworkbench.emulator.kernels.values import Value, new_value
 from qworkbench.emulator.kernels.vector.playing import ENTRY, FUNCTION, ROW, SHARED, help_play, play
 
 CALLS = 128
-MOST_WORDS = 48 * 2 * MOST_CALLS  # of the rows of one operation
 WORDS = 48 * CALLS  # of all rows
 MOST_BYTES = 64 * 1024**2  # of results that wait
 MOST_WORK = 1 << 31  # multiply-accumulates that wait: some ms
@@ -31,67 +31,83 @@ class Queue:
         self._first, self._list = self._rows.ctypes.data, self._entries.ctypes.data
         self._values: list[Value] = []
         self._needed: list[object] = []  # memory that waiting calls read must not be lent to others meanwhile
-        self._empty()
+        self._lost: list[tuple[int, object]] = []  # words that must stay zero, and who waits for them
+        self.empty()
 
-    def _empty(self) -> None:
+    def empty(self) -> None:
+        """Forget what waits."""
         self._words = self._calls = self._bytes = self._work = 0
         self._shared = False
         self._values.clear()
         self._needed.clear()
+        self._lost.clear()
 
-    @property
-    def full(self) -> bool:
-        """Tell whether what waits should run before more is added."""
-        return self._bytes >= MOST_BYTES or self._work >= MOST_WORK
-
-    def add(self, prepared: Prepared, operands: Sequence[Value]) -> tuple[Value, ...]:
+    def add(self, prepared: Prepared, operands: Sequence[Value], owner: object = None) -> Sequence[Value]:
         """Return what `prepared` makes of `operands`, to be computed with the next :meth:`run`."""
         calls = prepared.calls
         if not calls:
             return (operands[0].seen_as(prepared.layouts[0]),)
-        values = tuple(new_value(layout) for layout in prepared.layouts)
-        if self._calls + len(calls) + len(values) > CALLS or self._words + MOST_WORDS > WORDS:
-            self.run()
+        values = [new_value(layout) for layout in prepared.layouts]
         for value in values:
             if value.unclean:
-                self._append(*clearing(value.layout), (), (value,))
+                self._append(clearing(value.layout), (), (value,))
+                self._values.append(value)
         for call in calls:
-            self._append(*call, operands, values)
-        self._values += values
-        self._needed += (prepared, *operands)
-        self._bytes += sum(layout.block for layout in prepared.layouts)
+            self._append(call, operands, values)
+        if prepared.lost is not None:
+            self._lost.append((self._words - len(calls[0][1]) + prepared.lost, owner))
+        self._needed += operands
+        self._needed.append(prepared)
+        self._bytes += prepared.block
         self._work += prepared.work
         return values
 
-    def _append(
-        self,
-        function: int,
-        row: memoryview,
-        slots: tuple[Slot, ...],
-        shared: bool,
-        operands: Sequence[Value],
-        results: Sequence[Value],
-    ) -> None:
-        begin, entry = self._words, self._calls * ENTRY
-        self._words = end = begin + len(row)
-        self._row[begin:end] = row
+    def fits(self, prepared: Prepared) -> bool:
+        """Tell whether `prepared` may still wait; else what does should run first."""
+        return (
+            self._bytes < MOST_BYTES
+            and self._work < MOST_WORK
+            and self._calls + len(prepared.calls) + len(prepared.layouts) <= CALLS
+            and self._words + prepared.words + 6 * len(prepared.layouts) <= WORDS
+        )
+
+    def _append(self, call: Ready, operands: Sequence[Value], results: Sequence[Value]) -> None:
+        function, template, slots, shared = call
+        begin, entry, row = self._words, self._calls * ENTRY, self._row
+        self._words = end = begin + len(template)
+        row[begin:end] = template
         for slot, operand, distance in slots:
             value = operands[operand] if operand >= 0 else results[RESULT - operand]
-            self._row[begin + slot] = value.origin + distance
+            row[begin + slot] = value.origin + distance
         self._entry[entry + FUNCTION] = function
         self._entry[entry + ROW] = self._first + 8 * begin
         self._entry[entry + SHARED] = shared
         self._shared |= shared
         self._calls += 1
 
-    def run(self) -> None:
-        """Compute everything that waits."""
+    def run(self) -> list[object]:
+        """Compute everything that waits; return the owners of what has to be run in full instead."""
         if not self._calls:
-            return
-        current = self._list + 8 * ENTRY * CALLS
+            return []
         self._entry[ENTRY * CALLS] = 0
         threads = thread_count() if self._shared else 1
-        share(play, self._list, self._calls, current, threads=threads, helper=help_play)
+        share(play, self._list, self._calls, self._list + 8 * ENTRY * CALLS, threads=threads, helper=help_play)
         for value in self._values:
             value.cleaned()
-        self._empty()
+        failed = [owner for word, owner in self._lost if self._row[word]]
+        self.empty()
+        return failed
+
+
+class _Kept(local):
+    def __init__(self) -> None:
+        self.queue = Queue()
+
+
+_kept = _Kept()
+
+
+def own_queue() -> Queue:
+    """Return the queue of this thread, empty."""
+    _kept.queue.empty()
+    return _kept.queue

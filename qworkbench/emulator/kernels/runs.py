@@ -7,12 +7,13 @@ checked once, and the pass is all that a call costs. Other layouts go over lines
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numba
 import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
-from qworkbench.emulator.kernels.compiled import kernel, row_kernel
+from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.rounding import whole
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray
@@ -26,16 +27,29 @@ KEPT = 4096
 _scales: dict[int, np.ndarray] = {}  # those that were checked
 
 
-@kernel()
-def _quantize(x: np.ndarray, out: np.ndarray, scale: float, low: float, high: float, rounding: int) -> int:
-    """``out = clamp(round(x / s), low, high)`` in float32; return how many x are NaN."""
-    step, bottom, top = np.float32(scale), np.float32(low), np.float32(high)
+FROM, TO, COUNT, STEP, LOW, HIGH, ROUNDING, SIZE, MISSING, QUANTIZE_WORDS = range(10)
+
+
+@numba.njit(nogil=True)
+def _quantized(x: np.ndarray, out: np.ndarray, step: Any, low: Any, high: Any, rounding: int) -> int:
     missing = np.int32(0)
     for i in range(x.size):
         y = x[i] / step
         missing = np.int32(missing + np.int32(np.isnan(y)))
-        out[i] = whole(y, bottom, top, rounding)
+        out[i] = whole(y, low, high, rounding)
     return int(missing)
+
+
+@row_kernel
+def _quantize(row: int) -> None:
+    """``out = clamp(round(x / s), low, high)`` in float32, codes of SIZE bytes; STEP has the bits of s, MISSING NaN."""
+    p = carray(v.int64_at(row), QUANTIZE_WORDS)
+    count, step = p[COUNT], carray(v.float32_at(row + 8 * STEP), 1)[0]
+    x, low, high = carray(v.float32_at(p[FROM]), count), np.float32(p[LOW]), np.float32(p[HIGH])
+    if p[SIZE] == 1:
+        p[MISSING] = _quantized(x, carray(v.int8_at(p[TO]), count), step, low, high, p[ROUNDING])
+    else:
+        p[MISSING] = _quantized(x, carray(v.int16_at(p[TO]), count), step, low, high, p[ROUNDING])
 
 
 SOURCE, TARGET, ROWS, COLUMNS, SCALES, BYTES, WORDS = range(7)
@@ -69,11 +83,11 @@ def _dequantize(row: int) -> None:
 
 
 @lru_cache(KEPT)
-def _target(scale: float, dtype: str, rounding: Rounding) -> tuple[np.dtype, float, float, int]:
+def _target(scale: float, dtype: str, rounding: Rounding) -> tuple[np.dtype, int, int, int]:
     """Return dtype, range and rounding code of a quantize that is right; raise for any other."""
     checks.rounding("quantize", rounding)
     checks.scale("quantize", scale, ())
-    return np.dtype(NUMPY[dtype]), float(QMIN[dtype]), float(QMAX[dtype]), ROUNDING_CODES[rounding]
+    return np.dtype(NUMPY[dtype]), QMIN[dtype], QMAX[dtype], ROUNDING_CODES[rounding]
 
 
 @lru_cache(KEPT)
@@ -88,8 +102,15 @@ def quantized_run(x: object, scale: object, dtype: str, rounding: Rounding) -> t
         return None
     step = float(scale)
     kind, low, high, code = _target(step, dtype, rounding)
+    if kind.itemsize > 2:
+        return None
     out = np.empty(x.shape, kind)
-    return out, _quantize(_flat(x), out.reshape(-1), step, low, high, code)
+    row = np.array((0, 0, x.size, 0, low, high, code, kind.itemsize, 0))
+    row[STEP : STEP + 1].view(FLOAT)[0] = step
+    call = Call(_quantize, row, ((FROM, 0, 0), (TO, RESULT, 0)))
+    missing = int(perform(call, (x.ctypes.data,), out.ctypes.data)[MISSING])
+    note((x,), (out,), (call,), None, lost=MISSING)
+    return out, missing
 
 
 def dequantized_run(q: object, scale: object) -> np.ndarray | None:
@@ -115,11 +136,3 @@ def _in_floats(q: np.ndarray, columns: int, scales: np.ndarray) -> np.ndarray:
     perform(call, (q.ctypes.data,), out.ctypes.data)
     note((q,), (out,), (call,), scales)
     return out
-
-
-def _flat(array: np.ndarray) -> np.ndarray:
-    """Return the numbers one behind the other, read-only, so that kernels compile once and not once per owner."""
-    flat = array.reshape(-1)
-    if flat.flags.writeable:
-        flat.flags.writeable = False
-    return flat

@@ -144,7 +144,7 @@ class Value:
 
     def cleaned(self) -> None:
         """Say that the margin is zero; nobody writes there, so it stays so for the next results of this layout."""
-        if self._memory is not None:
+        if self._memory is not None and self.layout is not None and self.layout.edge is not None:
             self._memory.clean = self.layout
 
     def seen_as(self, layout: Layout) -> Value:
@@ -182,7 +182,5 @@ def value_of(array: np.ndarray) -> Value:
 
 def new_value(layout: Layout) -> Value:
     """Return room for a result, uninitialized."""
-    memory, offset, address = borrowed(layout.block)
-    if layout.edge is None:
-        memory.clean = None
+    memory, offset, address = borrowed(layout.block, layout)
     return Value(layout, address + layout.first, memory, offset)

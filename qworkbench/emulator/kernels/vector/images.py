@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from qworkbench.emulator.kernels.calls import clear_around
+from qworkbench.emulator.kernels.calls import RESULT, Call, clear_around, note, perform
 from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
 from qworkbench.emulator.kernels.rounding import HALF_AWAY, HALF_EVEN
@@ -197,7 +197,7 @@ def quantized_pixels(
     entry = _entry(x.shape, np.asarray(scale, np.float32).tobytes(), dtype, rounding, margin)
     value = new_value(entry.layout)
     clear_around(value)
-    row = entry.row.copy()
-    row[X], row[OUT] = x.ctypes.data, value.origin
-    _planes_to_pixels(row)
-    return value.array, int(row[MISSING])
+    call = Call(_planes_to_pixels, entry.row, ((X, 0, 0), (OUT, RESULT, 0)))
+    missing = int(perform(call, (x.ctypes.data,), value.origin)[MISSING])
+    note((x,), (value.array,), (call,), entry, lost=MISSING)
+    return value.array, missing
