@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from qworkbench.emulator.kernels.surface import new_surface, surface_of, surfaced
-from qworkbench.emulator.kernels.values import Surface
+from qworkbench.emulator.kernels.values import Surface, value_of
 
 Line = tuple[np.ndarray, tuple[int, int, int, int]]
 """1-D memory, and in elements: where the first line starts, the steps to the next image, line and element (1 or 0)."""
@@ -143,3 +143,16 @@ def _reach(operand: np.ndarray) -> np.ndarray:
         return _read_only(operand)
     extent = 1 + sum((n - 1) * s for n, s in zip(operand.shape, operand.strides, strict=True)) // operand.itemsize
     return np.lib.stride_tricks.as_strided(operand, (extent,), (operand.itemsize,), writeable=False)
+
+
+def placed(line: Line) -> tuple[int, int, int, int]:
+    """Return the address of the first line, and in bytes the steps to the next image, line and element."""
+    memory, (first, image, row, one) = line
+    size = memory.itemsize
+    return int(memory.ctypes.data) + first * size, image * size, row * size, one * size
+
+
+def lies_alone(array: np.ndarray, address: int) -> bool:
+    """Tell whether a line that begins at `address` is memory of `array` itself, seen as prepared calls see it."""
+    value = value_of(array)
+    return value.layout is not None and value.origin == address

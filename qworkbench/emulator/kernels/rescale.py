@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import kernel
-from qworkbench.emulator.kernels.lines import lined
+from qworkbench.emulator.kernels.lines import lies_alone, lined, placed
 from qworkbench.emulator.kernels.lookup import look_up
 from qworkbench.emulator.kernels.rounding import shifted, whole
-from qworkbench.emulator.kernels.runs import dequantized_run, quantized_run
+from qworkbench.emulator.kernels.runs import OUT, X, dequantize_lines, dequantized_run, line_row, quantized_run
 from qworkbench.emulator.kernels.surface import is_surface, planes_of
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import checks
@@ -95,24 +96,6 @@ def _quantize(
                     result[i] = whole(y, low, high, rounding)
             missing += int(lost)
     return missing
-
-
-@kernel()
-def _dequantize(q: np.ndarray, at: Any, scale: np.ndarray, s_at: Any, out: np.ndarray, to: Any, span: Any) -> None:
-    """``out = float32(q) * s``."""
-    images, rows, length = span
-    for n in range(images):
-        for r in range(rows):
-            codes = q[at[0] + n * at[1] + r * at[2] :]
-            steps = scale[s_at[0] + n * s_at[1] + r * s_at[2] :]
-            result = out[to[0] + n * to[1] + r * to[2] :]
-            if s_at[3]:
-                for i in range(length):
-                    result[i] = np.float32(codes[i]) * steps[i]
-            else:
-                step = steps[0]
-                for i in range(length):
-                    result[i] = np.float32(codes[i]) * step
 
 
 def along(values: np.ndarray, rank: int, axis: int) -> np.ndarray:
@@ -199,5 +182,9 @@ def dequantize(q: np.ndarray, scale: np.ndarray | np.float32 | float) -> np.ndar
     checks.codes("dequantize", q, allowed=("int8", "int16", "int32"))
     scales = along(checks.scale("dequantize", scale, q.shape), q.ndim, 1)
     out, span, to, (codes, steps) = lined(np.float32, q, scales)
-    _dequantize(*codes, *steps, *to, span)
+    row = line_row(q.itemsize, placed(codes), placed(steps), placed(to), span)
+    call = Call(dequantize_lines, row, ((X, 0, 0), (OUT, RESULT, 0)))
+    perform(call, (placed(codes)[0],), placed(to)[0])
+    if lies_alone(q, placed(codes)[0]) and lies_alone(out, placed(to)[0]):
+        note((q,), (out,), (call,), steps)
     return out

@@ -27,7 +27,7 @@ KEPT = 4096
 _scales: dict[int, np.ndarray] = {}  # those that were checked
 
 
-FROM, TO, COUNT, STEP, LOW, HIGH, ROUNDING, SIZE, MISSING, QUANTIZE_WORDS = range(10)
+FROM, TO, COUNT, STEP, LOW, HIGH, ROUNDING, SIZE, MISSING, WORDS_OF_RUN = range(10)
 
 
 @numba.njit(nogil=True)
@@ -43,7 +43,7 @@ def _quantized(x: np.ndarray, out: np.ndarray, step: Any, low: Any, high: Any, r
 @row_kernel
 def _quantize(row: int) -> None:
     """``out = clamp(round(x / s), low, high)`` in float32, codes of SIZE bytes; STEP has the bits of s, MISSING NaN."""
-    p = carray(v.int64_at(row), QUANTIZE_WORDS)
+    p = carray(v.int64_at(row), WORDS_OF_RUN)
     count, step = p[COUNT], carray(v.float32_at(row + 8 * STEP), 1)[0]
     x, low, high = carray(v.float32_at(p[FROM]), count), np.float32(p[LOW]), np.float32(p[HIGH])
     if p[SIZE] == 1:
@@ -52,34 +52,53 @@ def _quantize(row: int) -> None:
         p[MISSING] = _quantized(x, carray(v.int16_at(p[TO]), count), step, low, high, p[ROUNDING])
 
 
-SOURCE, TARGET, ROWS, COLUMNS, SCALES, BYTES, WORDS = range(7)
+(X, X_IMAGE, X_ROW, BYTES, SCALE, SCALE_IMAGE, SCALE_ROW, SCALE_ONE, OUT, OUT_IMAGE, OUT_ROW, IMAGES, ROWS, LENGTH,
+ WORDS) = range(15)  # fmt: skip
 
 
 @numba.njit(nogil=True)
-def _scaled(codes: np.ndarray, scales: np.ndarray, out: np.ndarray, columns: int) -> None:
-    """``out[n, c] = float32(codes[n, c]) * scales[c]``, or by the only scale."""
+def _scaled(codes: np.ndarray, scales: np.ndarray, out: np.ndarray) -> None:
+    """``out = float32(codes) * scales``, or by the only scale."""
     if scales.size == 1:
         step = scales[0]
         for i in range(codes.size):
             out[i] = np.float32(codes[i]) * step
     else:
-        for begin in range(0, codes.size, columns):
-            for c in range(columns):
-                out[begin + c] = np.float32(codes[begin + c]) * scales[c]
+        for i in range(codes.size):
+            out[i] = np.float32(codes[i]) * scales[i]
 
 
 @row_kernel
-def _dequantize(row: int) -> None:
-    """Dequantize codes of 1, 2 or 4 bytes in rows, by one scale or one per column: BYTES, ROWS, COLUMNS, SCALES."""
+def dequantize_lines(row: int) -> None:
+    """``out = float32(q) * s``, line by line; codes of BYTES bytes."""
     p = carray(v.int64_at(row), WORDS)
-    count = p[ROWS] * p[COLUMNS]
-    out, scales = carray(v.float32_at(p[TARGET]), count), carray(v.float32_at(p[SCALES]), p[COLUMNS])
-    if p[BYTES] == 1:
-        _scaled(carray(v.int8_at(p[SOURCE]), count), scales, out, p[COLUMNS])
-    elif p[BYTES] == 2:
-        _scaled(carray(v.int16_at(p[SOURCE]), count), scales, out, p[COLUMNS])
-    else:
-        _scaled(carray(v.int32_at(p[SOURCE]), count), scales, out, p[COLUMNS])
+    length = p[LENGTH]
+    for n in range(p[IMAGES]):
+        for r in range(p[ROWS]):
+            x = p[X] + n * p[X_IMAGE] + r * p[X_ROW]
+            out = carray(v.float32_at(p[OUT] + n * p[OUT_IMAGE] + r * p[OUT_ROW]), length)
+            steps = p[SCALE] + n * p[SCALE_IMAGE] + r * p[SCALE_ROW]
+            scales = carray(v.float32_at(steps), length if p[SCALE_ONE] else 1)
+            if p[BYTES] == 1:
+                _scaled(carray(v.int8_at(x), length), scales, out)
+            elif p[BYTES] == 2:
+                _scaled(carray(v.int16_at(x), length), scales, out)
+            else:
+                _scaled(carray(v.int32_at(x), length), scales, out)
+
+
+def line_row(
+    size: int,
+    codes: tuple[int, int, int, int],
+    scales: tuple[int, int, int, int],
+    out: tuple[int, int, int, int],
+    span: tuple[int, int, int],
+) -> np.ndarray:
+    """Return the row of :func:`dequantize_lines` that lacks the addresses of codes and result.
+
+    Lines are told by address, and bytes between images, lines and elements; `span` is their images, lines and length.
+    """
+    return np.array((0, *codes[1:3], size, *scales, 0, *out[1:3], *span))
 
 
 @lru_cache(KEPT)
@@ -130,9 +149,14 @@ def dequantized_run(q: object, scale: object) -> np.ndarray | None:
 
 
 def _in_floats(q: np.ndarray, columns: int, scales: np.ndarray) -> np.ndarray:
+    """Return rows of `columns` codes times a scale of each, or all codes times one."""
     out = np.empty(q.shape, FLOAT)
-    row = np.array((0, 0, q.size // columns if q.size else 0, columns, scales.ctypes.data, q.itemsize))
-    call = Call(_dequantize, row, ((SOURCE, 0, 0), (TARGET, RESULT, 0)))
+    length, one = (columns, 4) if scales.size > 1 else (q.size, 0)
+    rows, line = q.size // length if length else 0, length * q.itemsize
+    row = line_row(
+        q.itemsize, (0, 0, line, 1), (scales.ctypes.data, 0, 0, one), (0, 0, 4 * length, 4), (1, rows, length)
+    )
+    call = Call(dequantize_lines, row, ((X, 0, 0), (OUT, RESULT, 0)))
     perform(call, (q.ctypes.data,), out.ctypes.data)
     note((q,), (out,), (call,), scales)
     return out
