@@ -289,7 +289,7 @@ def test_memory_returns_when_the_last_view_is_gone_and_idle_memory_is_bounded(mo
 
 def test_memory_of_an_array_that_is_no_surface_returns_when_the_array_is_gone():
     whole = memory.block_size(5000)
-    lent, offset, _ = memory.borrowed(whole)
+    lent, offset, _ = memory.borrowed(whole, None)
     before, array = memory.idle_bytes(), np.ndarray((50, 100), np.int8, lent, offset)
     del lent
     assert memory.idle_bytes() == before  # the array still reads it

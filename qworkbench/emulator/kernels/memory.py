@@ -16,7 +16,7 @@ IDLE_BYTES = 256 * 1024**2
 BYTE = np.dtype(np.uint8)
 STEPS = 8  # block sizes between one power of two and the next
 
-_idle: dict[object, list[tuple[np.ndarray, int]]] = {}  # blocks with their addresses, by what is clean there, or size
+_idle: dict[object, list[tuple[Block, int]]] = {}  # blocks with their addresses, by what is clean there, or size
 _idle_bytes = [0]
 
 
@@ -36,7 +36,7 @@ class Memory(np.ndarray[Any, Any]):
 
     def __del__(self) -> None:
         block = self.base
-        if type(block) is not Block:
+        if type(block) is not Block or block.nbytes > IDLE_BYTES:
             return
         size = block.nbytes
         if _idle_bytes[0] + size > IDLE_BYTES:
@@ -57,7 +57,7 @@ def block_size(size: int) -> int:
     return -(-size // step) * step
 
 
-def _taken(key: object) -> tuple[np.ndarray, int] | None:
+def _taken(key: object) -> tuple[Block, int] | None:
     blocks = _idle.get(key)
     try:
         return blocks.pop() if blocks else None
@@ -74,8 +74,8 @@ def borrowed(whole: int, layout: object) -> tuple[Memory, int, int]:
     if found is None:
         clean, found = None, _taken(whole)
     if found is None:
-        block = np.empty(whole, np.uint8).view(Block)
-        found = block, int(block.ctypes.data)
+        new = np.empty(whole, np.uint8).view(Block)
+        found = new, int(new.ctypes.data)
     else:
         _idle_bytes[0] -= whole
     block, address = found
