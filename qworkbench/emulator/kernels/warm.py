@@ -19,6 +19,7 @@ from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
 def warm_up() -> None:
     """Call each common kernel once on a few codes, with the dtypes and layouts of a plan."""
     import qworkbench.emulator.kernels as ops
+    from qworkbench.emulator.kernels.distance_sums import Reference, distance_sums
     from qworkbench.emulator.kernels.surface import planes_of
 
     rq = Requantize(np.full(1, 0.01), "int8", -128, 127)
@@ -36,6 +37,7 @@ def warm_up() -> None:
     mean = ops.global_average_pool(x, rq).reshape(1, -1)
     ops.dequantize(ops.gemm(mean, np.ones((16, 16), np.int8), None, rq)[0], np.float32(1))
     ops.lut(x, np.zeros(256, np.int8))
+    distance_sums([(Reference(np.zeros(1, np.float32)), np.zeros(1, np.int8), 1.0)])
 
 
 def _warm_quietly() -> None:

@@ -7,6 +7,7 @@ one. Knows runs of memory only; which run lies beside which is the caller's busi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -85,19 +86,30 @@ class _Pass:
             left = b.sub(vectors, before)
             length = b.select(b.icmp_signed("<", left, v.word(BLOCK)), left, v.word(BLOCK))
             self._begin()
-            with cgutils.for_range(b, length, intp=v.i64) as vector:
-                self._add(*pair(b.add(before, vector.index)))
-            with b.if_then(self._may_exceed(), likely=False):
-                b.store(self._far_out(), self.seen)
-                with cgutils.for_range(b, length, intp=v.i64) as vector:
-                    self._look(*pair(b.add(before, vector.index)))
-                seen = b.icmp_unsigned("!=", b.load(self.seen), v.constant(v.i16, 0))
-                with b.if_then(seen, likely=False), cgutils.for_range(b, length, intp=v.i64) as vector:
-                    self._relate(*pair(b.add(before, vector.index)))
+            with b.if_else(self._settled()) as (settled, open_):
+                with settled, cgutils.for_range(b, length, intp=v.i64) as vector:
+                    self._add(*pair(b.add(before, vector.index)))
+                with open_:
+                    with cgutils.for_range(b, length, intp=v.i64) as vector:
+                        both = pair(b.add(before, vector.index))
+                        self._add(*both)
+                        self._watch(both[0])
+                    with b.if_then(self._may_exceed(), likely=False):
+                        self._search(pair, before, length)
             self._end()
         with b.if_then(b.icmp_signed("!=", rest, v.word(0))):
             first = b.add(reference, b.mul(vectors, v.word(4 * LANES)))
             self._rest(first, b.add(other, b.mul(vectors, v.word(LANES * self.size))), rest)
+
+    def _search(self, pair: Callable[[Any], tuple[Any, Any]], before: Any, length: Any) -> None:
+        """Seek the largest quotient in a block."""
+        b = self.b
+        b.store(self._far_out(), self.seen)
+        with cgutils.for_range(b, length, intp=v.i64) as vector:
+            self._look(*pair(b.add(before, vector.index)))
+        seen = b.icmp_unsigned("!=", b.load(self.seen), v.constant(v.i16, 0))
+        with b.if_then(seen, likely=False), cgutils.for_range(b, length, intp=v.i64) as vector:
+            self._relate(*pair(b.add(before, vector.index)))
 
     def _rest(self, reference: Any, other: Any, count: Any) -> None:
         """Take in fewer pairs than there are lanes; zeros fill the other lanes."""
@@ -114,6 +126,7 @@ class _Pass:
         pair = masked(reference, v.f32, 4), masked(other, self.element, self.size)
         self._begin()
         self._add(*pair)
+        self._watch(pair[0])
         with b.if_then(self._may_exceed(), likely=False):
             self._relate(*pair)
         self._end()
@@ -129,9 +142,12 @@ class _Pass:
     def _doubled(self, first: Any, second: Any) -> tuple[Any, Any, Any]:
         """Return both operands and their distance in float64."""
         b = self.b
-        numbers = second if self.real else b.sitofp(second, _SINGLE)
-        x, y = b.fpext(first, _REAL), b.fpext(b.fmul(numbers, self.factor), _REAL)
+        x, y = b.fpext(first, _REAL), b.fpext(self._number(second), _REAL)
         return x, y, self._size(b.fsub(x, y))
+
+    def _number(self, second: Any) -> Any:
+        """Return in float32 what the other operand stands for."""
+        return self.b.fmul(second if self.real else self.b.sitofp(second, _SINGLE), self.factor)
 
     def _add(self, first: Any, second: Any) -> None:
         b = self.b
@@ -141,8 +157,11 @@ class _Pass:
         b.store(b.fadd(b.load(self.sums[3]), distance), self.sums[3])
         b.store(self._fused(distance, distance, b.load(self.sums[4])), self.sums[4])
         b.store(self._larger(distance, b.load(self.most)), self.most)
-        least, size = b.load(self.least), self._size_bits(first)
-        b.store(b.select(b.icmp_unsigned("<", size, least), size, least), self.least)
+
+    def _watch(self, first: Any) -> None:
+        """Keep the smallest reference of the block."""
+        least, size = self.b.load(self.least), self._size_bits(first)
+        self.b.store(self.b.select(self.b.icmp_unsigned("<", size, least), size, least), self.least)
 
     def _size_bits(self, first: Any) -> Any:
         """Return the bits of absolute float32 numbers, which are ordered as the numbers are."""
@@ -158,8 +177,7 @@ class _Pass:
     def _look(self, first: Any, second: Any) -> None:
         """Note the lanes that may hold the largest quotient, in float32 with a margin for its rounding."""
         b = self.b
-        numbers = second if self.real else b.sitofp(second, _SINGLE)
-        gap = b.fsub(first, b.fmul(numbers, self.factor))
+        gap = b.fsub(first, self._number(second))
         distance, size = (b.bitcast(self._size_bits(value), _SINGLE) for value in (gap, first))
         bound = b.fmul(b.fptrunc(b.load(self.relative), _SINGLE), v.constant(_SINGLE, [_WELL_BELOW] * LANES))
         least, product = v.constant(_SINGLE, [_SMALLEST] * LANES), b.fmul(bound, size)
@@ -167,8 +185,14 @@ class _Pass:
         seen = b.bitcast(b.fcmp_ordered(">=", distance, product), v.i16)
         b.store(b.or_(b.load(self.seen), seen), self.seen)
 
+    def _settled(self) -> Any:
+        """Tell whether the largest quotient is infinite already."""
+        b = self.b
+        largest = b.extract_element(b.load(self.relative), v.constant(v.i32, 0))
+        return b.fcmp_ordered("==", largest, v.constant(v.f64, math.inf))
+
     def _may_exceed(self) -> Any:
-        """Tell whether some quotient since the last look can be the largest."""
+        """Tell whether some quotient of the block can be the largest."""
         b = self.b
         least = b.fpext(b.bitcast(b.load(self.least), _SINGLE), _REAL)
         return self._any(b.fcmp_ordered(">", b.load(self.most), b.fmul(self._bound(), least)))
