@@ -24,7 +24,7 @@ from qworkbench.emulator.kernels.vector.residual import split_ratio
 from qworkbench.numerics.arithmetic import Requantize
 
 INT32_LIMIT = 2**31
-CHUNK_PIXELS = 48  # they stay in the first-level cache while the panels pass; whole tiles of every shape
+CHUNK_PIXELS = 96  # they stay in the first-level cache while the panels pass; whole tiles of every shape
 WORD = 4  # bytes of a group
 MOST_PIXELS = 2 * 12  # of any tile, and of the tile whose lines are fetched ahead
 WORTH_A_THREAD = 1 << 25  # multiply-accumulates; below, waking a helper costs more than it saves
