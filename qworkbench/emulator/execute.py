@@ -14,8 +14,10 @@ import numpy as np
 
 from qworkbench.emulator.cache import ResultCache, StepResult
 from qworkbench.emulator.fingerprint import Chain, digest
+from qworkbench.emulator.kernels.calls import setting
 from qworkbench.emulator.plan import Plan, Step
 from qworkbench.emulator.running import Runner
+from qworkbench.emulator.tape import Segment, tape_of
 from qworkbench.errors import Cancelled
 
 
@@ -142,13 +144,26 @@ def execute(
         for key, value in zip(step.outputs, outcome.values, strict=True):
             if key in left:
                 deliver(key, value.array)
-    for step in todo:
+    tape, new = None, None
+    if together and runner.queues and len(todo) > 1:
+        run = (setting(), *(live[name].layout for name in sorted(feeds)), *map(id, todo))
+        tape, new = tape_of(plan.tapes, run)
+    if new is not None:
+        runner.record(new)
+    for part in todo if tape is None else tape.parts:
         if cancelled():
             raise Cancelled("the run was cancelled; results are those of the last finished run")
-        runner.run(step)
-        for key in unneeded[step]:
-            live.pop(key, None)
+        if isinstance(part, Segment) and part.play(live, finished):
+            continue
+        for step in part.steps if isinstance(part, Segment) else (part,):
+            runner.run(step)
+            for name in unneeded[step]:
+                live.pop(name, None)
+        if tape is not None:
+            runner.flush()
     runner.flush()
+    if new is not None:
+        plan.tapes[run] = new
     result.computed = tuple(computed)
     if cache.overflows:
         for step in plan.steps:

@@ -87,6 +87,8 @@ class Plan(Travelling):
         Input, axis and factor that tell the batch size; None where no shape follows the batch.
     batch : int
         Batch size of the example.
+    tapes : Local
+        Runs that were taken down, by their steps.
     """
 
     steps: tuple[Step, ...]
@@ -96,6 +98,7 @@ class Plan(Travelling):
     weights: Mapping[str, Quantity] = field(default_factory=dict)
     batch_axis: tuple[str, int, int] | None = None
     batch: int = 1
+    tapes: Local = field(default_factory=Local, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("quantities", "results", "weights"):

@@ -17,6 +17,7 @@ from qworkbench.emulator.kernels.queue import own_queue
 from qworkbench.emulator.kernels.values import Value, value_of
 from qworkbench.emulator.plan import Step
 from qworkbench.emulator.steps import run_step
+from qworkbench.emulator.tape import Segment, Tape, Waiting
 
 
 class Runner:
@@ -53,7 +54,13 @@ class Runner:
         self._queue = own_queue() if getattr(ops, "PACKS", False) else None
         self._setting = setting()
         self._together = together
-        self._waiting: list[tuple[Step, StepResult]] = []
+        self._waiting: list[Waiting] = []
+        self._tape: Tape | None = None
+
+    @property
+    def queues(self) -> bool:
+        """Tell whether steps may wait for each other."""
+        return self._queue is not None
 
     def run(self, step: Step) -> None:
         """Compute `step` from what is live, or queue it; its results are live then."""
@@ -67,11 +74,13 @@ class Runner:
                 values = queue.add(prepared, operands, (step, operands))
                 for key, value in zip(step.outputs, values, strict=True):
                     live[key] = value
-                self._waiting.append((step, StepResult(values)))
+                self._waiting.append(Waiting(step, StepResult(values), operands))
                 if not self._together:
                     self.flush()
                 return
             self.flush()
+        if self._tape is not None:
+            self._tape.parts.append(step)
         outcome = self._at_once(step, operands)
         live.update(zip(step.outputs, outcome.values, strict=True))
         self._finished(step, outcome)
@@ -87,15 +96,23 @@ class Runner:
                 step.made[(self._setting, *layouts)] = prepared
         return outcome
 
+    def record(self, tape: Tape) -> None:
+        """Take down what comes."""
+        self._tape = tape
+        if self._queue is not None:
+            self._queue.trace = []
+
     def flush(self) -> None:
         """Compute what waits, and tell of it."""
         if self._queue is not None and self._waiting:
+            if self._tape is not None:
+                self._tape.parts.append(Segment(self._queue, self._waiting, self.live))
             failed: Any = self._queue.run()
             for step, operands in failed:
                 self._at_once(step, operands)  # it says what is wrong
             waiting, self._waiting = self._waiting, []
-            for step, outcome in waiting:
-                self._finished(step, outcome)
+            for one in waiting:
+                self._finished(one.step, one.outcome)
 
 
 def _view(step: Step, operands: Sequence[Value], results: Sequence[Value]) -> Prepared | None:

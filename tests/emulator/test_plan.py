@@ -18,6 +18,7 @@ from qworkbench.emulator.execute import execute
 from qworkbench.emulator.fingerprint import Packed
 from qworkbench.emulator.kernels import isa
 from qworkbench.emulator.plan import Step
+from qworkbench.emulator.tape import Segment
 from qworkbench.errors import CalibrationError, Cancelled, EmulationError
 from qworkbench.graph.feeds import feeds_of
 from qworkbench.march import get_march
@@ -313,7 +314,7 @@ def test_the_second_run_of_a_plan_queues_kernels_and_gives_the_same(small):
     plan = small.plan()
     keys = {key for step in plan.steps for key in step.outputs}
     slow = execute(plan, small.feeds, keys, ResultCache(), backend=reference).arrays
-    for together in (True, True, False):
+    for together in (True, True, True, True, False):
         told: list[Step] = []
         found = execute(
             plan, small.feeds, keys, ResultCache(), on_step=lambda *a, t=told: t.append(a[0]), together=together
@@ -344,3 +345,40 @@ def test_a_cancelled_run_keeps_what_was_told_and_nothing_that_only_waits(small):
     got = execute(plan, small.feeds, set(plan.outputs), cache).arrays
     slow = execute(plan, small.feeds, set(plan.outputs), ResultCache(), backend=reference).arrays
     assert all(np.array_equal(got[key], slow[key]) for key in slow)
+
+
+@pytest.mark.skipif(isa.chosen() == isa.PORTABLE, reason="no generated kernels on this processor")
+def test_a_run_that_comes_again_plays_what_was_taken_down(small, monkeypatch):
+    played: list[bool] = []
+    play = Segment.play
+
+    def counted(self, live, finished):
+        played.append(play(self, live, finished))
+        return played[-1]
+
+    monkeypatch.setattr(Segment, "play", counted)
+    plan = small.plan()
+    keys = {key for step in plan.steps for key in step.outputs}
+    rng = np.random.default_rng(5)
+    kept = []
+    for turn in range(6):
+        feeds = {name: rng.standard_normal(array.shape).astype(np.float32) for name, array in small.feeds.items()}
+        kept.append((feeds, execute(plan, feeds, keys, ResultCache()).arrays))
+        assert bool(played) == (turn > 1)
+    assert all(played)
+    for feeds, arrays in kept:  # nobody wrote over what is held
+        slow = execute(plan, feeds, keys, ResultCache(), backend=reference).arrays
+        assert all(np.array_equal(arrays[key], slow[key]) for key in keys)
+
+
+@pytest.mark.skipif(isa.chosen() == isa.PORTABLE, reason="no generated kernels on this processor")
+def test_a_number_that_has_no_code_is_told_by_a_run_that_was_taken_down(small):
+    plan = small.plan()
+    for _ in range(4):
+        execute(plan, small.feeds, set(plan.outputs), ResultCache())
+    feeds = {name: array.copy() for name, array in small.feeds.items()}
+    next(iter(feeds.values())).reshape(-1)[3] = np.nan
+    for _ in range(2):
+        with pytest.raises(EmulationError, match="1 of .* values are NaN"):
+            execute(plan, feeds, set(plan.outputs), ResultCache())
+    execute(plan, small.feeds, set(plan.outputs), ResultCache())

@@ -11,7 +11,7 @@ from threading import local
 
 import numpy as np
 
-from qworkbench.emulator.kernels.calls import RESULT, Prepared, Ready, clearing, words_of
+from qworkbench.emulator.kernels.calls import RESULT, Prepared, Ready, clear_around, clearing, words_of
 from qworkbench.emulator.kernels.threads import share, thread_count
 from qworkbench.emulator.kernels.values import Value, new_value
 from qworkbench.emulator.kernels.vector.playing import ENTRY, FUNCTION, ROW, SHARED, help_play, play
@@ -32,6 +32,7 @@ class Queue:
         self._values: list[Value] = []
         self._needed: list[object] = []  # memory that waiting calls read must not be lent to others meanwhile
         self._lost: list[tuple[int, object]] = []  # words that must stay zero, and who waits for them
+        self.trace: list[tuple[int, Value, int]] | None = None  # where asked for: words that are addresses, and whose
         self.empty()
 
     def empty(self) -> None:
@@ -41,6 +42,8 @@ class Queue:
         self._values.clear()
         self._needed.clear()
         self._lost.clear()
+        if self.trace is not None:
+            self.trace.clear()
 
     def add(self, prepared: Prepared, operands: Sequence[Value], owner: object = None) -> Sequence[Value]:
         """Return what `prepared` makes of `operands`, to be computed with the next :meth:`run`."""
@@ -49,7 +52,9 @@ class Queue:
             return (operands[0].seen_as(prepared.layouts[0]),)
         values = [new_value(layout) for layout in prepared.layouts]
         for value in values:
-            if value.unclean:
+            if value.unclean and self.trace is not None:
+                clear_around(value)
+            elif value.unclean:
                 self._append(clearing(value.layout), (), (value,))
                 self._values.append(value)
         for call in calls:
@@ -79,6 +84,8 @@ class Queue:
         for slot, operand, distance in slots:
             value = operands[operand] if operand >= 0 else results[RESULT - operand]
             row[begin + slot] = value.origin + distance
+            if self.trace is not None:
+                self.trace.append((begin + slot, value, distance))
         self._entry[entry + FUNCTION] = function
         self._entry[entry + ROW] = self._first + 8 * begin
         self._entry[entry + SHARED] = shared
@@ -89,14 +96,63 @@ class Queue:
         """Compute everything that waits; return the owners of what has to be run in full instead."""
         if not self._calls:
             return []
-        self._entry[ENTRY * CALLS] = 0
-        threads = thread_count() if self._shared else 1
-        share(play, self._list, self._calls, self._list + 8 * ENTRY * CALLS, threads=threads, helper=help_play)
+        self._entry[self._calls * ENTRY] = 0
+        _play(self._list, self._calls, self._shared)
         for value in self._values:
             value.cleaned()
         failed = [owner for word, owner in self._lost if self._row[word]]
         self.empty()
         return failed
+
+    def taken_down(self) -> Script:
+        """Return what waits, for :meth:`Script.run` at other addresses; traced."""
+        assert self.trace is not None
+        entries = self._entries[: self._calls * ENTRY + 1].copy()
+        entries[ROW:-1:ENTRY] -= self._first
+        entries[-1] = 0
+        return Script(
+            self._rows[: self._words].copy(), entries, self._shared, [*self.trace], [*self._needed],
+            [word for word, _ in self._lost],
+        )  # fmt: skip
+
+
+class Script:
+    """What waited in a queue, to be run again at other addresses.
+
+    Attributes
+    ----------
+    values : list of Value
+        Whose addresses were entered; as many are given to :meth:`run`. To be dropped by who has seen them.
+    """
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        entries: np.ndarray,
+        shared: bool,
+        trace: list[tuple[int, Value, int]],
+        kept: list[object],
+        lost: list[int],
+    ) -> None:
+        self._rows, self._entries, self._shared, self._lost = rows, entries, shared, lost
+        self._kept = [one for one in kept if isinstance(one, Prepared)]
+        self.values = [value for _, value, _ in trace]
+        self._words, self._distances = (np.array([one[i] for one in trace], np.int64) for i in (0, 2))
+
+    def run(self, origins: np.ndarray) -> bool:
+        """Compute with the addresses of `values`; tell whether nothing has to be run in full instead."""
+        rows, entries = self._rows.copy(), self._entries.copy()
+        rows[self._words] = origins + self._distances
+        entries[ROW:-1:ENTRY] += rows.ctypes.data
+        _play(entries.ctypes.data, entries.size // ENTRY, self._shared)
+        return not any(rows[word] for word in self._lost)
+
+
+def _play(entries: int, count: int, shared: bool) -> None:
+    """Run `count` entries, behind which is a zero."""
+    if count:
+        current = entries + 8 * ENTRY * count
+        share(play, entries, count, current, threads=thread_count() if shared else 1, helper=help_play)
 
 
 class _Kept(local):
@@ -109,5 +165,6 @@ _kept = _Kept()
 
 def own_queue() -> Queue:
     """Return the queue of this thread, empty."""
+    _kept.queue.trace = None
     _kept.queue.empty()
     return _kept.queue

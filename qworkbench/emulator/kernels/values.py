@@ -104,14 +104,16 @@ class Value:
         None for an array that lies otherwise than kernels are prepared for.
     origin : int
         Address of the first element shown.
+    viewed : bool
+        Whether it is another result's memory, seen otherwise.
     """
 
-    __slots__ = ("_array", "_frozen", "_memory", "_offset", "layout", "origin")
+    __slots__ = ("_array", "_frozen", "_memory", "_offset", "layout", "origin", "viewed")
 
     def __init__(self, layout: Layout | None, origin: int, memory: Memory | None, offset: int = 0) -> None:
         self.layout, self.origin, self._memory, self._offset = layout, origin, memory, offset
         self._array: np.ndarray | None = None
-        self._frozen = False
+        self._frozen = self.viewed = False
 
     @property
     def array(self) -> np.ndarray:
@@ -152,7 +154,7 @@ class Value:
         value = Value(layout, self.origin, self._memory, self._offset)
         if self._memory is None:
             value._array = self.array.reshape(layout.shape)
-        value._frozen = True
+        value._frozen = value.viewed = True
         return value
 
     def freeze(self) -> None:
