@@ -22,7 +22,7 @@ from peers.report import arguments, prepare, report
 from peers.timing import floor, interleaved, ratio
 
 from qworkbench.emulator import kernels
-from qworkbench.emulator.kernels.calls import forget, noted
+from qworkbench.emulator.kernels.calls import listening, noted
 from qworkbench.emulator.kernels.queue import Queue
 from qworkbench.emulator.kernels.surface import inside_of, pixel_pitch, surfaced
 from qworkbench.emulator.kernels.values import value_of
@@ -82,10 +82,10 @@ def engines(x: torch.Tensor, w: torch.Tensor, geometry: ConvGeometry) -> dict[st
 def ours(*operands: Any) -> Callable[[], Any]:
     """Return our convolution as a network runs it a second time: prepared, with nothing but addresses to fill in."""
     x, w, bias, geometry, rq = operands
-    forget()
-    found, _ = kernels.conv2d(x, w, bias, geometry, rq, forms={})
-    prepared = noted((x,), (found,))
-    forget()
+    with listening() as notes:
+        found, _ = kernels.conv2d(x, w, bias, geometry, rq, forms={})
+    prepared = noted(notes, (x,), (found,))
+    del found
     if prepared is None:
         forms: dict[Any, Any] = {}
         return lambda: kernels.conv2d(x, w, bias, geometry, rq, forms=forms)[0]

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.surface import planes_of
+from qworkbench.emulator.kernels.values import new_array
 from qworkbench.emulator.moves import MOVES, Move, move_of
 
 if TYPE_CHECKING:
@@ -51,6 +53,16 @@ def lent(array: np.ndarray) -> torch.Tensor:
         return take_fixed(array)
     except BufferError:  # versions that cannot say that memory is read-only
         return take(np.asarray(_Loan(array)))
+
+
+def _on_a_line(array: np.ndarray) -> np.ndarray:
+    """Return `array` where a vector line begins: the order of torch's sums may follow from where numbers lie."""
+    if array.dtype.kind != "f" or array.ctypes.data % LINE == 0:
+        return array
+    moved = new_array(array.shape, array.dtype)
+    moved[...] = array
+    moved.flags.writeable = False
+    return moved
 
 
 class _Known(NamedTuple):
@@ -105,7 +117,7 @@ class NodeCall:
         return _Known(batch, shape, move, prepared(self.node, batch) if move is None else None)
 
     def _through_torch(self, run: Kernel, x: Arrays) -> tuple[np.ndarray, ...]:
-        arrays = [array if array.flags.c_contiguous else planes_of(array) for array in x]
+        arrays = [_on_a_line(array if array.flags.c_contiguous else planes_of(array)) for array in x]
         given = iter(arrays)
         tensors = [lent(next(given)) if isinstance(one, str) else one for one in self.operands]
         if self.node.call is None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from qworkbench.emulator.cache import StepResult
-from qworkbench.emulator.kernels.calls import Prepared, forget, noted, setting
+from qworkbench.emulator.kernels.calls import Prepared, listening, noted, setting
 from qworkbench.emulator.kernels.queue import own_queue
 from qworkbench.emulator.kernels.values import Value, value_of
 from qworkbench.emulator.plan import Step
@@ -87,11 +87,11 @@ class Runner:
 
     def _at_once(self, step: Step, operands: Sequence[Value]) -> StepResult:
         arrays = [value.array for value in operands]
-        forget()
-        outcome = run_step(step, arrays, self._batch, self._ops)
+        with listening() as notes:
+            outcome = run_step(step, arrays, self._batch, self._ops)
         layouts = [value.layout for value in operands]
         if self._queue is not None and None not in layouts:
-            prepared = noted(arrays, outcome.outputs) or _view(step, operands, outcome.values)
+            prepared = noted(notes, arrays, outcome.outputs) or _view(step, operands, outcome.values)
             if prepared is not None:
                 step.made[(self._setting, *layouts)] = prepared
         return outcome

@@ -9,7 +9,7 @@ import pytest
 
 from qworkbench.emulator import kernels
 from qworkbench.emulator.kernels import isa
-from qworkbench.emulator.kernels.calls import forget, noted
+from qworkbench.emulator.kernels.calls import listening, noted
 from qworkbench.emulator.kernels.moving import concat
 from qworkbench.emulator.kernels.queue import CALLS, Queue
 from qworkbench.emulator.kernels.surface import inside_of, surfaced
@@ -92,10 +92,10 @@ def prepared(name, rng):
     """Run an operation once; return its prepared call, and what the call needs to be tried."""
     operands, run = OPERATIONS[name]
     first = operands(rng)
-    forget()
-    out = run(kernels, *first)
+    with listening() as notes:
+        out = run(kernels, *first)
     assert_equal(out, run(reference, *map(np.ascontiguousarray, first)))
-    return noted(first, [out]), operands, run
+    return noted(notes, first, [out]), operands, run
 
 
 @pytest.mark.parametrize("threads", ["1", "3"])
@@ -149,8 +149,9 @@ def test_what_needs_more_than_calls_leaves_no_note():
         ((x, flat), lambda: kernels.conv2d(x, W, None, SQUARE, RQ)[0]),  # another operand than the note's
     ]
     for operands, run in attempts:
-        forget()
-        assert noted(operands, [run()]) is None
+        with listening() as notes:
+            out = run()
+        assert noted(notes, operands, [out]) is None
 
 
 def test_a_margin_stays_zero_through_reuse_of_its_memory():

@@ -7,7 +7,8 @@ clears margins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from threading import local
 from typing import Any, NamedTuple
@@ -76,12 +77,11 @@ class Note(NamedTuple):
     lost: int | None
 
 
-class _Noted(local):
-    def __init__(self) -> None:
-        self.notes: list[Note] = []
+class _Listener(local):
+    notes: list[Note] | None = None  # where somebody of this thread wants to know
 
 
-_noted = _Noted()
+_listener = _Listener()
 
 
 def setting() -> tuple[str, int]:
@@ -89,9 +89,15 @@ def setting() -> tuple[str, int]:
     return chosen(), thread_count()
 
 
-def forget() -> None:
-    """Drop the notes of this thread."""
-    _noted.notes.clear()
+@contextmanager
+def listening() -> Iterator[list[Note]]:
+    """Collect what kernels of this thread note meanwhile."""
+    before, found = _listener.notes, []  # type: ignore[var-annotated]
+    _listener.notes = found
+    try:
+        yield found
+    finally:
+        _listener.notes = before
 
 
 def note(
@@ -106,15 +112,13 @@ def note(
 
     Where there is a word `lost` of the row and a call leaves it other than zero, the operation has to be run in full.
     """
-    notes = _noted.notes
-    if len(notes) >= MOST_CALLS:
-        notes.clear()
-    notes.append(Note(inputs, outs, calls, kept, work, lost))
+    if _listener.notes is not None:
+        _listener.notes.append(Note(inputs, outs, calls, kept, work, lost))
 
 
-def noted(inputs: Sequence[np.ndarray], outs: Sequence[np.ndarray]) -> Prepared | None:
+def noted(notes: Sequence[Note], inputs: Sequence[np.ndarray], outs: Sequence[np.ndarray]) -> Prepared | None:
     """Return the calls that made `outs` of exactly these `inputs`; None where more than calls was needed."""
-    for one in _noted.notes:
+    for one in notes:
         if _same(one.outs, outs):
             layouts = [layout for out in outs if (layout := value_of(out).layout) is not None]
             fits = _same(one.inputs, inputs) and len(one.calls) <= MOST_CALLS and len(layouts) == len(outs)

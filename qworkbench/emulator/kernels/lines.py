@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from qworkbench.emulator.kernels.surface import new_surface, surface_of, surfaced
-from qworkbench.emulator.kernels.values import Surface, value_of
+from qworkbench.emulator.kernels.values import Surface, new_array, value_of
 
 Line = tuple[np.ndarray, tuple[int, int, int, int]]
 """1-D memory, and in elements: where the first line starts, the steps to the next image, line and element (1 or 0)."""
@@ -85,7 +85,7 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 def _in_order(
     dtype: Any, shape: tuple[int, ...], operands: tuple[np.ndarray, ...]
 ) -> tuple[np.ndarray, Span, Line, list[Line]]:
-    out = np.empty(shape, dtype)
+    out = new_array(shape, dtype)
     if all((x.shape == shape and x.flags.c_contiguous) or x.size == 1 for x in operands):
         lines = [(_read_only(x), SAME if x.size == 1 < out.size else ADJACENT) for x in operands]
         return out, (1, 1, out.size), (out.reshape(-1), ADJACENT), lines

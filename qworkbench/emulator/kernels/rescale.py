@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
+from qworkbench.emulator.kernels.calls import note, perform
 from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.lines import lies_alone, lined, placed
 from qworkbench.emulator.kernels.lookup import look_up
 from qworkbench.emulator.kernels.rounding import shifted, whole
-from qworkbench.emulator.kernels.runs import OUT, X, dequantize_lines, dequantized_run, line_row, quantized_run
+from qworkbench.emulator.kernels.runs import dequantized_run, dequantizing, quantized_run
 from qworkbench.emulator.kernels.surface import is_surface, planes_of
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import checks
@@ -182,8 +182,7 @@ def dequantize(q: np.ndarray, scale: np.ndarray | np.float32 | float) -> np.ndar
     checks.codes("dequantize", q, allowed=("int8", "int16", "int32"))
     scales = along(checks.scale("dequantize", scale, q.shape), q.ndim, 1)
     out, span, to, (codes, steps) = lined(np.float32, q, scales)
-    row = line_row(q.itemsize, placed(codes), placed(steps), placed(to), span)
-    call = Call(dequantize_lines, row, ((X, 0, 0), (OUT, RESULT, 0)))
+    call = dequantizing(q.itemsize, placed(codes), placed(steps), placed(to), span)
     perform(call, (placed(codes)[0],), placed(to)[0])
     if lies_alone(q, placed(codes)[0]) and lies_alone(out, placed(to)[0]):
         note((q,), (out,), (call,), steps)

@@ -15,6 +15,7 @@ import numpy as np
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.rounding import whole
+from qworkbench.emulator.kernels.values import new_array
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.numerics import checks
@@ -52,8 +53,8 @@ def _quantize(row: int) -> None:
         p[MISSING] = _quantized(x, carray(v.int16_at(p[TO]), count), step, low, high, p[ROUNDING])
 
 
-(X, X_IMAGE, X_ROW, BYTES, SCALE, SCALE_IMAGE, SCALE_ROW, SCALE_ONE, OUT, OUT_IMAGE, OUT_ROW, IMAGES, ROWS, LENGTH,
- WORDS) = range(15)  # fmt: skip
+(X, X_IMAGE, X_ROW, SCALE, SCALE_IMAGE, SCALE_ROW, SCALE_ONE, OUT, OUT_IMAGE, OUT_ROW, IMAGES, ROWS, LENGTH,
+ WORDS) = range(14)  # fmt: skip
 
 
 @numba.njit(nogil=True)
@@ -68,37 +69,60 @@ def _scaled(codes: np.ndarray, scales: np.ndarray, out: np.ndarray) -> None:
             out[i] = np.float32(codes[i]) * scales[i]
 
 
+@numba.njit(nogil=True)
+def _line(p: np.ndarray, n: int, r: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """Return the address of a line of codes, its scales, and where it goes."""
+    steps, several = p[SCALE] + n * p[SCALE_IMAGE] + r * p[SCALE_ROW], p[SCALE_ONE] != 0
+    out = carray(v.float32_at(p[OUT] + n * p[OUT_IMAGE] + r * p[OUT_ROW]), p[LENGTH])
+    return p[X] + n * p[X_IMAGE] + r * p[X_ROW], carray(v.float32_at(steps), p[LENGTH] if several else 1), out
+
+
 @row_kernel
-def dequantize_lines(row: int) -> None:
-    """``out = float32(q) * s``, line by line; codes of BYTES bytes."""
+def _dequantize8(row: int) -> None:
+    """``out = float32(q) * s`` of int8, line by line."""
     p = carray(v.int64_at(row), WORDS)
-    length = p[LENGTH]
     for n in range(p[IMAGES]):
         for r in range(p[ROWS]):
-            x = p[X] + n * p[X_IMAGE] + r * p[X_ROW]
-            out = carray(v.float32_at(p[OUT] + n * p[OUT_IMAGE] + r * p[OUT_ROW]), length)
-            steps = p[SCALE] + n * p[SCALE_IMAGE] + r * p[SCALE_ROW]
-            scales = carray(v.float32_at(steps), length if p[SCALE_ONE] else 1)
-            if p[BYTES] == 1:
-                _scaled(carray(v.int8_at(x), length), scales, out)
-            elif p[BYTES] == 2:
-                _scaled(carray(v.int16_at(x), length), scales, out)
-            else:
-                _scaled(carray(v.int32_at(x), length), scales, out)
+            codes, scales, out = _line(p, n, r)
+            _scaled(carray(v.int8_at(codes), p[LENGTH]), scales, out)
 
 
-def line_row(
+@row_kernel
+def _dequantize16(row: int) -> None:
+    """Compute the same of int16."""
+    p = carray(v.int64_at(row), WORDS)
+    for n in range(p[IMAGES]):
+        for r in range(p[ROWS]):
+            codes, scales, out = _line(p, n, r)
+            _scaled(carray(v.int16_at(codes), p[LENGTH]), scales, out)
+
+
+@row_kernel
+def _dequantize32(row: int) -> None:
+    """Compute the same of int32."""
+    p = carray(v.int64_at(row), WORDS)
+    for n in range(p[IMAGES]):
+        for r in range(p[ROWS]):
+            codes, scales, out = _line(p, n, r)
+            _scaled(carray(v.int32_at(codes), p[LENGTH]), scales, out)
+
+
+DEQUANTIZE = {1: _dequantize8, 2: _dequantize16, 4: _dequantize32}  # by the bytes of a code; each compiles on demand
+
+
+def dequantizing(
     size: int,
     codes: tuple[int, int, int, int],
     scales: tuple[int, int, int, int],
     out: tuple[int, int, int, int],
     span: tuple[int, int, int],
-) -> np.ndarray:
-    """Return the row of :func:`dequantize_lines` that lacks the addresses of codes and result.
+) -> Call:
+    """Return the call that dequantizes lines of codes of `size` bytes; it lacks the addresses of codes and result.
 
     Lines are told by address, and bytes between images, lines and elements; `span` is their images, lines and length.
     """
-    return np.array((0, *codes[1:3], size, *scales, 0, *out[1:3], *span))
+    row = np.array((0, *codes[1:3], *scales, 0, *out[1:3], *span))
+    return Call(DEQUANTIZE[size], row, ((X, 0, 0), (OUT, RESULT, 0)))
 
 
 @lru_cache(KEPT)
@@ -123,7 +147,7 @@ def quantized_run(x: object, scale: object, dtype: str, rounding: Rounding) -> t
     kind, low, high, code = _target(step, dtype, rounding)
     if kind.itemsize > 2:
         return None
-    out = np.empty(x.shape, kind)
+    out = new_array(x.shape, kind)
     row = np.array((0, 0, x.size, 0, low, high, code, kind.itemsize, 0))
     row[STEP : STEP + 1].view(FLOAT)[0] = step
     call = Call(_quantize, row, ((FROM, 0, 0), (TO, RESULT, 0)))
@@ -150,13 +174,11 @@ def dequantized_run(q: object, scale: object) -> np.ndarray | None:
 
 def _in_floats(q: np.ndarray, columns: int, scales: np.ndarray) -> np.ndarray:
     """Return rows of `columns` codes times a scale of each, or all codes times one."""
-    out = np.empty(q.shape, FLOAT)
+    out = new_array(q.shape, FLOAT)
     length, one = (columns, 4) if scales.size > 1 else (q.size, 0)
     rows, line = q.size // length if length else 0, length * q.itemsize
-    row = line_row(
-        q.itemsize, (0, 0, line, 1), (scales.ctypes.data, 0, 0, one), (0, 0, 4 * length, 4), (1, rows, length)
-    )
-    call = Call(dequantize_lines, row, ((X, 0, 0), (OUT, RESULT, 0)))
+    steps, to = (scales.ctypes.data, 0, 0, one), (0, 0, 4 * length, 4)
+    call = dequantizing(q.itemsize, (0, 0, line, 1), steps, to, (1, rows, length))
     perform(call, (q.ctypes.data,), out.ctypes.data)
     note((q,), (out,), (call,), scales)
     return out

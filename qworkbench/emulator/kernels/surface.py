@@ -13,7 +13,7 @@ import numpy as np
 
 from qworkbench.emulator.kernels.calls import clear_around
 from qworkbench.emulator.kernels.memory import LINE, SLACK
-from qworkbench.emulator.kernels.values import CHANNELS, Surface, new_value, surface_layout
+from qworkbench.emulator.kernels.values import CHANNELS, Surface, new_array, new_value, surface_layout
 
 FEW = 4  # up to so many channels lie without gaps where a convolution is to read them: an image
 
@@ -99,7 +99,7 @@ def planes_of(x: np.ndarray) -> np.ndarray:
     surface = surface_of(x)
     if surface is None or x.flags.c_contiguous:
         return np.ascontiguousarray(x)
-    out = np.empty(x.shape, x.dtype)
+    out = new_array(x.shape, x.dtype)
     shape, strides = np.array(x.shape), np.array(surface.strides[:3])
     if x.dtype == np.int8:
         from qworkbench.emulator.kernels.vector.transpose import to_planes

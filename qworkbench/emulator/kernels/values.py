@@ -186,3 +186,8 @@ def new_value(layout: Layout) -> Value:
     """Return room for a result, uninitialized."""
     memory, offset, address = borrowed(layout.block, layout)
     return Value(layout, address + layout.first, memory, offset)
+
+
+def new_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return an uninitialized C-contiguous array that begins on a vector line."""
+    return new_value(plain_layout(shape, dtype)).array
