@@ -7,14 +7,16 @@ fingerprints alone; there is no notion of "dirty".
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from operator import itemgetter
 from types import ModuleType
 
 import numpy as np
 
 from qworkbench.emulator.cache import ResultCache, StepResult
 from qworkbench.emulator.fingerprint import Chain, digest
-from qworkbench.emulator.kernels.calls import setting
+from qworkbench.emulator.kernels.queue import own_queue
 from qworkbench.emulator.plan import Plan, Step
 from qworkbench.emulator.running import Runner
 from qworkbench.emulator.tape import Segment, tape_of
@@ -137,17 +139,43 @@ def execute(
 
     for key in sorted(left & set(feeds)):
         deliver(key, feeds[key])
-    runner = Runner(feeds, plan.batch_of(feeds), ops, finished, together)
-    live, unneeded = runner.live, plan.unneeded
     for step, outcome in held:
-        live.update(zip(step.outputs, outcome.values, strict=True))
         for key, value in zip(step.outputs, outcome.values, strict=True):
             if key in left:
                 deliver(key, value.array)
+    with own_queue() if getattr(ops, "PACKS", False) else nullcontext() as queue:
+        runner = Runner(feeds, plan.batch_of(feeds), ops, finished, queue, together)
+        for step, outcome in held:
+            runner.live.update(zip(step.outputs, outcome.values, strict=True))
+        taped = together and queue is not None and len(todo) > 1
+        _run(plan, todo, runner, finished, cancelled, taped)
+    result.computed = tuple(computed)
+    if cache.overflows:
+        for step in plan.steps:
+            overflow = cache.overflow(prints[step.outputs[0]])
+            if overflow:
+                result.overflow[step.unit] = overflow
+    return result
+
+
+def _run(
+    plan: Plan,
+    todo: list[Step],
+    runner: Runner,
+    finished: Callable[[Step, StepResult], None],
+    cancelled: Callable[[], bool],
+    taped: bool,
+) -> None:
+    """Run the steps in order; from a tape where just these ran before, with inputs that lay alike."""
+    live, unneeded = runner.live, plan.unneeded
     tape, new = None, None
-    if together and runner.queues and len(todo) > 1:
-        run = (setting(), *(live[name].layout for name in sorted(feeds)), *map(id, todo))
-        tape, new = tape_of(plan.tapes, run)
+    key = (
+        (runner.setting, *(value.layout for _, value in sorted(live.items(), key=itemgetter(0))), *map(id, todo))
+        if taped
+        else None
+    )
+    if taped:
+        tape, new = tape_of(plan.tapes, key)
     if new is not None:
         runner.record(new)
     for part in todo if tape is None else tape.parts:
@@ -163,14 +191,7 @@ def execute(
             runner.flush()
     runner.flush()
     if new is not None:
-        plan.tapes[run] = new
-    result.computed = tuple(computed)
-    if cache.overflows:
-        for step in plan.steps:
-            overflow = cache.overflow(prints[step.outputs[0]])
-            if overflow:
-                result.overflow[step.unit] = overflow
-    return result
+        plan.tapes[key] = new
 
 
 def _schedule(

@@ -13,7 +13,7 @@ import numpy as np
 
 from qworkbench.emulator.cache import StepResult
 from qworkbench.emulator.kernels.calls import Prepared, listening, noted, setting
-from qworkbench.emulator.kernels.queue import own_queue
+from qworkbench.emulator.kernels.queue import Queue
 from qworkbench.emulator.kernels.values import Value, value_of
 from qworkbench.emulator.plan import Step
 from qworkbench.emulator.steps import run_step
@@ -32,6 +32,8 @@ class Runner:
         Who computes.
     finished : callable
         Told of every (step, result) in order, once the result is there.
+    queue : Queue, optional
+        Where prepared calls wait; without one every step runs at once.
     together : bool
         Whether prepared calls may wait for each other; else each runs, and is told of, before the next one begins.
 
@@ -39,6 +41,8 @@ class Runner:
     ----------
     live : dict of str to Value
         Results by key, for the steps that come; the caller takes out what none of them reads.
+    setting : object
+        What prepared calls depend on beside how their operands lie.
     """
 
     def __init__(
@@ -47,27 +51,23 @@ class Runner:
         batch: int,
         ops: Any,
         finished: Callable[[Step, StepResult], None],
+        queue: Queue | None,
         together: bool = True,
     ) -> None:
         self.live: dict[str, Value] = {name: value_of(array) for name, array in feeds.items()}
         self._batch, self._ops, self._finished = batch, ops, finished
-        self._queue = own_queue() if getattr(ops, "PACKS", False) else None
-        self._setting = setting()
+        self._queue = queue
+        self.setting = setting()
         self._together = together
         self._waiting: list[Waiting] = []
         self._tape: Tape | None = None
-
-    @property
-    def queues(self) -> bool:
-        """Tell whether steps may wait for each other."""
-        return self._queue is not None
 
     def run(self, step: Step) -> None:
         """Compute `step` from what is live, or queue it; its results are live then."""
         live, queue = self.live, self._queue
         operands = [live[key] for key in step.inputs]
         if queue is not None:
-            prepared = step.made.get((self._setting, *[value.layout for value in operands]))
+            prepared = step.made.get((self.setting, *[value.layout for value in operands]))
             if prepared is not None:
                 if not queue.fits(prepared):
                     self.flush()
@@ -93,7 +93,7 @@ class Runner:
         if self._queue is not None and None not in layouts:
             prepared = noted(notes, arrays, outcome.outputs) or _view(step, operands, outcome.values)
             if prepared is not None:
-                step.made[(self._setting, *layouts)] = prepared
+                step.made[(self.setting, *layouts)] = prepared
         return outcome
 
     def record(self, tape: Tape) -> None:

@@ -98,10 +98,10 @@ class Tape:
 
 def tape_of(held: Local, key: object) -> tuple[Tape | None, Tape | None]:
     """Return the tape under `key`, and a new one where it is time to make it: when `key` comes the second time."""
-    if key not in held:
-        while len(held) >= KEPT:
-            held.pop(next(iter(held)), None)
-        held[key] = None
-        return None, None
-    found: Tape | None = held[key]
-    return found, Tape() if found is None else None
+    found: Tape | None = held.get(key)
+    if found is not None or key in held:
+        return found, Tape() if found is None else None
+    for old in list(held)[: len(held) + 1 - KEPT]:
+        held.pop(old, None)
+    held[key] = None
+    return None, None

@@ -6,7 +6,8 @@ Knows no operation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import local
 
 import numpy as np
@@ -155,16 +156,21 @@ def _play(entries: int, count: int, shared: bool) -> None:
         share(play, entries, count, current, threads=thread_count() if shared else 1, helper=help_play)
 
 
-class _Kept(local):
+class _Free(local):
     def __init__(self) -> None:
-        self.queue = Queue()
+        self.queues: list[Queue] = []
 
 
-_kept = _Kept()
+_free = _Free()
 
 
-def own_queue() -> Queue:
-    """Return the queue of this thread, empty."""
-    _kept.queue.trace = None
-    _kept.queue.empty()
-    return _kept.queue
+@contextmanager
+def own_queue() -> Iterator[Queue]:
+    """Lend an empty queue that nobody else uses, made once per thread and depth."""
+    queue = _free.queues.pop() if _free.queues else Queue()
+    try:
+        yield queue
+    finally:
+        queue.trace = None
+        queue.empty()
+        _free.queues.append(queue)
