@@ -7,7 +7,7 @@ import pytest
 
 from qworkbench.emulator import kernels
 from qworkbench.emulator.kernels import isa
-from qworkbench.emulator.kernels.calls import forget, noted
+from qworkbench.emulator.kernels.calls import listening, noted
 from qworkbench.emulator.kernels.queue import Queue
 from qworkbench.emulator.kernels.values import value_of
 from qworkbench.numerics import Requantize, reference
@@ -55,9 +55,9 @@ def test_prepared_products_repeat_themselves(threads, monkeypatch):
     rng = np.random.default_rng(3)
     shapes = (4, 256, 96), (4, 96, 400)
     first = [random_codes(rng, shape, "int8") for shape in shapes]
-    forget()
-    out, _ = kernels.matmul(*first, RQ)
-    again = noted(first, (out,))
+    with listening() as notes:
+        out, _ = kernels.matmul(*first, RQ)
+    again = noted(notes, first, (out,))
     if isa.chosen() in (isa.PORTABLE, "avx2"):  # these read int8 widened, which is more than a call
         assert again is None
         return
@@ -71,7 +71,7 @@ def test_prepared_products_repeat_themselves(threads, monkeypatch):
 
 def test_what_only_these_codes_keep_in_int32_leaves_no_note():
     a, b = np.full((64, 300), 1000, np.int16), np.full((300, 64), 100, np.int16)
-    forget()
-    out, overflow = kernels.matmul(a, b, RQ)
+    with listening() as notes:
+        out, overflow = kernels.matmul(a, b, RQ)
     assert overflow == 0
-    assert noted((a, b), (out,)) is None
+    assert noted(notes, (a, b), (out,)) is None
