@@ -30,3 +30,9 @@ class Local(dict[Any, Any]):
 
     def __reduce__(self) -> tuple[type[Local], tuple[()]]:
         return Local, ()
+
+    def keep(self, key: Any, value: Any, most: int) -> None:
+        """Hold `value` under `key`; of more than `most` entries the oldest go."""
+        for old in list(self)[: max(len(self) + 1 - most, 0)]:
+            self.pop(old, None)
+        self[key] = value

@@ -183,6 +183,8 @@ def _run(
             raise Cancelled("the run was cancelled; results are those of the last finished run")
         if isinstance(part, Segment) and part.play(live, finished):
             continue
+        if isinstance(part, Segment):
+            plan.tapes.pop(key, None)  # it does not hold any more, or says that something is wrong
         for step in part.steps if isinstance(part, Segment) else (part,):
             runner.run(step)
             for name in unneeded[step]:

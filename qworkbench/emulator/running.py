@@ -19,6 +19,8 @@ from qworkbench.emulator.plan import Step
 from qworkbench.emulator.steps import run_step
 from qworkbench.emulator.tape import Segment, Tape, Waiting
 
+KEPT = 4  # ways in which the operands of a step may lie: batches of other sizes
+
 
 class Runner:
     """Runs steps in the order in which they come.
@@ -93,7 +95,7 @@ class Runner:
         if self._queue is not None and None not in layouts:
             prepared = noted(notes, arrays, outcome.outputs) or _view(step, operands, outcome.values)
             if prepared is not None:
-                step.made[(self.setting, *layouts)] = prepared
+                step.made.keep((self.setting, *layouts), prepared, KEPT)
         return outcome
 
     def record(self, tape: Tape) -> None:

@@ -101,7 +101,5 @@ def tape_of(held: Local, key: object) -> tuple[Tape | None, Tape | None]:
     found: Tape | None = held.get(key)
     if found is not None or key in held:
         return found, Tape() if found is None else None
-    for old in list(held)[: len(held) + 1 - KEPT]:
-        held.pop(old, None)
-    held[key] = None
+    held.keep(key, None, KEPT)
     return None, None
