@@ -47,14 +47,18 @@ class PlanBuilder(Forms):
     def _tables(self) -> tuple[Written[Any], ...]:
         return self._codes, self._floats, self._halves, self.quantities, self.weights, self._rescaled
 
+    def _take_over(self, found: Lowered) -> None:
+        """Append what a unit became in an earlier plan."""
+        self.steps += found.steps
+        tables = self._tables
+        for place, added in found.added:
+            tables[place].update(added)
+
     def _once(self, key: Hashable, lower: Callable[[], object], used: dict[Hashable, Lowered]) -> Lowered:
         """Append the steps that `lower()` appends; taken over from an earlier plan where `key` is as it was then."""
         found = self.memo.lowered(key)
         if found is not None and found.holds(self.thresholds.threshold):
-            self.steps += found.steps
-            tables = self._tables
-            for place, added in found.added:
-                tables[place].update(added)
+            self._take_over(found)
         else:
             first = len(self.steps)
             for table in self._tables:
@@ -75,17 +79,14 @@ class PlanBuilder(Forms):
         splice = Splice(self.memo.former, self.graph, self.placement, self._arithmetic, self.quantities_of_groups())
         used: dict[Hashable, Lowered] = {}
         results: dict[str, str] = {}
-        tables, threshold = self._tables, self.thresholds.threshold
-        steps, codes, floats = self.steps, self._codes, self._floats
+        threshold, codes, floats = self.thresholds.threshold, self._codes, self._floats
         for unit in self.placement.units:
             found = splice.known(unit, threshold)
             if found is None:
                 lower = lower_unit if self.placement[unit.anchor].on == "BPU" else lower_cpu
                 splice.lowered(unit, self._once(self._around(unit), partial(lower, self, unit), used))
             else:
-                steps += found.steps
-                for place, added in found.added:
-                    tables[place].update(added)
+                self._take_over(found)
             value = unit.outputs[0]
             results[unit.tail] = codes.get(value) or floats[value]
         canonical = self.placement.canonical

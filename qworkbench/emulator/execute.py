@@ -127,22 +127,23 @@ def execute(
         else:
             result.arrays[key] = array
 
-    def finished(step: Step, outcome: StepResult) -> None:
-        cache.put(prints[step.outputs[0]], outcome)
-        computed.append(step.name)
+    def deliver_all(step: Step, outcome: StepResult) -> None:
         if not left.isdisjoint(step.outputs):
             for key, value in zip(step.outputs, outcome.values, strict=True):
                 if key in left:
                     deliver(key, value.array)
+
+    def finished(step: Step, outcome: StepResult) -> None:
+        cache.put(prints[step.outputs[0]], outcome)
+        computed.append(step.name)
+        deliver_all(step, outcome)
         if on_step is not None:
             on_step(step, len(computed), len(todo))
 
     for key in sorted(left & set(feeds)):
         deliver(key, feeds[key])
     for step, outcome in held:
-        for key, value in zip(step.outputs, outcome.values, strict=True):
-            if key in left:
-                deliver(key, value.array)
+        deliver_all(step, outcome)
     with own_queue() if getattr(ops, "PACKS", False) else nullcontext() as queue:
         runner = Runner(feeds, plan.batch_of(feeds), ops, finished, queue, together)
         for step, outcome in held:
@@ -168,14 +169,9 @@ def _run(
 ) -> None:
     """Run the steps in order; from a tape where just these ran before, with inputs that lay alike."""
     live, unneeded = runner.live, plan.unneeded
-    tape, new = None, None
-    key = (
-        (runner.setting, *(value.layout for _, value in sorted(live.items(), key=itemgetter(0))), *map(id, todo))
-        if taped
-        else None
-    )
-    if taped:
-        tape, new = tape_of(plan.tapes, key)
+    layouts = (value.layout for _, value in sorted(live.items(), key=itemgetter(0)))
+    key = (runner.setting, *layouts, *map(id, todo)) if taped else ()
+    tape, new = tape_of(plan.tapes, key) if taped else (None, None)
     if new is not None:
         runner.record(new)
     for part in todo if tape is None else tape.parts:

@@ -59,9 +59,8 @@ class Segment:
             viewed = at[id(one.operands[0])] if one.outcome.values[0].viewed else MADE
             self._made += [(viewed, value.layout) for value in one.outcome.values]
             self._sizes.append(len(one.outcome.values))
-        self._script = queue.taken_down()
-        self._which = np.array([at[id(value)] for value in self._script.values], np.int64)
-        self._script.values.clear()
+        self._script, addressed = queue.taken_down()
+        self._which = np.array([at[id(value)] for value in addressed], np.int64)
         self._leaving = [(key, first + index) for index, key in enumerate(keys) if key in live]
         self._gone = [key for key in outside if key not in live]
 

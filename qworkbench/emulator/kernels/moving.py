@@ -100,9 +100,10 @@ def resurfaced(part: np.ndarray, of: np.ndarray) -> np.ndarray:
 
 def resize_nearest(x: np.ndarray, out_hw: tuple[int, int], index_h: np.ndarray, index_w: np.ndarray) -> np.ndarray:
     """Return ``y[..., i, j] = x[..., index_h[i], index_w[j]]``; see :mod:`qworkbench.numerics.reference.resize`."""
+    from qworkbench.emulator.kernels.vector.pixels import gathering
+
     checks.codes("resize_nearest", x)
     checks.resize("resize_nearest", x, (index_h, index_w), out_hw)
-
     surface = surface_of(x)
     if surface is None:
         return np.ascontiguousarray(np.take(np.take(x, index_h, axis=2), index_w, axis=3))
@@ -111,8 +112,6 @@ def resize_nearest(x: np.ndarray, out_hw: tuple[int, int], index_h: np.ndarray, 
     assert to is not None
     image, row, pixel, _ = surface.strides
     rows, columns = index_h.astype(np.int64) * row, index_w.astype(np.int64) * pixel
-    from qworkbench.emulator.kernels.vector.pixels import gathering
-
     call = gathering(image, rows, columns, to, x.shape[1])
     perform(call, (surface.origin,), to.origin)
     note((x,), (out,), (call,), (rows, columns))

@@ -105,25 +105,34 @@ class Queue:
         self.empty()
         return failed
 
-    def taken_down(self) -> Script:
-        """Return what waits, for :meth:`Script.run` at other addresses; traced."""
+    def taken_down(self) -> tuple[Script, list[Value]]:
+        """Return what waits and was traced, and the values whose addresses :meth:`Script.run` is to be given."""
         assert self.trace is not None
         entries = self._entries[: self._calls * ENTRY + 1].copy()
         entries[ROW:-1:ENTRY] -= self._first
         entries[-1] = 0
-        return Script(
-            self._rows[: self._words].copy(), entries, self._shared, [*self.trace], [*self._needed],
-            [word for word, _ in self._lost],
-        )  # fmt: skip
+        words, values, distances = zip(*self.trace, strict=True) if self.trace else ((), (), ())
+        where = np.array(words, np.int64), np.array(distances, np.int64)
+        lost = [word for word, _ in self._lost]
+        kept = [one for one in self._needed if isinstance(one, Prepared)]
+        return Script(self._rows[: self._words].copy(), entries, self._shared, where, lost, kept), list(values)
 
 
 class Script:
     """What waited in a queue, to be run again at other addresses.
 
-    Attributes
+    Parameters
     ----------
-    values : list of Value
-        Whose addresses were entered; as many are given to :meth:`run`. To be dropped by who has seen them.
+    rows, entries : numpy.ndarray
+        As the queue holds them, the entries with their rows counted from the first.
+    shared : bool
+        Whether several threads may help.
+    where : tuple of numpy.ndarray
+        Words that are addresses, and what is added to each.
+    lost : list of int
+        Words that must stay zero.
+    kept : list
+        Owners of memory that the rows point into.
     """
 
     def __init__(
@@ -131,17 +140,16 @@ class Script:
         rows: np.ndarray,
         entries: np.ndarray,
         shared: bool,
-        trace: list[tuple[int, Value, int]],
-        kept: list[object],
+        where: tuple[np.ndarray, np.ndarray],
         lost: list[int],
+        kept: list[Prepared],
     ) -> None:
-        self._rows, self._entries, self._shared, self._lost = rows, entries, shared, lost
-        self._kept = [one for one in kept if isinstance(one, Prepared)]
-        self.values = [value for _, value, _ in trace]
-        self._words, self._distances = (np.array([one[i] for one in trace], np.int64) for i in (0, 2))
+        self._rows, self._entries, self._shared = rows, entries, shared
+        self._words, self._distances = where
+        self._lost, self._kept = lost, kept
 
     def run(self, origins: np.ndarray) -> bool:
-        """Compute with the addresses of `values`; tell whether nothing has to be run in full instead."""
+        """Compute with one address for each traced word; tell whether nothing has to be run in full instead."""
         rows, entries = self._rows.copy(), self._entries.copy()
         rows[self._words] = origins + self._distances
         entries[ROW:-1:ENTRY] += rows.ctypes.data

@@ -22,10 +22,22 @@ class Surface(np.ndarray[Any, Any]):
     """The whole memory of a feature map, as (N, H + 2 margin, W + 2 margin, pitch)."""
 
     layout: Layout
-    margin: int
-    inside: tuple[int, ...]  # (N, C, H, W)
-    seen: tuple[int, ...]  # strides of the view of the inside
     origin: int  # address of channel 0 of the first pixel inside
+
+    @property
+    def margin(self) -> int:
+        """Pixels around each image."""
+        return self.layout.margin
+
+    @property
+    def inside(self) -> tuple[int, ...]:
+        """What is shown: (N, C, H, W)."""
+        return self.layout.shape
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """Strides of the view of the inside."""
+        return self.layout.strides
 
 
 class Layout:
@@ -39,8 +51,8 @@ class Layout:
     whole : tuple of int or None
         Shape of the surface; None for a C-contiguous array.
     margin : int
-    strides : tuple of int or None
-        Of the view of a surface's inside.
+    strides : tuple of int
+        Of the view of a surface's inside; empty for a C-contiguous array.
     first : int
         Distance of the first element shown from the start.
     edge : tuple or None
@@ -55,7 +67,7 @@ class Layout:
         self, shape: tuple[int, ...], dtype: np.dtype[Any], margin: int = 0, whole: tuple[int, ...] | None = None
     ) -> None:
         self.shape, self.dtype, self.margin, self.whole = shape, dtype, margin, whole
-        self.strides: tuple[int, ...] | None = None
+        self.strides: tuple[int, ...] = ()
         self.edge: Edge | None = None
         self.first, item = 0, dtype.itemsize
         self.nbytes = item
@@ -126,8 +138,7 @@ class Value:
                 self._array = np.ndarray(layout.shape, layout.dtype, memory, self._offset)
             else:
                 surface = Surface(layout.whole, layout.dtype, memory, self._offset)
-                surface.layout, surface.margin, surface.inside = layout, layout.margin, layout.shape
-                surface.seen, surface.origin = layout.strides, self.origin  # type: ignore[assignment]
+                surface.layout, surface.origin = layout, self.origin
                 self._array = np.ndarray(layout.shape, layout.dtype, surface, layout.first, layout.strides)
             if self._frozen:
                 self._array.flags.writeable = False
