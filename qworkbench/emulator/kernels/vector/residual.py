@@ -9,7 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 BITS = 24
-CODES = np.arange(1, 129)
+NEGATIVE, POSITIVE = np.arange(-128, 0)[:, None], np.arange(1, 128)[:, None]
+CODES = np.concatenate([NEGATIVE, POSITIVE])
+MAGNITUDES = np.arange(1, 129, dtype=np.uint32)[:, None]
+TURN = 32  # bits of a whole in which products are counted
+NEAR = (1 << TURN + 8 - BITS) + 128  # of a tie: the error of a part, and of what is cut off, times 128 stay within
 
 
 def split_ratio(ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -17,30 +21,34 @@ def split_ratio(ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     if not ratio.size or float(ratio.max()) >= 65535.0:
         return None
     whole = np.floor(ratio)
-    part = np.rint((ratio - whole) * 2**BITS).astype(np.int64)
-    products = CODES[:, None] * ratio
-    products -= np.floor(products)
-    products -= 0.5
-    near = np.abs(products, out=products).min(axis=0) < 2.0 ** (9 - BITS)  # of a tie: 128 * 2**-25 does not reach it
-    for channel in np.flatnonzero(near):
-        found = _between(float(ratio[channel]), int(whole[channel]))
+    rest = ratio - whole
+    part = np.rint(rest * 2**BITS).astype(np.int64)
+    near = _near_ties(rest)
+    if near.size:
+        found = _between(ratio[near], whole[near].astype(np.int64))
         if found is None:
             return None
-        part[channel] = found
+        part[near] = found
     carry = part >> BITS
     return (whole.astype(np.int64) + carry).astype(np.int32), (part - (carry << BITS)).astype(np.int32)
 
 
-def _between(ratio: float, whole: int) -> int | None:
-    """Return a part that rounds all codes, from the bounds that each of them sets.
+def _near_ties(rest: np.ndarray) -> np.ndarray:
+    """Return the channels where a code times `rest`, in [0, 1), comes near a half; for all others rounding it does."""
+    products = MAGNITUDES * (rest * 2.0**TURN).astype(np.int64).astype(np.uint32)  # modulo a whole
+    products -= np.uint32((1 << TURN - 1) - NEAR)
+    return np.flatnonzero(products.min(axis=0) <= np.uint32(2 * NEAR))
+
+
+def _between(ratio: np.ndarray, whole: np.ndarray) -> np.ndarray | None:
+    """Return parts that round all codes, from the bounds that each of them sets; None where a channel has none.
 
     ``rounded * 2**24 <= code * part + 2**23 < (rounded + 1) * 2**24``.
     """
-    codes = np.arange(-128, 128)
-    codes = codes[codes != 0]
-    rounded = np.rint(codes * ratio).astype(np.int64) - codes * whole
-    least, most = (rounded << BITS) - (1 << BITS - 1), ((rounded + 1) << BITS) - (1 << BITS - 1) - 1
-    up, down = codes > 0, codes < 0
-    lower = np.concatenate([-(-least[up] // codes[up]), -(most[down] // -codes[down])]).max()
-    upper = np.concatenate([most[up] // codes[up], -least[down] // -codes[down]]).min()
-    return int((lower + upper) // 2) if lower <= upper else None
+    rounded = np.rint(CODES * ratio).astype(np.int64) - CODES * whole
+    least = (rounded << BITS) - (1 << BITS - 1)
+    most = least + ((1 << BITS) - 1)
+    down, up = slice(len(NEGATIVE)), slice(len(NEGATIVE), None)
+    lower = np.maximum((-(most[down] // -NEGATIVE)).max(axis=0), (-(-least[up] // POSITIVE)).max(axis=0))
+    upper = np.minimum((-least[down] // -NEGATIVE).min(axis=0), (most[up] // POSITIVE).min(axis=0))
+    return (lower + upper) // 2 if (lower <= upper).all() else None
