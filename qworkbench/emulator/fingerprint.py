@@ -18,6 +18,7 @@ from qworkbench.travel import Local
 
 SIZE = 16
 Update = Callable[[Any], None]
+Feeder = Callable[[Update, Any], object]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,31 +64,32 @@ def digest(*parts: Any) -> bytes:
     return state.digest()
 
 
-@cache
-def _names_of(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
-
-
 def _feed_all(update: Update, parts: Iterable[Any]) -> None:
     for part in parts:
-        feeder = _FEEDERS.get(type(part))
-        if feeder is not None:
-            feeder(update, part)
-        else:
-            _feed(update, part)
+        kind = type(part)
+        (_FEEDERS.get(kind) or _feeder(kind))(update, part)
 
 
-def _feed(update: Update, part: Any) -> None:
-    """Feed what is of no type in the table: subclasses of these, dataclasses, tensors, calls."""
-    for kind, feeder in _FEEDERS.items():
-        if isinstance(part, kind):
-            feeder(update, part)
-            return
-    if dataclasses.is_dataclass(part):
-        update(b"D" + type(part).__name__.encode())
-        made: Any = type(part)
-        _feed_all(update, [getattr(part, name) for name in _names_of(made)])
-    elif hasattr(part, "detach"):
+@cache
+def _feeder(kind: type) -> Feeder:
+    """Return what feeds a type that is not in the table: a subclass of one that is, a dataclass, a tensor, a call."""
+    for known, feeder in _FEEDERS.items():
+        if issubclass(kind, known):
+            return feeder
+    if dataclasses.is_dataclass(kind):
+        names = tuple(field.name for field in dataclasses.fields(kind))
+        head = b"D" + kind.__name__.encode()
+
+        def fields(update: Update, part: Any) -> None:
+            update(head)
+            _feed_all(update, [getattr(part, name) for name in names])
+
+        return fields
+    return _opaque
+
+
+def _opaque(update: Update, part: Any) -> None:
+    if hasattr(part, "detach"):
         _array(update, part.detach().cpu().contiguous().numpy())
     elif callable(part):
         # an opaque call has no content that can be read; its identity holds for this process
@@ -122,7 +124,7 @@ def _number(update: Update, part: Any) -> None:
     update(f"N{type(part).__name__}{part!r};".encode())
 
 
-_FEEDERS: Mapping[type, Callable[[Update, Any], object]] = {
+_FEEDERS: Mapping[type, Feeder] = {
     Uncounted: lambda _, __: None,
     Packed: lambda update, part: update(b"P" + part.digest),
     np.ndarray: _array,

@@ -150,7 +150,8 @@ def _accumulate(
     if unit.residual is not None:
         key, other = builder.codes_for(unit.residual, unit)
         inputs = (x, key)
-        residual = other.scale.astype(np.float64) / (float(s_x) * s_w.astype(np.float64))
+        given = ("residual", weight.digest, s_x, other.scale.tobytes())
+        residual = builder.memo.folded(given, lambda: _ratio(other.scale, s_x, s_w))
     value = unit.outputs[0]
     if builder.placement[unit.anchor].dtype == "int32":
         target = Quantity("int32", np.asarray(np.float32(s_x) * s_w, np.float32), axis)
@@ -171,6 +172,11 @@ def _accumulate(
         **params,
     )
     builder.set_codes(value, key, target)
+
+
+def _ratio(scale: np.ndarray, s_x: float, s_w: np.ndarray) -> np.ndarray:
+    """Return how much a code of a residual with `scale` counts in the sum."""
+    return np.asarray(scale.astype(np.float64) / (float(s_x) * s_w.astype(np.float64)))
 
 
 def _rescale(builder: PlanBuilder, unit: Unit, s_x: float, s_w: np.ndarray, target: Quantity) -> Requantize:

@@ -34,11 +34,17 @@ def weight_codes(
     builder.weights[unit.name] = Quantity(dtype, s_w, 0)
     if real_bias is None:
         return packed, s_w, None
-    if source.dtype == dtype == "int16":
-        # the wide sum takes a wide bias: on its fine scale int32 would saturate
-        return packed, s_w, np.rint(real_bias.astype(np.float64) / (scale_in(source) * s_w.astype(np.float64)))
-    bias, _ = quantize_bias(real_bias, scale_in(source), s_w)
+    wide, s_x = source.dtype == dtype == "int16", scale_in(source)
+    # the same object for the same scale: kernels keep what they make of it
+    bias = builder.memo.folded(("bias", *key, wide, s_x), lambda: _bias(real_bias, s_x, s_w, wide=wide))
     return packed, s_w, bias
+
+
+def _bias(real: np.ndarray, s_x: float, s_w: np.ndarray, *, wide: bool) -> np.ndarray:
+    """Return the bias on the scale of the sums; that of a `wide` sum is wide, where int32 would saturate."""
+    if wide:
+        return np.asarray(np.rint(real.astype(np.float64) / (s_x * s_w.astype(np.float64))))
+    return quantize_bias(real, s_x, s_w)[0]
 
 
 def _folded(

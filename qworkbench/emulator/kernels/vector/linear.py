@@ -11,12 +11,12 @@ from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.vector import parameters
+from qworkbench.emulator.kernels.vector.frames import Tables
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import (
     INT32_LIMIT,
     Forms,
     Product,
-    Tables,
     packed_weights,
     prepared,
     remembered,
