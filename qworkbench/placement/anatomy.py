@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from qworkbench.graph.difference import changed_nodes
@@ -55,7 +56,7 @@ class Anatomy:
 
     def __init__(self, graph: Graph, march: March, former: Anatomy | None = None) -> None:
         self.graph, self.march = graph, march
-        self.canonical: dict[str, str] = canonical_values(graph)
+        self.canonical: Mapping[str, str] = MappingProxyType(canonical_values(graph))
         self.order: dict[str, int] = {name: place for place, name in enumerate(graph.nodes.names())}
         self.markers: tuple[Node, ...] = tuple(node for node in graph.nodes if is_marker(node.op))
         self._held: dict[Hashable, Any] = {}
@@ -166,11 +167,6 @@ class Anatomy:
     def values(self) -> tuple[str, ...]:
         """The values that depend on the model's inputs, in topological order."""
         return (*self.graph.inputs, *(value for node in self.graph.nodes for value in node.outputs))
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The nodes that are no markers, in topological order."""
-        return tuple(name for name in self.order if name in self.supports)
 
     def cut(self, keep: Mapping[str, Keep]) -> Cut:
         """Return the units where `keep` says how much of a group stays together."""

@@ -30,13 +30,9 @@ def declared_scales(graph: Graph) -> dict[str, StoredScale]:
     return {name: stored for name, stored in found.items() if stored is not None}
 
 
-def still_declared(graph: Graph, scales: Mapping[str, float]) -> dict[str, StoredScale]:
-    """Return the declared scales that are in force in `scales`: neither cleared nor replaced by the user."""
-    return {
-        name: stored
-        for name, stored in declared_scales(graph).items()
-        if scales.get(name) == stored.symmetric(stored.width)
-    }
+def still_declared(declared: Mapping[str, StoredScale], scales: Mapping[str, float]) -> dict[str, StoredScale]:
+    """Return the `declared` scales that are in force in `scales`: neither cleared nor replaced by the user."""
+    return {name: stored for name, stored in declared.items() if scales.get(name) == stored.symmetric(stored.width)}
 
 
 def ruling(candidates: Sequence[Declared], readers: Sequence[str]) -> Declared:

@@ -6,19 +6,19 @@ named, not computed, so a placement needs no calibration.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from qworkbench.errors import unknown_name
 from qworkbench.graph.ir import Graph
 from qworkbench.march.table import March
+from qworkbench.numerics.stored import StoredScale
 from qworkbench.placement.anatomy import Anatomy, PlacementMemo
 from qworkbench.placement.context import Context
 from qworkbench.placement.declared import still_declared
-from qworkbench.placement.dtypes import Dtypes
 from qworkbench.placement.markers import marker_reason
-from qworkbench.placement.regions import boundaries
 from qworkbench.placement.scale_groups import ScaleGroups, scale_groups
-from qworkbench.placement.skeleton import skeleton_of
+from qworkbench.placement.skeleton import Skeleton, skeleton_of
 from qworkbench.placement.types import NodePlacement, Overrides, Placement
 
 
@@ -52,14 +52,13 @@ def place(
     overrides = overrides or Overrides()
     _check_names(graph, overrides)
     anatomy = (memo or PlacementMemo()).anatomy(graph, march)
-    skeleton = skeleton_of(anatomy, overrides)
-    context = skeleton.under(overrides)
-    dtypes, canonical = skeleton.dtypes, anatomy.canonical
-    scales = scale_groups(context, skeleton.drafts, canonical)
+    skeleton, context = skeleton_of(anatomy, overrides)
+    canonical = anatomy.canonical
+    declared = still_declared(anatomy.declared, overrides.scales) if anatomy.declared else {}
+    scales = scale_groups(context, skeleton.drafts, canonical, declared)
     nodes = skeleton.nodes
-    if anatomy.markers:
-        nodes = {**nodes, **dict(_placed_markers(context, dtypes, scales, anatomy))}
-        nodes = {name: nodes[name] for name in graph.nodes.names()}
+    if declared:
+        nodes = {**nodes, **dict(_declaring(context, skeleton, scales, anatomy, declared))}
     return Placement(
         march=march.name,
         nodes=nodes,
@@ -68,15 +67,7 @@ def place(
         group_of=scales.group_of,
         requantized=scales.requantized,
         canonical=canonical,
-        boundaries=boundaries(
-            graph,
-            context.table,
-            skeleton.on_bpu,
-            scales.requantized,
-            canonical,
-            skeleton.floats,
-            skeleton.float_readers,
-        ),
+        boundaries=skeleton.boundaries(scales.requantized, canonical),
         subgraphs=skeleton.subgraphs,
         assumptions=anatomy.assumptions,
     )
@@ -91,17 +82,15 @@ def _check_names(graph: Graph, overrides: Overrides) -> None:
             raise unknown_name("node", name, (*graph.inputs, *graph.nodes.names()))
 
 
-def _placed_markers(
-    context: Context, dtypes: Dtypes, scales: ScaleGroups, anatomy: Anatomy
+def _declaring(
+    context: Context, skeleton: Skeleton, scales: ScaleGroups, anatomy: Anatomy, declared: Mapping[str, StoredScale]
 ) -> Iterator[tuple[str, NodePlacement]]:
-    """Yield what is removed at inference, and the quantization stubs, by name."""
+    """Yield the stubs whose `declared` scale is in force, by name."""
     graph, canonical = context.graph, anatomy.canonical
-    declared = still_declared(graph, context.overrides.scales)
     inside = {v: u.name for u in context.units for m in u.members if m != u.tail for v in graph.nodes[m].outputs}
     for node in anatomy.markers:
-        index = scales.group_of.get(canonical[node.output])
-        group = None if index is None else scales.groups[index]
-        around = inside.get(canonical[node.output])
-        reason = marker_reason(node, declared.get(node.name), group, around)
-        notes = tuple(dtypes.notes.get(node.name, ()))
-        yield node.name, NodePlacement(node.name, "NONE", reason, "none", node.name, notes=notes)
+        if node.name in declared:
+            index = scales.group_of.get(canonical[node.output])
+            group = None if index is None else scales.groups[index]
+            reason = marker_reason(node, declared[node.name], group, inside.get(canonical[node.output]))
+            yield node.name, replace(skeleton.nodes[node.name], reason=reason)

@@ -16,11 +16,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from types import MappingProxyType
 
 from qworkbench.errors import EditError
 from qworkbench.graph.vocabulary import family
+from qworkbench.numerics.stored import StoredScale
 from qworkbench.placement.context import Context, Decision
-from qworkbench.placement.declared import Declared, ruling, still_declared
+from qworkbench.placement.declared import Declared, ruling
 from qworkbench.placement.sharing import share_between_calls
 from qworkbench.placement.types import ScaleGroup, Unit
 
@@ -100,11 +102,13 @@ def drafts_of(
         if known is None or known.threshold_from != read or known.values != values or known.dtype != dtype:
             known = former[values[0]] = ScaleGroup(values, read, dtype)
         groups[index] = known
-    return Drafts(drafts, draft_of, concats, groups)
+    return Drafts(drafts, MappingProxyType(draft_of), concats, groups)
 
 
-def scale_groups(context: Context, whole: Drafts, canonical: Mapping[str, str]) -> ScaleGroups:
-    """Form the scale groups of `whole`.
+def scale_groups(
+    context: Context, whole: Drafts, canonical: Mapping[str, str], declared: Mapping[str, StoredScale]
+) -> ScaleGroups:
+    """Form the scale groups of `whole`; `declared` are the scales of the model's own that are in force.
 
     Raises
     ------
@@ -112,9 +116,9 @@ def scale_groups(context: Context, whole: Drafts, canonical: Mapping[str, str]) 
         When two fixed scales meet in one group.
     """
     draft_of, concats, groups = whole.draft_of, whole.concats, list(whole.groups)
-    fixed, declared = _fixed(context, whole, canonical)
-    if fixed or declared:
-        _fix(groups, whole.drafts, fixed, declared)
+    fixed, stated = _fixed(context, whole, canonical, declared)
+    if fixed or stated:
+        _fix(groups, whole.drafts, fixed, stated)
     if context.overrides.share_modules:
         groups = share_between_calls(context, groups, draft_of)
     requantized: dict[tuple[str, str], int] = {}
@@ -189,7 +193,7 @@ def _collect(
 
 
 def _fixed(
-    context: Context, whole: Drafts, canonical: Mapping[str, str]
+    context: Context, whole: Drafts, canonical: Mapping[str, str], declared: Mapping[str, StoredScale]
 ) -> tuple[dict[int, tuple[str, float]], dict[int, list[Declared]]]:
     """Map draft ids to the fixed scale that the user put on a node (any fused member) or model input.
 
@@ -198,7 +202,6 @@ def _fixed(
     by_member, draft_of = context.table.by_member, whole.draft_of
     found: dict[int, tuple[str, float]] = {}
     stated: dict[int, list[Declared]] = {}
-    declared = still_declared(context.graph, context.overrides.scales) if context.overrides.scales else {}
     for name, scale in context.overrides.scales.items():
         if name in by_member:
             value = by_member[name].outputs[0]

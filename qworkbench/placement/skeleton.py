@@ -7,17 +7,19 @@ all does move things at the tail; which units were asked for that is remembered,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from qworkbench.graph.fusion import FusedGroup
 from qworkbench.placement.anatomy import Anatomy, Cut
 from qworkbench.placement.context import Context, Decision, decide
 from qworkbench.placement.dtypes import Dtypes, resolve_dtypes
+from qworkbench.placement.markers import marker_reason
 from qworkbench.placement.reasons import fused_reason, reason_for
-from qworkbench.placement.regions import subgraph_ids
+from qworkbench.placement.regions import boundaries, subgraph_ids
 from qworkbench.placement.scale_groups import Drafts, drafts_of
 from qworkbench.placement.tail import tail_cuts, tail_units
-from qworkbench.placement.types import NodePlacement, Overrides, Unit
+from qworkbench.placement.types import Boundary, NodePlacement, Overrides, Unit
 from qworkbench.placement.units import Keep
 
 KEPT = 4
@@ -32,7 +34,7 @@ class Skeleton:
     context : Context
     dtypes : Dtypes
     nodes : Mapping of node name to NodePlacement
-        All but the markers.
+        In the order of the graph; markers as if none of them declared a scale.
     on_bpu : Mapping of unit name to bool
     floats, float_readers : frozenset of str
         BPU values that are no codes, and units that take none.
@@ -49,6 +51,22 @@ class Skeleton:
     float_readers: frozenset[str]
     subgraphs: int
     drafts: Drafts
+    _crossed: dict[tuple[tuple[str, str], ...], tuple[Boundary, ...]] = field(default_factory=dict, repr=False)
+
+    def boundaries(
+        self, requantized: Mapping[tuple[str, str], int], canonical: Mapping[str, str]
+    ) -> tuple[Boundary, ...]:
+        """Return the edges where numbers change form; the same ones as long as the same edges are `requantized`."""
+        key = tuple(requantized)
+        found = self._crossed.get(key)
+        if found is None:
+            graph, table = self.context.graph, self.context.table
+            if len(self._crossed) >= KEPT:
+                self._crossed.clear()
+            found = self._crossed[key] = boundaries(
+                graph, table, self.on_bpu, requantized, canonical, self.floats, self.float_readers
+            )
+        return found
 
     def holds(self, context: Context) -> bool:
         """Tell whether the fixed scales of `context` leave it as it is."""
@@ -61,16 +79,17 @@ class Skeleton:
         return context
 
 
-def skeleton_of(anatomy: Anatomy, overrides: Overrides) -> Skeleton:
-    """Return the skeleton under `overrides`, one that was made before where only values of scales differ."""
+def skeleton_of(anatomy: Anatomy, overrides: Overrides) -> tuple[Skeleton, Context]:
+    """Return the skeleton and the context under `overrides`, a skeleton made before where only scales differ."""
     wishes = (tuple(sorted(overrides.on.items())), tuple(sorted(overrides.dtypes.items(), key=lambda item: item[0])))
     known: list[Skeleton] = anatomy.skeletons(wishes)
     for skeleton in known:
-        if skeleton.holds(skeleton.under(overrides)):
-            return skeleton
+        context = skeleton.under(overrides)
+        if skeleton.holds(context):
+            return skeleton, context
     made = _assembled(*_settled(anatomy, overrides), anatomy)
     known[:] = [made, *known[: KEPT - 1]]
-    return made
+    return made, made.under(overrides)
 
 
 def _settled(anatomy: Anatomy, overrides: Overrides) -> tuple[Context, dict[str, Decision]]:
@@ -170,10 +189,13 @@ def _assembled(context: Context, decisions: dict[str, Decision], anatomy: Anatom
                 placed[name] = heard, found
         for node in found:
             nodes[node.name] = node
+    for marker in anatomy.markers:
+        name, notes = marker.name, tuple(dtypes.notes.get(marker.name, ()))
+        nodes[name] = NodePlacement(name, "NONE", marker_reason(marker), "none", name, notes=notes)
     return Skeleton(
         context=context,
         dtypes=dtypes,
-        nodes={name: nodes[name] for name in anatomy.names},
+        nodes=MappingProxyType({name: nodes[name] for name in anatomy.order}),
         on_bpu=on_bpu,
         floats=frozenset(v for v, dtype in made.items() if dtype in ("int64", "float16", "float32")),
         float_readers=frozenset(name for name, form in forms.items() if form == "float16"),

@@ -244,7 +244,9 @@ class Placement(Travelling):
 
     def __post_init__(self) -> None:
         for name in ("nodes", "group_of", "requantized", "canonical"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+            given = getattr(self, name)
+            if type(given) is not MappingProxyType:  # one that nobody writes is shared by many placements
+                object.__setattr__(self, name, MappingProxyType(dict(given)))
 
     def __getitem__(self, name: str) -> NodePlacement:
         try:
