@@ -66,19 +66,19 @@ def digest(*parts: Any) -> bytes:
 
 def _feed_all(update: Update, parts: Iterable[Any]) -> None:
     for part in parts:
-        kind = type(part)
+        kind: Any = type(part)
         (_FEEDERS.get(kind) or _feeder(kind))(update, part)
 
 
 @cache
-def _feeder(kind: type) -> Feeder:
+def _feeder(kind: Any) -> Feeder:
     """Return what feeds a type that is not in the table: a subclass of one that is, a dataclass, a tensor, a call."""
+    name: str = kind.__name__
     for known, feeder in _FEEDERS.items():
         if issubclass(kind, known):
             return feeder
     if dataclasses.is_dataclass(kind):
-        names = tuple(field.name for field in dataclasses.fields(kind))
-        head = b"D" + kind.__name__.encode()
+        head, names = b"D" + name.encode(), tuple(field.name for field in dataclasses.fields(kind))
 
         def fields(update: Update, part: Any) -> None:
             update(head)
