@@ -1,7 +1,7 @@
 """A node that is not the kernels' but numpy's or torch's, with everything prepared that a run does not change.
 
-A move of numbers is numpy's (:mod:`.moves`). Everything else is the model's own float kernel, called on tensors over
-the memory of the arrays. Knows no plan.
+A move of numbers is numpy's (:mod:`.moves`), a mean may be ours (:mod:`.float_means`). Everything else is the model's
+own float kernel, called on tensors over the memory of the arrays. Knows no plan.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from qworkbench.emulator.float_means import mean_of
 from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.surface import planes_of
 from qworkbench.emulator.kernels.values import new_array
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 WIRED = "wired"  # an operand that comes from the plan, not from the model's constants
 Arrays = Sequence[np.ndarray]
 Kernel = Callable[[Sequence[Any]], tuple[Any, ...]]
+Mean = Callable[[np.ndarray], np.ndarray | None]
 
 
 class _Loan:
@@ -69,8 +71,9 @@ class _Known(NamedTuple):
     """What was prepared for the last inputs, for the next ones like them."""
 
     batch: int
-    shape: tuple[int, ...] | None  # where the node is a move
+    shape: tuple[int, ...] | None  # where the node is a move or a mean
     move: Move | None
+    mean: Mean | None
     run: Kernel | None
 
 
@@ -86,12 +89,12 @@ class NodeCall:
         Round float results to float16.
     """
 
-    __slots__ = ("_known", "_moves", "half", "node", "operands")
+    __slots__ = ("_known", "_shaped", "half", "node", "operands")
 
     def __init__(self, node: Node, operands: Sequence[Any], *, half: bool = False) -> None:
         self.node, self.operands, self.half = node, tuple(operands), half
-        self._moves = node.op in MOVES and node.call is None and not half and len(self.operands) == 1
-        self._moves = self._moves and self.operands[0] is WIRED
+        alone = node.call is None and not half and len(self.operands) == 1 and self.operands[0] is WIRED
+        self._shaped = alone and (node.op in MOVES or node.op == "ReduceMean")
         self._known: _Known | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -102,19 +105,26 @@ class NodeCall:
 
         Results may share memory with what nobody writes any more, and with nothing else.
         """
-        known, shape = self._known, x[0].shape if self._moves else None
+        known, shape = self._known, x[0].shape if self._shaped else None
         if known is None or known.batch != batch or known.shape != shape:
             known = self._known = self._prepared(batch, shape)
         if known.move is not None:
             return known.move(x[0].copy() if x[0].flags.writeable else x[0])
+        made = None if known.mean is None else known.mean(x[0])
+        if made is not None:
+            return (made,)
         assert known.run is not None
         return self._through_torch(known.run, x)
 
     def _prepared(self, batch: int, shape: tuple[int, ...] | None) -> _Known:
         from qworkbench.graph.execute import prepared
 
-        move = None if shape is None else move_of(self.node.op, self.node.attributes(batch), shape)
-        return _Known(batch, shape, move, prepared(self.node, batch) if move is None else None)
+        move = mean = None
+        if shape is not None:
+            op, attributes = self.node.op, self.node.attributes(batch)
+            move = move_of(op, attributes, shape)
+            mean = mean_of(attributes, shape) if op == "ReduceMean" else None
+        return _Known(batch, shape, move, mean, prepared(self.node, batch) if move is None else None)
 
     def _through_torch(self, run: Kernel, x: Arrays) -> tuple[np.ndarray, ...]:
         arrays = [_on_a_line(array if array.flags.c_contiguous else planes_of(array)) for array in x]

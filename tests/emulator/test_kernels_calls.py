@@ -83,6 +83,23 @@ OPERATIONS = {
     "sum of int16": (lambda rng: maps(rng, 2, "int16"), lambda ops, x, y: ops.add(x, y, 0.4, 0.7, WIDE_ONE)),
     "nearest": (maps, lambda ops, x: ops.resize_nearest(x, (5, 9), np.arange(5), np.arange(9) % 7)),
     "dequantize": (rows, lambda ops, x: ops.dequantize(x, np.float32(0.3))),
+    "dequantize to planes": (maps, lambda ops, x: ops.dequantize(x, np.float32(0.3))),
+    "dequantize by channel": (
+        lambda rng: maps(rng, shape=(3, 20, 4, 5)),
+        lambda ops, x: ops.dequantize(x, np.linspace(0.1, 2, 20, dtype=np.float32)),
+    ),
+    "dequantize few channels": (
+        lambda rng: maps(rng, shape=(2, 5, 4, 5)),
+        lambda ops, x: ops.dequantize(x, np.linspace(0.1, 2, 5, dtype=np.float32)),
+    ),
+    "dequantize few pixels": (
+        lambda rng: maps(rng, dtype="int16", shape=(2, 24, 3, 5)),
+        lambda ops, x: ops.dequantize(x, np.float32(0.3)),
+    ),
+    "dequantize int16": (
+        lambda rng: maps(rng, dtype="int16"),
+        lambda ops, x: ops.dequantize(x, np.linspace(0.1, 2, 24, dtype=np.float32)),
+    ),
     "means": (maps, lambda ops, x: ops.global_average_pool(x, ONE)),
 }
 ALWAYS = set(OPERATIONS) - ({"table", "table of rows"} if isa.chosen() != "avx512vnni" else set())

@@ -18,7 +18,8 @@ from qworkbench.emulator.kernels.lines import lies_alone, lined, placed
 from qworkbench.emulator.kernels.lookup import look_up
 from qworkbench.emulator.kernels.rounding import shifted, whole
 from qworkbench.emulator.kernels.runs import dequantized_run, dequantizing, quantized_run
-from qworkbench.emulator.kernels.surface import is_surface, planes_of
+from qworkbench.emulator.kernels.surface import surface_of
+from qworkbench.emulator.kernels.values import Surface
 from qworkbench.errors import EmulationError
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ROUNDING_CODES, Requantize, Rounding
@@ -165,6 +166,12 @@ def _to_pixels(x: np.ndarray, scale: Any, dtype: str, rounding: Rounding, margin
     return quantized_pixels(x, scale, dtype, rounding, margin)
 
 
+def _to_planes(q: np.ndarray, surface: Surface, scales: np.ndarray) -> np.ndarray:
+    from qworkbench.emulator.kernels.vector.planes import dequantized_planes
+
+    return dequantized_planes(q, surface, scales)
+
+
 def _in_lines(x: np.ndarray, scales: np.ndarray, dtype: str, rounding: Rounding) -> tuple[np.ndarray, int]:
     """Return codes that lie as `x` does, and how many numbers are NaN."""
     low, high = np.float32(QMIN[dtype]), np.float32(QMAX[dtype])
@@ -174,8 +181,9 @@ def _in_lines(x: np.ndarray, scales: np.ndarray, dtype: str, rounding: Rounding)
 
 def dequantize(q: np.ndarray, scale: np.ndarray | np.float32 | float) -> np.ndarray:
     """Return ``float32(q) * s``; see :func:`qworkbench.numerics.reference.dequantize`."""
-    if isinstance(q, np.ndarray) and q.itemsize < 4 and is_surface(q):
-        q = planes_of(q)  # the CPU computes on planes; turning codes over moves a quarter of what floats would
+    surface = surface_of(q) if isinstance(q, np.ndarray) and q.itemsize < 4 else None
+    if surface is not None and not q.flags.c_contiguous:
+        return _to_planes(q, surface, checks.scale("dequantize", scale, q.shape))  # the CPU computes on planes
     run = dequantized_run(q, scale)
     if run is not None:
         return run

@@ -17,7 +17,7 @@ from qworkbench.emulator.kernels.vector.ir import carray, intrinsic, types
 BLOCK = 16
 
 
-def _transposed(b: Any, rows: list[Any]) -> list[Any]:
+def transposed(b: Any, rows: list[Any]) -> list[Any]:
     """Return the columns of 16 vectors of 16: four rounds of interleaving row i with row i + 8."""
     for _ in range(4):
         rows = [
@@ -36,7 +36,7 @@ def block(typing_context: Any, source: Any, source_pitch: Any, target: Any, targ
         source, source_pitch, target, target_pitch = args
         kind = v.vector(v.i8, BLOCK)
         rows = [v.load(b, b.add(source, b.mul(source_pitch, v.word(i))), kind) for i in range(BLOCK)]
-        for j, row in enumerate(_transposed(b, rows)):
+        for j, row in enumerate(transposed(b, rows)):
             v.store(b, row, b.add(target, b.mul(target_pitch, v.word(j))))
         return context.get_dummy_value()
 
@@ -56,7 +56,7 @@ def _gatherer(element: Any) -> Any:
             kind = v.vector(element, BLOCK)
             starts = [v.load(b, b.add(addresses, v.word(8 * i)), v.i64, 8) for i in range(BLOCK)]
             rows = [v.load(b, b.add(start, offset), kind, size) for start in starts]
-            for j, row in enumerate(_transposed(b, rows)):
+            for j, row in enumerate(transposed(b, rows)):
                 v.store(b, row, b.add(target, b.mul(target_pitch, v.word(j))), size)
             return context.get_dummy_value()
 
