@@ -6,9 +6,9 @@ fingerprints alone; there is no notion of "dirty".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache as once
 from operator import itemgetter
 from types import ModuleType
 
@@ -16,11 +16,13 @@ import numpy as np
 
 from qworkbench.emulator.cache import ResultCache, StepResult
 from qworkbench.emulator.fingerprint import Chain, digest
-from qworkbench.emulator.kernels.queue import own_queue
 from qworkbench.emulator.plan import Plan, Step
 from qworkbench.emulator.running import Runner
-from qworkbench.emulator.tape import Segment, tape_of
+from qworkbench.emulator.segment import Played, Segment
+from qworkbench.emulator.tape import tape_of
 from qworkbench.errors import Cancelled
+
+AMPLE = 256 * 1024**2  # a cache that holds less keeps results one by one, not with all that ran together
 
 
 @dataclass
@@ -112,10 +114,7 @@ def execute(
     Cancelled
     """
     prints = fingerprints(plan, feeds) if prints is None else prints
-    if backend is None:
-        import qworkbench.emulator.kernels as ops
-    else:
-        ops = backend
+    ops = backend or _kernels()
     result = Execution()
     left = set(wanted)
     todo, held = _schedule(plan, left, prints, cache)
@@ -135,21 +134,34 @@ def execute(
 
     def finished(step: Step, outcome: StepResult) -> None:
         cache.put(prints[step.outputs[0]], outcome)
-        computed.append(step.name)
         deliver_all(step, outcome)
+        told((step,), (step.name,))
+
+    def played(segment: Segment, results: Played) -> None:
+        cache.put_together(prints, segment.firsts, results)
+        for number, key in sorted((segment.keys[key], key) for key in left & segment.keys.keys()):
+            deliver(key, results.value(number).array)
+        told(segment.steps, segment.names)
+
+    def told(steps: Sequence[Step], names: Sequence[str]) -> None:
+        before = len(computed)
+        computed.extend(names)
         if on_step is not None:
-            on_step(step, len(computed), len(todo))
+            for count, step in enumerate(steps, before + 1):
+                on_step(step, count, len(todo))
 
     for key in sorted(left & set(feeds)):
         deliver(key, feeds[key])
     for step, outcome in held:
         deliver_all(step, outcome)
-    with own_queue() if getattr(ops, "PACKS", False) else nullcontext() as queue:
-        runner = Runner(feeds, plan.batch_of(feeds), ops, finished, queue, together)
+    prepares = getattr(ops, "PACKS", False)
+    with Runner(feeds, plan.batch_of(feeds), ops, finished, prepares, together) as runner:
         for step, outcome in held:
             runner.live.update(zip(step.outputs, outcome.values, strict=True))
-        taped = together and queue is not None and len(todo) > 1
-        _run(plan, todo, runner, finished, cancelled, taped)
+        if together and prepares and len(todo) > 1 and not 0 < cache.max_bytes < AMPLE:
+            _run_taped(plan, todo, runner, played, cancelled)
+        else:
+            _run(plan, todo, runner, cancelled)
     result.computed = tuple(computed)
     if cache.overflows:
         for step in plan.steps:
@@ -159,43 +171,62 @@ def execute(
     return result
 
 
-def _run(
+@once
+def _kernels() -> ModuleType:
+    from qworkbench.emulator import kernels
+
+    return kernels
+
+
+def _run(plan: Plan, steps: Iterable[Step], runner: Runner, cancelled: Callable[[], bool]) -> None:
+    """Run the steps in order."""
+    for step in steps:
+        _stop_if(cancelled)
+        runner.run(step)
+        for name in plan.unneeded[step]:
+            runner.live.pop(name, None)
+    runner.flush()
+
+
+def _run_taped(
     plan: Plan,
-    todo: list[Step],
+    todo: Sequence[Step],
     runner: Runner,
-    finished: Callable[[Step, StepResult], None],
+    played: Callable[[Segment, Played], None],
     cancelled: Callable[[], bool],
-    taped: bool,
 ) -> None:
     """Run the steps in order; from a tape where just these ran before, with inputs that lay alike."""
-    live, unneeded = runner.live, plan.unneeded
-    layouts = (value.layout for _, value in sorted(live.items(), key=itemgetter(0)))
-    key = (runner.setting, *layouts, *map(id, todo)) if taped else ()
-    tape, new = tape_of(plan.tapes, key) if taped else (None, None)
+    layouts = (value.layout for _, value in sorted(runner.live.items(), key=itemgetter(0)))
+    key = (runner.setting, *layouts, *map(id, todo))
+    tape, new = tape_of(plan.tapes, key)
     if new is not None:
-        runner.record(new)
-    for part in todo if tape is None else tape.parts:
-        if cancelled():
-            raise Cancelled("the run was cancelled; results are those of the last finished run")
-        if isinstance(part, Segment) and part.play(live, finished):
-            continue
+        runner.record(new, plan.outputs)
+    for part in () if tape is None else tape.parts:
+        _stop_if(cancelled)
         if isinstance(part, Segment):
+            results = part.play(runner.live)
+            if results is not None:
+                played(part, results)
+                continue
             plan.tapes.pop(key, None)  # it does not hold any more, or says that something is wrong
-        for step in part.steps if isinstance(part, Segment) else (part,):
-            runner.run(step)
-            for name in unneeded[step]:
-                live.pop(name, None)
-        if tape is not None:
-            runner.flush()
-    runner.flush()
+        _run(plan, part.steps if isinstance(part, Segment) else (part,), runner, cancelled)
+    if tape is None:
+        _run(plan, todo, runner, cancelled)
     if new is not None:
         plan.tapes[key] = new
 
 
+def _stop_if(cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise Cancelled("the run was cancelled; results are those of the last finished run")
+
+
 def _schedule(
-    plan: Plan, wanted: Collection[str], prints: Mapping[str, bytes], cache: ResultCache
-) -> tuple[list[Step], list[tuple[Step, StepResult]]]:
+    plan: Plan, wanted: set[str], prints: Mapping[str, bytes], cache: ResultCache
+) -> tuple[Sequence[Step], list[tuple[Step, StepResult]]]:
     """Walk backwards from the wanted keys: which steps must run, and which results come from the cache."""
+    if cache.lacks(prints.values()):
+        return plan.way_to(wanted), []
     needed = set(wanted)
     todo: list[Step] = []
     held: list[tuple[Step, StepResult]] = []

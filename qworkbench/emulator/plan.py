@@ -6,7 +6,7 @@ the float tensor of that value, ``conv1@int8`` its codes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from qworkbench.travel import Local, Travelling
+
+WAYS = 4  # that a plan remembers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +91,8 @@ class Plan(Travelling):
         Batch size of the example.
     tapes : Local
         Runs that were taken down, by their steps.
+    ways : Local
+        Steps that lead to some keys from the inputs, by these keys.
     """
 
     steps: tuple[Step, ...]
@@ -99,6 +103,7 @@ class Plan(Travelling):
     batch_axis: tuple[str, int, int] | None = None
     batch: int = 1
     tapes: Local = field(default_factory=Local, repr=False)
+    ways: Local = field(default_factory=Local, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("quantities", "results", "weights"):
@@ -112,6 +117,20 @@ class Plan(Travelling):
         for step in reversed(self.steps):
             found[step] = tuple(key for key in {*step.inputs, *step.outputs} if key not in seen)
             seen.update(step.inputs)
+        return found
+
+    def way_to(self, keys: Set[str]) -> tuple[Step, ...]:
+        """Return the steps that lead to `keys` from the inputs, in order."""
+        asked = frozenset(keys)
+        found: tuple[Step, ...] | None = self.ways.get(asked)
+        if found is None:
+            needed, way = set(keys), []
+            for step in reversed(self.steps):
+                if not needed.isdisjoint(step.outputs):
+                    needed.update(step.inputs)
+                    way.append(step)
+            found = tuple(reversed(way))
+            self.ways.keep(asked, found, WAYS)
         return found
 
     def batch_of(self, feeds: Mapping[str, np.ndarray]) -> int:

@@ -6,24 +6,25 @@ follow each other without any. Knows neither caches nor what is wanted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from qworkbench.emulator.cache import StepResult
 from qworkbench.emulator.kernels.calls import Prepared, listening, noted, setting
-from qworkbench.emulator.kernels.queue import Queue
+from qworkbench.emulator.kernels.queue import Queue, give_back, lent_queue
 from qworkbench.emulator.kernels.values import Value, value_of
 from qworkbench.emulator.plan import Step
+from qworkbench.emulator.segment import Segment, Waiting
 from qworkbench.emulator.steps import run_step
-from qworkbench.emulator.tape import Segment, Tape, Waiting
+from qworkbench.emulator.tape import Tape
 
 KEPT = 4  # ways in which the operands of a step may lie: batches of other sizes
 
 
 class Runner:
-    """Runs steps in the order in which they come.
+    """Runs steps in the order in which they come; a context, in which it has a queue of its own.
 
     Parameters
     ----------
@@ -34,8 +35,8 @@ class Runner:
         Who computes.
     finished : callable
         Told of every (step, result) in order, once the result is there.
-    queue : Queue, optional
-        Where prepared calls wait; without one every step runs at once.
+    prepares : bool
+        Whether calls are prepared and wait for each other; else every step runs at once.
     together : bool
         Whether prepared calls may wait for each other; else each runs, and is told of, before the next one begins.
 
@@ -53,22 +54,25 @@ class Runner:
         batch: int,
         ops: Any,
         finished: Callable[[Step, StepResult], None],
-        queue: Queue | None,
+        prepares: bool,
         together: bool = True,
     ) -> None:
         self.live: dict[str, Value] = {name: value_of(array) for name, array in feeds.items()}
         self._batch, self._ops, self._finished = batch, ops, finished
-        self._queue = queue
+        self._prepares = prepares
+        self._queue: Queue | None = None
         self.setting = setting()
         self._together = together
         self._waiting: list[Waiting] = []
         self._tape: Tape | None = None
+        self._apart: Collection[str] = ()
 
     def run(self, step: Step) -> None:
         """Compute `step` from what is live, or queue it; its results are live then."""
-        live, queue = self.live, self._queue
+        live = self.live
         operands = [live[key] for key in step.inputs]
-        if queue is not None:
+        if self._prepares:
+            queue = self._own_queue()
             prepared = step.made.get((self.setting, *[value.layout for value in operands]))
             if prepared is not None:
                 if not queue.fits(prepared):
@@ -92,23 +96,35 @@ class Runner:
         with listening() as notes:
             outcome = run_step(step, arrays, self._batch, self._ops)
         layouts = [value.layout for value in operands]
-        if self._queue is not None and None not in layouts:
+        if self._prepares and None not in layouts:
             prepared = noted(notes, arrays, outcome.outputs) or _view(step, operands, outcome.values)
             if prepared is not None:
                 step.made.keep((self.setting, *layouts), prepared, KEPT)
         return outcome
 
-    def record(self, tape: Tape) -> None:
-        """Take down what comes."""
-        self._tape = tape
+    def record(self, tape: Tape, apart: Collection[str]) -> None:
+        """Take down what comes; results of the keys `apart` have memory of their own."""
+        self._tape, self._apart = tape, apart
+        self._own_queue().trace = []
+
+    def _own_queue(self) -> Queue:
+        if self._queue is None:
+            self._queue = lent_queue()
+        return self._queue
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self._queue is not None:
-            self._queue.trace = []
+            give_back(self._queue)
+            self._queue = None
 
     def flush(self) -> None:
         """Compute what waits, and tell of it."""
         if self._queue is not None and self._waiting:
             if self._tape is not None:
-                self._tape.parts.append(Segment(self._queue, self._waiting, self.live))
+                self._tape.parts.append(Segment(self._queue, self._waiting, self.live, self._apart))
             failed: Any = self._queue.run()
             for step, operands in failed:
                 self._at_once(step, operands)  # it says what is wrong

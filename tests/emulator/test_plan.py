@@ -266,6 +266,39 @@ def test_putting_a_result_twice_counts_its_bytes_once():
     assert cache.nbytes == 300
 
 
+class Four:
+    """Four results of 100 bytes in one piece of memory."""
+
+    def __init__(self):
+        self.nbytes, self.kept = 400, 0
+
+    def step(self, number):
+        return StepResult((np.full(100, number, np.int8),))
+
+
+def test_what_came_together_counts_until_the_last_of_it_is_gone():
+    cache, prints = ResultCache(1000), {key: key.encode() for key in "abcdefgh"}
+    cache.put_together(prints, "abcd", Four())
+    cache.put_together(prints, "efgh", Four())
+    assert (len(cache), cache.nbytes) == (8, 800)
+    assert not cache.lacks([b"a", b"x"])
+    assert cache.lacks([b"x"])
+    for key, number in (("a", 0), ("h", 3)):
+        assert cache.get(prints[key]).outputs[0][0] == number
+    cache.put(b"b", StepResult((np.zeros(100, np.int8),)))  # three of the first four are left
+    assert (len(cache), cache.nbytes) == (8, 900)
+    cache.put(b"x", StepResult((np.zeros(200, np.int8),)))  # the memory of a, c and d is free without all three only
+    assert all(cache.get(one) is None for one in (b"a", b"c", b"d"))
+    assert cache.get(b"h") is not None
+    assert cache.nbytes == 700
+    cache.put_together(prints, "fghb", Four())  # once more: of the former nothing is left
+    assert cache.get(b"b").outputs[0][0] == 3
+    assert (len(cache), cache.nbytes) == (5, 600)
+    small = ResultCache(300)
+    small.put_together(prints, "abcd", Four())
+    assert (len(small), small.nbytes) == (0, 0)
+
+
 def test_cached_arrays_cannot_be_changed_by_a_reader(small):
     plan, cache = small.plan(), ResultCache()
     key = plan.outputs[0]
@@ -352,9 +385,10 @@ def test_a_run_that_comes_again_plays_what_was_taken_down(small, monkeypatch):
     played: list[bool] = []
     play = Segment.play
 
-    def counted(self, live, finished):
-        played.append(play(self, live, finished))
-        return played[-1]
+    def counted(self, live):
+        found = play(self, live)
+        played.append(found is not None)
+        return found
 
     monkeypatch.setattr(Segment, "play", counted)
     plan = small.plan()
@@ -369,6 +403,44 @@ def test_a_run_that_comes_again_plays_what_was_taken_down(small, monkeypatch):
     for feeds, arrays in kept:  # nobody wrote over what is held
         slow = execute(plan, feeds, keys, ResultCache(), backend=reference).arrays
         assert all(np.array_equal(arrays[key], slow[key]) for key in keys)
+
+
+def owner_of(array: np.ndarray) -> np.ndarray:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+@pytest.mark.skipif(isa.chosen() == isa.PORTABLE, reason="no generated kernels on this processor")
+def test_who_keeps_an_output_does_not_keep_every_feature_map(small):
+    plan = small.plan()
+    for _ in range(3):
+        arrays = execute(plan, small.feeds, set(plan.outputs), ResultCache()).arrays
+    keys = {key for step in plan.steps for key in step.outputs}
+    every = execute(plan, small.feeds, keys, ResultCache()).arrays
+    whole = sum(array.nbytes for array in every.values())
+    assert all(owner_of(array).nbytes < max(2 * array.nbytes, 1 << 14) for array in arrays.values())
+    cache = ResultCache()
+    for _ in range(3):
+        cache.clear()
+        execute(plan, small.feeds, set(plan.outputs), cache)
+    assert cache.nbytes >= whole
+
+
+@pytest.mark.skipif(isa.chosen() == isa.PORTABLE, reason="no generated kernels on this processor")
+def test_results_that_were_played_are_found_one_by_one(small):
+    plan = small.plan()
+    keys = {key for step in plan.steps for key in step.outputs}
+    slow = execute(plan, small.feeds, keys, ResultCache(), backend=reference).arrays
+    for _ in range(2):
+        execute(plan, small.feeds, set(plan.outputs), ResultCache())
+    cache = ResultCache()
+    execute(plan, small.feeds, set(plan.outputs), cache)
+    for key in sorted(keys):
+        again = execute(plan, small.feeds, {key}, cache)
+        assert again.computed == ()
+        np.testing.assert_array_equal(again.arrays[key], slow[key])
+        assert not again.arrays[key].flags.writeable
 
 
 @pytest.mark.skipif(isa.chosen() == isa.PORTABLE, reason="no generated kernels on this processor")

@@ -6,9 +6,9 @@ Knows no operation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from threading import local
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,21 @@ CALLS = 128
 WORDS = 48 * CALLS  # of all rows
 MOST_BYTES = 64 * 1024**2  # of results that wait
 MOST_WORK = 1 << 31  # multiply-accumulates that wait: some ms
+
+
+class Taken(NamedTuple):
+    """What waited: rows, calls as (function, first word of the row, shared), whether any call is shared.
+
+    The trace is (word, value, distance) for each word that is an address; words `lost` must stay zero; the calls that
+    were prepared own memory that the rows point into.
+    """
+
+    rows: np.ndarray
+    calls: np.ndarray
+    shared: bool
+    trace: list[tuple[int, Value, int]]
+    lost: list[int]
+    kept: list[Prepared]
 
 
 class Queue:
@@ -98,66 +113,24 @@ class Queue:
         if not self._calls:
             return []
         self._entry[self._calls * ENTRY] = 0
-        _play(self._list, self._calls, self._shared)
+        run_entries(self._list, self._calls, self._shared)
         for value in self._values:
             value.cleaned()
         failed = [owner for word, owner in self._lost if self._row[word]]
         self.empty()
         return failed
 
-    def taken_down(self) -> tuple[Script, list[Value]]:
-        """Return what waits and was traced, and the values whose addresses :meth:`Script.run` is to be given."""
+    def taken_down(self) -> Taken:
+        """Return what waits, for a :class:`~qworkbench.emulator.kernels.script.Script`; traced."""
         assert self.trace is not None
-        entries = self._entries[: self._calls * ENTRY + 1].copy()
-        entries[ROW:-1:ENTRY] -= self._first
-        entries[-1] = 0
-        words, values, distances = zip(*self.trace, strict=True) if self.trace else ((), (), ())
-        where = np.array(words, np.int64), np.array(distances, np.int64)
+        calls = self._entries[: self._calls * ENTRY].reshape(-1, ENTRY)[:, [FUNCTION, ROW, SHARED]]
+        calls[:, 1] = (calls[:, 1] - self._first) // 8
         lost = [word for word, _ in self._lost]
         kept = [one for one in self._needed if isinstance(one, Prepared)]
-        return Script(self._rows[: self._words].copy(), entries, self._shared, where, lost, kept), list(values)
+        return Taken(self._rows[: self._words].copy(), calls, self._shared, list(self.trace), lost, kept)
 
 
-class Script:
-    """What waited in a queue, to be run again at other addresses.
-
-    Parameters
-    ----------
-    rows, entries : numpy.ndarray
-        As the queue holds them, the entries with their rows counted from the first.
-    shared : bool
-        Whether several threads may help.
-    where : tuple of numpy.ndarray
-        Words that are addresses, and what is added to each.
-    lost : list of int
-        Words that must stay zero.
-    kept : list
-        Owners of memory that the rows point into.
-    """
-
-    def __init__(
-        self,
-        rows: np.ndarray,
-        entries: np.ndarray,
-        shared: bool,
-        where: tuple[np.ndarray, np.ndarray],
-        lost: list[int],
-        kept: list[Prepared],
-    ) -> None:
-        self._rows, self._entries, self._shared = rows, entries, shared
-        self._words, self._distances = where
-        self._lost, self._kept = lost, kept
-
-    def run(self, origins: np.ndarray) -> bool:
-        """Compute with one address for each traced word; tell whether nothing has to be run in full instead."""
-        rows, entries = self._rows.copy(), self._entries.copy()
-        rows[self._words] = origins + self._distances
-        entries[ROW:-1:ENTRY] += rows.ctypes.data
-        _play(entries.ctypes.data, entries.size // ENTRY, self._shared)
-        return not any(rows[word] for word in self._lost)
-
-
-def _play(entries: int, count: int, shared: bool) -> None:
+def run_entries(entries: int, count: int, shared: bool) -> None:
     """Run `count` entries, behind which is a zero."""
     if count:
         current = entries + 8 * ENTRY * count
@@ -172,13 +145,13 @@ class _Free(local):
 _free = _Free()
 
 
-@contextmanager
-def own_queue() -> Iterator[Queue]:
+def lent_queue() -> Queue:
     """Lend an empty queue that nobody else uses, made once per thread and depth."""
-    queue = _free.queues.pop() if _free.queues else Queue()
-    try:
-        yield queue
-    finally:
-        queue.trace = None
-        queue.empty()
-        _free.queues.append(queue)
+    return _free.queues.pop() if _free.queues else Queue()
+
+
+def give_back(queue: Queue) -> None:
+    """Take a lent queue back."""
+    queue.trace = None
+    queue.empty()
+    _free.queues.append(queue)

@@ -57,11 +57,11 @@ class Layout:
         Distance of the first element shown from the start.
     edge : tuple or None
         What has to be zero around the images, where there is a margin.
-    block : int
-        Size of the block that holds it.
+    size, block : int
+        Bytes from the start to the end, and of the block that holds it alone.
     """
 
-    __slots__ = ("block", "dtype", "edge", "first", "margin", "nbytes", "shape", "strides", "whole")
+    __slots__ = ("block", "dtype", "edge", "first", "margin", "nbytes", "shape", "size", "strides", "whole")
 
     def __init__(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], margin: int = 0, whole: tuple[int, ...] | None = None
@@ -73,17 +73,17 @@ class Layout:
         self.nbytes = item
         for size in shape:
             self.nbytes *= size
-        size = self.nbytes
+        self.size = self.nbytes
         if whole is not None:
             pixel = whole[3] * item
             row = whole[2] * pixel
             image = whole[1] * row
             self.strides = (image, item, row, pixel)
             self.first = margin * (row + pixel)
-            size = whole[0] * image
+            self.size = whole[0] * image
             if margin:
                 self.edge = whole[0], whole[1], row, pixel * margin, margin
-        self.block = block_size(size)
+        self.block = block_size(self.size)
 
 
 @lru_cache(4096)

@@ -11,11 +11,14 @@ from typing import Any
 
 from llvmlite import ir
 
-from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.compiled import kernel, row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import intrinsic, types
 
 FUNCTION, ROW, SHARED, ACTIVE, ENTRY = range(5)  # words of an entry of the list; ACTIVE counts helpers inside
+# words of a script: addresses and sizes of its rows, its calls as (function, first word of the row, shared), and its
+# addresses as (word, source, distance)
+ROWS, WORDS, CALLS, CALL_COUNT, PLACES, PLACE_COUNT, SCRIPT = range(7)
 
 
 @intrinsic
@@ -77,3 +80,24 @@ def help_play(entries: int, count: int, current: int) -> None:
         _added(entry + 8 * ACTIVE, -1)
         while _read(current) == i:
             pass
+
+
+@row_kernel
+def lay_out(row: int) -> None:
+    """Write rows and entries of a script for one run: address of the script, where to, addresses of its sources."""
+    script, to = v.word_at(row), v.word_at(row + 8)
+    sources, out = v.int64_at(row + 16), v.int64_at(to)
+    words, calls = v.word_at(script + 8 * WORDS), v.word_at(script + 8 * CALL_COUNT)
+    rows, call = v.int64_at(v.word_at(script + 8 * ROWS)), v.int64_at(v.word_at(script + 8 * CALLS))
+    for i in range(words):
+        out[i] = rows[i]
+    place = v.int64_at(v.word_at(script + 8 * PLACES))
+    for i in range(v.word_at(script + 8 * PLACE_COUNT)):
+        out[place[3 * i]] = sources[place[3 * i + 1]] + place[3 * i + 2]
+    for i in range(calls):
+        entry = words + ENTRY * i
+        out[entry + FUNCTION] = call[3 * i]
+        out[entry + ROW] = to + 8 * call[3 * i + 1]
+        out[entry + SHARED] = call[3 * i + 2]
+        out[entry + ACTIVE] = 0
+    out[words + ENTRY * calls] = 0
