@@ -7,15 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import partial
+from itertools import islice
+from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from qworkbench.emulator.forms import Forms, Thresholds
 from qworkbench.emulator.memo import Lowered, PlanMemo, Written
 from qworkbench.emulator.plan import Plan
-from qworkbench.emulator.splice import Splice
+from qworkbench.emulator.splice import Splice, Spliced
 from qworkbench.graph.ir import Graph, Sym
 from qworkbench.numerics.arithmetic import Arithmetic
 from qworkbench.placement.types import Placement, Unit
+
+RESCALED = 5
+"""Place of the one table of a builder whose entries change."""
 
 
 class PlanBuilder(Forms):
@@ -47,12 +54,30 @@ class PlanBuilder(Forms):
     def _tables(self) -> tuple[Written[Any], ...]:
         return self._codes, self._floats, self._halves, self.quantities, self.weights, self._rescaled
 
+    def _sizes(self) -> list[int]:
+        return [len(self.steps), *map(len, self._tables)]
+
     def _take_over(self, found: Lowered) -> None:
         """Append what a unit became in an earlier plan."""
         self.steps += found.steps
         tables = self._tables
         for place, added in found.added:
             tables[place].update(added)
+
+    def _take_run(self, former: Spliced, begin: int, end: int) -> None:
+        """Append what the units from `begin` to `end` of the plan before became, which it wrote in one stretch."""
+        assert former.marks is not None
+        (first, *before), (last, *after) = former.marks[[begin, end]].tolist()
+        self.steps += former.steps[first:last]
+        tables = self._tables
+        for table, known, start, stop in zip(tables[:RESCALED], former.tables, before, after, strict=False):
+            table.update(islice(known.items(), start, stop))
+        if former.tables[RESCALED]:  # where units write over what others wrote
+            for found in former.lowered[begin:end]:
+                for place, added in found.added:
+                    if place == RESCALED:
+                        tables[place].update(added)
+        self._results.update(islice(former.results.items(), begin, end))
 
     def _once(self, key: Hashable, lower: Callable[[], object], used: dict[Hashable, Lowered]) -> Lowered:
         """Append the steps that `lower()` appends; taken over from an earlier plan where `key` is as it was then."""
@@ -76,12 +101,24 @@ class PlanBuilder(Forms):
         from qworkbench.emulator.lower import lower_cpu, lower_unit
 
         self.memo.begin(self.graph)
-        splice = Splice(self.memo.former, self.graph, self.placement, self._arithmetic, self.quantities_of_groups())
+        threshold, codes, floats, results = self.thresholds.threshold, self._codes, self._floats, self._results
+        groups = self.quantities_of_groups()
+        splice = Splice(self.memo.former, self.graph, self.placement, self._arithmetic, groups, threshold)
+        former, units = splice.former, self.placement.units
         used: dict[Hashable, Lowered] = {}
-        results: dict[str, str] = {}
-        threshold, codes, floats = self.thresholds.threshold, self._codes, self._floats
-        for unit in self.placement.units:
-            found = splice.known(unit, threshold)
+        marks = np.empty((len(units) + 1, len(self._tables) + 1), np.int64)
+        place = 0
+        while place < len(units):
+            begin, length = splice.run(place)
+            marks[place] = self._sizes()
+            if former is not None and former.marks is not None and length:
+                end = begin + length
+                marks[place : place + length] = marks[place] + former.marks[begin:end] - former.marks[begin]
+                self._take_run(former, begin, end)
+                place += length
+                continue
+            unit = units[place]
+            found = splice.known(unit)
             if found is None:
                 lower = lower_unit if self.placement[unit.anchor].on == "BPU" else lower_cpu
                 splice.lowered(unit, self._once(self._around(unit), partial(lower, self, unit), used))
@@ -89,14 +126,19 @@ class PlanBuilder(Forms):
                 self._take_over(found)
             value = unit.outputs[0]
             results[unit.tail] = codes.get(value) or floats[value]
-        canonical = self.placement.canonical
-        for name in (name for name, placed in self.placement.nodes.items() if placed.on == "NONE"):
-            source = canonical[self.graph.nodes[name].output]
+            place += 1
+        marks[place] = self._sizes()
+        now = splice.now
+        now.marks, now.steps, now.tables, now.results = marks, self.steps, self._tables, results
+        if former is not None and former.graph is self.graph:
+            now.unplaced = former.unplaced
+        for name, source in now.unplaced:
             key = codes.get(source) or floats.get(source)
             if key is not None:  # inside a fused unit no one holds what it hands through
                 results[name] = key
+        canonical = self.placement.canonical
         outputs = tuple(self._output(canonical[value], used) for value in self.graph.outputs)
-        self.memo.keep(used, splice.now)
+        self.memo.keep(used, now)
         axes = (
             (name, axis, dim.factor)
             for name in self.graph.inputs
@@ -104,7 +146,13 @@ class PlanBuilder(Forms):
             if isinstance(dim, Sym)
         )
         return Plan(
-            tuple(self.steps), self.quantities, results, outputs, self.weights, next(axes, None), self.graph.batch
+            tuple(self.steps),
+            MappingProxyType(self.quantities),
+            MappingProxyType(results),
+            outputs,
+            MappingProxyType(self.weights),
+            next(axes, None),
+            self.graph.batch,
         )
 
     def _output(self, value: str, used: dict[Hashable, Lowered]) -> str:

@@ -50,6 +50,7 @@ class Forms:
         self._codes: Written[str] = Written()
         self._halves: Written[str] = Written()
         self._rescaled: Written[tuple[str, ...]] = Written()
+        self._results: dict[str, str] = {}
         self._groups: list[Quantity] | None = None
         self._parts: list[tuple[str, float]] = []
 

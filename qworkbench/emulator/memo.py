@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress, count
+from operator import is_not
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -27,6 +29,7 @@ Folded = TypeVar("Folded")
 V = TypeVar("V")
 
 KEPT = 4096
+NO_QUANTITY = Quantity("", np.empty(0, np.float32))
 GRAPHS = 8
 
 
@@ -83,7 +86,9 @@ class PlanMemo:
         self._held: dict[Any, Any] = {}
         self._quantities: dict[Hashable, Quantity] = {}
         self._lowered: dict[Hashable, Lowered] = {}
-        self._groups: dict[int, tuple[ScaleGroup, Quantity]] = {}
+        self._groups: tuple[ScaleGroup, ...] = ()
+        self._made: list[Quantity] = []
+        self._fleeting: set[int] = set()
         self._given: tuple[object, object] = (None, None)
         self.former: Spliced | None = None
         self._folded: dict[Hashable, Any] = {}
@@ -137,20 +142,23 @@ class PlanMemo:
 
         `given` is what it follows from beside the group; it is remembered from one plan to the next with the same one.
         """
-        same = all(a is b for a, b in zip(self._given, given, strict=True))
-        known, kept = self._groups if same else {}, {}
-        found: list[Quantity] = []
-        for group in groups:
-            entry = known.get(id(group))
-            if entry is None:
-                quantity, lasts = make(group)
-                entry = group, quantity  # the group is kept, so that its id cannot be reused
-                if lasts:
-                    kept[id(group)] = entry
-            else:
-                kept[id(group)] = entry
-            found.append(entry[1])
-        self._given, self._groups = given, kept
+        if not all(a is b for a, b in zip(self._given, given, strict=True)):
+            self._groups, self._made, self._fleeting = (), [], set()
+        if len(groups) == len(self._groups):
+            found = list(self._made)
+            anew = self._fleeting.union(compress(count(), map(is_not, groups, self._groups)))
+        else:
+            lasting = (place for place in range(len(self._groups)) if place not in self._fleeting)
+            known = {id(self._groups[place]): self._made[place] for place in lasting}
+            anew = {place for place, group in enumerate(groups) if id(group) not in known}
+            found = [known.get(id(group), NO_QUANTITY) for group in groups]
+        fleeting = set()
+        for place in anew:
+            found[place], lasts = make(groups[place])
+            if not lasts:
+                fleeting.add(place)
+        # the groups are kept, so that their ids cannot be reused
+        self._given, self._groups, self._made, self._fleeting = given, tuple(groups), found, fleeting
         return found
 
     def begin(self, graph: Graph) -> None:

@@ -107,7 +107,9 @@ class Plan(Travelling):
 
     def __post_init__(self) -> None:
         for name in ("quantities", "results", "weights"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+            given = getattr(self, name)
+            if type(given) is not MappingProxyType:
+                object.__setattr__(self, name, MappingProxyType(dict(given)))
 
     @cached_property
     def unneeded(self) -> Mapping[Step, tuple[str, ...]]:
