@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, perform
-from qworkbench.emulator.kernels.surface import aligned
+from qworkbench.emulator.kernels.slabs import lasting
 from qworkbench.emulator.kernels.threads import thread_count
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters as at
@@ -66,7 +66,7 @@ def packed_weights(path: Path, dense: np.ndarray) -> np.ndarray:
     outputs, taps, length = dense.shape
     groups = -(-length // path.per_word)
     wide, tail = path.panels(outputs)
-    out = aligned((wide * path.channels + tail) * taps * groups * path.per_word, path.codes)
+    out = lasting((wide * path.channels + tail) * taps * groups * path.per_word, path.codes)
     done = 0
     for first, panels, channels in ((0, wide, path.channels), (wide * path.channels, 1, tail)):
         if not panels * channels:
