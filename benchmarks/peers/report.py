@@ -16,6 +16,8 @@ from qworkbench.emulator.kernels import isa, threads
 
 KNOWN = ("avx2", "avx512f", "avxvnni", "avx512vnni", "avxvnniint8", "amx-int8", "dotprod")
 
+LIMITS = {"avx2": ("AVX2", "avx2"), "avxvnni": ("AVX2_VNNI", "avx2"), "portable": ("SSE41", "default")}
+
 
 def machine() -> str:
     """Return processor family, features that matter, and number of processors."""
@@ -39,9 +41,14 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
 
 
 def prepare(count: int) -> None:
-    """Give every library the same number of threads."""
+    """Give every library the same number of threads, and torch no instructions that a forced path lacks.
+
+    Torch and its oneDNN read these limits when they first compute; onnxruntime has none.
+    """
     os.environ[threads.VARIABLE] = str(count)
     torch.set_num_threads(count)
+    if isa.chosen() in LIMITS:
+        os.environ["ONEDNN_MAX_CPU_ISA"], os.environ["ATEN_CPU_CAPABILITY"] = LIMITS[isa.chosen()]
 
 
 def report(title: str, rows: Sequence[dict[str, Any]], to: Path | None, **facts: Any) -> None:

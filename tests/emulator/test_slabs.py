@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_pieces_begin_on_a_line_and_do_not_meet(dtype):
         assert piece.ctypes.data % LINE == 0
         assert (piece == number).all()
     ends = sorted((piece.ctypes.data, piece.ctypes.data + piece.nbytes) for piece in pieces)
-    assert all(end + SLACK <= begin for (_, end), (begin, _) in zip(ends, ends[1:], strict=False))
+    assert all(end + SLACK <= begin for (_, end), (begin, _) in pairwise(ends))
 
 
 def test_a_piece_larger_than_a_slab_has_one_of_its_own():
