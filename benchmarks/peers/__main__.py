@@ -21,7 +21,7 @@ more as wall clock. Figures of another machine differ; `make bench` makes a shor
   kernel can reach with these instructions. A goal below it is beyond the hardware.
 * Instruction paths: `avx512vnni`, `avxvnni`, `avx2`, `portable`; `QWORKBENCH_ISA` forces one and
   `QWORKBENCH_NUM_THREADS` sets the threads. All of them give the same codes, bit for bit. There is no AMX path.
-* A forced path limits torch, too (`ONEDNN_MAX_CPU_ISA`, `ATEN_CPU_CAPABILITY`); onnxruntime keeps what it chooses itself.
+* A forced path limits torch, too (`ONEDNN_MAX_CPU_ISA`, `ATEN_CPU_CAPABILITY`), but not onnxruntime.
 * Edits are ones that the workbench has never seen. Behind the ratios, in ms: `place` is the edit itself, `plan` the
   integer plan, `steps` the emulated operators (`again`: the same ones run once more, with everything prepared),
   `distances`, and the `rest`. What `again` and `distances` take is arithmetic on the cone of the edit; a float
