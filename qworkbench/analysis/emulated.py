@@ -47,4 +47,5 @@ def emulate(
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Execution:
     """Run `plan` for `keys` without keeping anything beyond the call."""
-    return execute(plan, feeds, set(keys), ResultCache(0), on_result=on_result, cancelled=cancelled)
+    take = None if on_result is None else lambda key, value: on_result(key, value.array)
+    return execute(plan, feeds, set(keys), ResultCache(0), on_result=take, cancelled=cancelled)

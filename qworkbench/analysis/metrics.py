@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from qworkbench.emulator.kernels.distance_sums import Pair, Reference, distance_sums
+from qworkbench.emulator.kernels.values import Value
 from qworkbench.errors import EmulationError
 
+REAL = np.dtype(np.float32)
 CODES = (np.dtype(np.int8), np.dtype(np.int16))
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(NamedTuple):
     """Distances of one tensor from its float reference.
 
     Attributes
@@ -93,12 +94,12 @@ def compare_codes(reference: np.ndarray, codes: np.ndarray, scale: float) -> Met
     return compare_all([(reference, codes, scale)])[0]
 
 
-def compare_all(given: Sequence[tuple[np.ndarray | Reference, np.ndarray, float | None]]) -> list[Metrics]:
+def compare_all(given: Sequence[tuple[np.ndarray | Reference, np.ndarray | Value, float | None]]) -> list[Metrics]:
     """Compare many tensors at once: a small one costs less than in a call of its own.
 
     Parameters
     ----------
-    given : sequence of (numpy.ndarray or Reference, numpy.ndarray, float or None)
+    given : sequence of (numpy.ndarray or Reference, numpy.ndarray or Value, float or None)
         Reference, codes and their scale as :func:`compare_codes` takes them; or reference, real numbers and None, as
         :func:`compare` takes them. A :class:`Reference` that is kept is read with less ado the next time.
 
@@ -115,16 +116,21 @@ def compare_all(given: Sequence[tuple[np.ndarray | Reference, np.ndarray, float 
     return [metrics_of(total, scale) for total, (_, _, scale) in zip(found, given, strict=True)]
 
 
-def _pair(reference: np.ndarray | Reference, other: np.ndarray, scale: float | None) -> Pair:
+def _pair(reference: np.ndarray | Reference, other: np.ndarray | Value, scale: float | None) -> Pair:
     if not isinstance(reference, Reference):
-        if reference.shape != other.shape:  # complex numbers lose their shape
-            raise EmulationError(f"cannot compare shapes {reference.shape} and {other.shape}")
+        shape = _array(other).shape
+        if reference.shape != shape:  # complex numbers lose their shape
+            raise EmulationError(f"cannot compare shapes {reference.shape} and {shape}")
         reference = Reference(_real(reference))
     if scale is None:
-        return reference, _real(other), 1.0
+        return reference, other if other.dtype == REAL else _real(_array(other)), 1.0
     if other.dtype not in CODES:
         raise EmulationError(f"codes are int8 or int16, got {other.dtype}; compare() takes real numbers")
     return reference, other, scale
+
+
+def _array(one: np.ndarray | Value) -> np.ndarray:
+    return one.array if isinstance(one, Value) else one
 
 
 def sums(reference: np.ndarray, emulated: np.ndarray) -> np.ndarray:
@@ -151,7 +157,7 @@ def sums(reference: np.ndarray, emulated: np.ndarray) -> np.ndarray:
 
 def _real(tensor: np.ndarray) -> np.ndarray:
     """Return the numbers of `tensor` as float32; a complex one counts as its real and imaginary parts."""
-    if tensor.dtype == np.float32:
+    if tensor.dtype == REAL:
         return tensor
     if np.iscomplexobj(tensor):
         return np.ascontiguousarray(tensor, np.complex64).reshape(-1).view(np.float32)

@@ -16,6 +16,7 @@ import numpy as np
 
 from qworkbench.emulator.cache import ResultCache, StepResult
 from qworkbench.emulator.fingerprint import Chain, digest
+from qworkbench.emulator.kernels.values import Value, value_of
 from qworkbench.emulator.plan import Plan, Step
 from qworkbench.emulator.running import Runner
 from qworkbench.emulator.segment import Played, Segment
@@ -78,7 +79,7 @@ def execute(
     cache: ResultCache,
     *,
     prints: Mapping[str, bytes] | None = None,
-    on_result: Callable[[str, np.ndarray], None] | None = None,
+    on_result: Callable[[str, Value], None] | None = None,
     on_step: Callable[[Step, int, int], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     backend: ModuleType | None = None,
@@ -97,8 +98,8 @@ def execute(
     prints : Mapping, optional
         As :func:`fingerprints` returns them, where the caller has them already.
     on_result : callable, optional
-        Receives (key, array) for each wanted key as soon as it is there; the arrays are then not collected in
-        ``Execution.arrays``, so that memory stays flat.
+        Receives (key, :class:`~qworkbench.emulator.kernels.values.Value`) for each wanted key as soon as it is there;
+        arrays are then not collected in ``Execution.arrays``, so that memory stays flat.
     on_step : callable, optional
         Called for each computed step, in order, with (step, done, total); several may be done by then.
     cancelled : callable
@@ -120,17 +121,17 @@ def execute(
     todo, held = _schedule(plan, left, prints, cache)
     computed: list[str] = []
 
-    def deliver(key: str, array: np.ndarray) -> None:
+    def deliver(key: str, value: Value) -> None:
         if on_result is not None:
-            on_result(key, array)
+            on_result(key, value)
         else:
-            result.arrays[key] = array
+            result.arrays[key] = value.array
 
     def deliver_all(step: Step, outcome: StepResult) -> None:
         if not left.isdisjoint(step.outputs):
             for key, value in zip(step.outputs, outcome.values, strict=True):
                 if key in left:
-                    deliver(key, value.array)
+                    deliver(key, value)
 
     def finished(step: Step, outcome: StepResult) -> None:
         cache.put(prints[step.outputs[0]], outcome)
@@ -140,7 +141,7 @@ def execute(
     def played(segment: Segment, results: Played) -> None:
         cache.put_together(prints, segment.firsts, results)
         for number, key in sorted((segment.keys[key], key) for key in left & segment.keys.keys()):
-            deliver(key, results.value(number).array)
+            deliver(key, results.value(number))
         told(segment.steps, segment.names)
 
     def told(steps: Sequence[Step], names: Sequence[str]) -> None:
@@ -151,7 +152,7 @@ def execute(
                 on_step(step, count, len(todo))
 
     for key in sorted(left & set(feeds)):
-        deliver(key, feeds[key])
+        deliver(key, value_of(feeds[key]))
     for step, outcome in held:
         deliver_all(step, outcome)
     prepares = getattr(ops, "PACKS", False)

@@ -17,6 +17,7 @@ from qworkbench.emulator.kernels.distance_sums import Reference
 from qworkbench.emulator.kernels.lines import descending, memory_order
 from qworkbench.emulator.kernels.rescale import dequantize
 from qworkbench.emulator.kernels.surface import channels_last, is_surface
+from qworkbench.emulator.kernels.values import Value
 from qworkbench.workbench.stages import Compared
 
 WAITING = 1 << 22  # numbers that wait at most; what waits stays alive
@@ -46,34 +47,35 @@ class Comparing:
         found: Callable[[Compared, Metrics], None],
     ) -> None:
         self._waiting, self._references, self._kept, self._found = dict(waiting), references, kept, found
-        self._ready: list[tuple[Compared, np.ndarray]] = []
+        self._ready: list[tuple[Compared, Value]] = []
         self._numbers = 0
         self._since = 0.0
 
-    def take(self, key: str, array: np.ndarray) -> None:
+    def take(self, key: str, value: Value) -> None:
         """Take in the result of `key`, once."""
         if not self._ready:
             self._since = time.monotonic()
         for one in self._waiting.pop(key, ()):
-            self._ready.append((one, array))
-            self._numbers += array.size
+            self._ready.append((one, value))
+            self._numbers += value.count
         if self._numbers >= WAITING or time.monotonic() - self._since >= PATIENCE:
             self.finish()
 
     def finish(self) -> None:
         """Compare what waits."""
         ready, self._ready, self._numbers = self._ready, [], 0
-        metrics = compare_all([self._pair(one, array) for one, array in ready])
+        metrics = compare_all([self._pair(one, value) for one, value in ready])
         for (one, _), distances in zip(ready, metrics, strict=True):
             self._found(one, distances)
 
-    def _pair(self, one: Compared, array: np.ndarray) -> tuple[np.ndarray | Reference, np.ndarray, float | None]:
+    def _pair(self, one: Compared, value: Value) -> tuple[np.ndarray | Reference, np.ndarray | Value, float | None]:
+        other: np.ndarray | Value = value
         if one.quantity is not None and one.factor is None:
-            array = _dequantized(array, one.quantity.scale, one.quantity.axis)
+            other = _dequantized(value.array, one.quantity.scale, one.quantity.axis)
         kept = self._kept.get(one.twin)
-        if kept is not None and kept.met(array):
-            return kept, array, one.factor
-        return self._beside(one.twin, array), array, one.factor
+        if kept is not None and kept.met(other):
+            return kept, other, one.factor
+        return self._beside(one.twin, other if isinstance(other, np.ndarray) else other.array), other, one.factor
 
     def _beside(self, value: str, array: np.ndarray) -> np.ndarray | Reference:
         """Return the reference of `value`, from now on with its axes in memory in the order of `array`."""

@@ -20,6 +20,7 @@ from qworkbench.emulator.copies import Copies
 from qworkbench.emulator.execute import execute, fingerprints
 from qworkbench.emulator.fingerprint import Chain, digest
 from qworkbench.emulator.kernels.distance_sums import Reference
+from qworkbench.emulator.kernels.values import Value
 from qworkbench.emulator.plan import Plan
 from qworkbench.errors import Cancelled
 from qworkbench.graph.execute import run_float
@@ -196,10 +197,10 @@ def run_config(
 
     comparing = Comparing(waiting, reference, measured.compared.setdefault(inputs, {}), on_distance)
 
-    def on_result(key: str, array: np.ndarray) -> None:
+    def on_result(key: str, value: Value) -> None:
         if key in plan.outputs:
-            outputs[key] = array
-        comparing.take(key, array)
+            outputs[key] = value.array
+        comparing.take(key, value)
 
     wanted = set(waiting) | set(plan.outputs)
     execution = execute(plan, arrays, wanted, cache, prints=prints, on_result=on_result, cancelled=cancelled)

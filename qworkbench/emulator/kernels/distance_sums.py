@@ -7,16 +7,15 @@ reads any number of them: what Python keeps in the caches is not thrown out betw
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from struct import Struct
-from typing import Any
 
 import numpy as np
 
 from qworkbench.emulator.kernels.lines import descending, merged_axes
-from qworkbench.emulator.kernels.surface import surface_of
 from qworkbench.emulator.kernels.threads import share, thread_count
+from qworkbench.emulator.kernels.values import Value, value_of
 from qworkbench.emulator.kernels.vector import pair_row as place
 from qworkbench.errors import EmulationError
 
@@ -38,14 +37,14 @@ class Reference:
     __slots__ = ("_address", "_met", "_size", "array")
 
     def __init__(self, array: np.ndarray) -> None:
-        self.array, self._address, self._size = array, _address(array), float(array.size)
-        self._met: dict[Any, bytes | None] = {}
+        self.array, self._address, self._size = array, int(array.ctypes.data), float(array.size)
+        self._met: dict[Hashable, bytes | None] = {}
 
-    def met(self, other: np.ndarray) -> bool:
+    def met(self, other: np.ndarray | Value) -> bool:
         """Tell whether an array of the same shape and layout was read beside this one."""
-        return self._met.get(_lie(other)) is not None
+        return self._met.get(_lie(other if type(other) is Value else value_of(other))) is not None  # type: ignore[arg-type]
 
-    def beside(self, other: np.ndarray) -> tuple[int, float, bytes | None]:
+    def beside(self, other: Value) -> tuple[int, float, bytes | None]:
         """Return the address, the number of elements and how `other`, of the same shape, runs beside them.
 
         Raises
@@ -56,13 +55,14 @@ class Reference:
         lie = _lie(other)
         layout = self._met.get(lie, b"")
         if layout == b"":
-            if other.shape != self.array.shape:
-                raise EmulationError(f"cannot compare shapes {self.array.shape} and {other.shape}")
-            layout = self._met[lie] = _layout(other.shape, self.array.strides, other.strides, other.dtype.char)
+            array = other.array
+            if array.shape != self.array.shape:
+                raise EmulationError(f"cannot compare shapes {self.array.shape} and {array.shape}")
+            layout = self._met[lie] = _layout(array.shape, self.array.strides, array.strides, array.dtype.char)
         return self._address, self._size, layout
 
 
-Pair = tuple[Reference, np.ndarray, float]
+Pair = tuple[Reference, np.ndarray | Value, float]
 """A reference; int8, int16 or float32 numbers of the same shape; the scale in which they count."""
 
 
@@ -71,7 +71,7 @@ def distance_sums(pairs: Sequence[Pair]) -> list[list[float]]:
 
     Parameters
     ----------
-    pairs : sequence of (Reference, numpy.ndarray, float)
+    pairs : sequence of (Reference, numpy.ndarray or Value, float)
         See :data:`Pair`; a number of the array stands for its float32 product with the scale.
 
     Returns
@@ -93,12 +93,14 @@ def distance_sums(pairs: Sequence[Pair]) -> list[list[float]]:
     sizes = []
     copies = []
     for i, (reference, other, scale) in enumerate(pairs):
-        address, size, layout = reference.beside(other)
-        at = _address(other)
+        value = other if isinstance(other, Value) else value_of(other)
+        address, size, layout = reference.beside(value)
         if layout is None:
-            copied, straight = Reference(np.ascontiguousarray(reference.array)), np.ascontiguousarray(other)
-            copies.append((copied, straight))
-            (address, _, layout), at = copied.beside(straight), _address(straight)
+            copied = Reference(np.ascontiguousarray(reference.array))
+            value = value_of(np.ascontiguousarray(value.array))
+            copies.append((copied, value))
+            address, _, layout = copied.beside(value)
+        at = value.origin if value.layout is not None else int(value.array.ctypes.data)
         _ROW.pack_into(memory, _ROW.size * i, address, at, scale, layout)
         sizes.append(size)
     _WORD.pack_into(memory, counter, 0)
@@ -114,13 +116,8 @@ def distance_sums(pairs: Sequence[Pair]) -> list[list[float]]:
     return found
 
 
-def _lie(array: np.ndarray) -> tuple[Any, ...]:
-    return array.shape, array.strides, array.dtype.char
-
-
-def _address(array: np.ndarray) -> int:
-    surface = surface_of(array)
-    return int(array.ctypes.data) if surface is None else surface.origin
+def _lie(value: Value) -> Hashable:
+    return value.layout or (value.array.shape, value.array.strides, value.array.dtype.char)
 
 
 @lru_cache(4096)

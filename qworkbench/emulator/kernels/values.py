@@ -150,6 +150,16 @@ class Value:
         return self.layout.nbytes if self._array is None and self.layout is not None else self.array.nbytes
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the numbers."""
+        return self.layout.dtype if self.layout is not None else self.array.dtype
+
+    @property
+    def count(self) -> int:
+        """How many numbers are shown."""
+        return self.nbytes // self.dtype.itemsize
+
+    @property
     def unclean(self) -> bool:
         """Tell whether a margin has to become zero before the result is read."""
         layout, memory = self.layout, self._memory
