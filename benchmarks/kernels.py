@@ -4,7 +4,8 @@
 
 Candidates run in turn within one run; a figure is the median over rounds of the ratio inside a round, against the
 fastest layout of that peer. ``peak`` is the share of what the same dot instruction reaches on registers alone.
-``floor`` is the time at that share 1 over onnxruntime's: the lowest ``/ort int8`` that the instructions allow.
+``floor`` is the time at that share 1 over onnxruntime's: the lowest ``/ort int8`` of a kernel that does every product;
+Winograd's transforms leave out three of four.
 ``differs`` counts codes that differ from onnxruntime's, which requantizes by the same rule.
 """
 

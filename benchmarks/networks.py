@@ -6,8 +6,9 @@
 answer of a workbench (steps, distances of every node, tables) with the float reference kept, as after any edit. Peers:
 torch fp32, onnxruntime fp32, onnxruntime int8 (QDQ, uint8 x int8 per channel). The ratio is the median over interleaved
 rounds. ``floor`` is the time that the network's multiply-adds take at the measured peak of the dot instruction, over
-onnxruntime int8's: the lowest ``/ort int8`` that the instructions allow. ``distances/torch`` sets the distances of all
-coded nodes alone against torch's own expressions for them. A second table tells which kinds of steps the time goes to.
+onnxruntime int8's: the lowest ``/ort int8`` that the instructions allow, but for Winograd's transforms.
+``distances/torch`` sets the distances of all coded nodes alone against torch's own expressions for them. A second table
+tells which kinds of steps the time goes to.
 ``on BPU`` tells how much of the network the emulator computes in integers; the rest runs in torch.
 """
 

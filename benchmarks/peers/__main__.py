@@ -17,8 +17,9 @@ more as wall clock. Figures of another machine differ; `make bench` makes a shor
 
 * `/ort int8` is onnxruntime's QLinearConv in its fastest layout (uint8, zero point 128), or its QDQ network.
 * `peak` is the share of what the dot instruction of the path reaches on registers alone, best call: the roofline.
-* `floor` is the time of all multiply-adds at that peak over onnxruntime int8's time: the lowest `/ort int8` that any
-  kernel can reach with these instructions. A goal below it is beyond the hardware.
+* `floor` is the time of all multiply-adds at that peak over onnxruntime int8's time: the lowest `/ort int8` that a
+  kernel can reach which does every one of them. 3 x 3 at stride 1 goes below where Winograd's transforms, which are
+  exact here, leave a quarter of the products; a goal below `floor` is beyond the hardware for everything else.
 * Instruction paths: `avx512vnni`, `avxvnni`, `avx2`, `portable`; `QWORKBENCH_ISA` forces one and
   `QWORKBENCH_NUM_THREADS` sets the threads. All of them give the same codes, bit for bit. There is no AMX path.
 * A forced path limits torch, too (`ONEDNN_MAX_CPU_ISA`, `ATEN_CPU_CAPABILITY`), but not onnxruntime.

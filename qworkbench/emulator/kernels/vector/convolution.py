@@ -23,6 +23,7 @@ from qworkbench.emulator.kernels.vector.parts import LIMIT, parts_that_fit
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, Forms, Product, leaving, remembered
 from qworkbench.emulator.kernels.vector.windows import dense_of, margin_of, panels_of, places_of, taps_of
+from qworkbench.emulator.kernels.vector.winograd_layers import transformed_weights, winograd_for, winograd_frame
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
 from qworkbench.numerics.dtypes import NUMPY
@@ -43,17 +44,14 @@ def convolve(
     path = path_for(x.dtype, w.dtype)
     if path is None or x.ndim != 4 or w.ndim != 4:
         return None
-    surface = surfaced(x, path.codes, max(geometry.pads), pixel_pitch(x.shape[1]))
-    ratio = None if residual is None else residual.ratio
-    key = (path.name, id(w), id(bias), id(ratio), geometry, x.shape, surface.shape, surface.margin, x.dtype)
-    made: tuple[Product, tuple[int, ...]] | None = remembered(
-        forms,
-        "conv",
-        (key, id(rq)),
-        lambda: _prepare(path, surface, x, w, bias, geometry, rq, residual, forms, key),
-        (w, bias, rq, ratio),
-    )
+    surface, made, transforms = None, None, None
+    if rq is not None and (residual is None or residual.codes.dtype == np.int8):
+        transforms = winograd_for(x, w, geometry, lambda: int(_sums(w, forms)[1]))
+    if transforms is not None:
+        surface, made = _made_by(transforms, np.int8, x, w, bias, geometry, rq, residual, forms)
     if made is None:
+        surface, made = _made_by(path, path.codes, x, w, bias, geometry, rq, residual, forms)
+    if surface is None or made is None:
         return None
     product, shape = made
     integer = product.mode == parameters.INT32
@@ -72,6 +70,36 @@ def convolve(
     if surface is x.base and product.fits and (residual is None or held is residual.codes.base):
         note((x,) if residual is None else (x, residual.codes), (out,), (call,), product, product.work)
     return out, overflow
+
+
+def _made_by(
+    path: Path,
+    codes: type[np.generic],
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None,
+    geometry: ConvGeometry,
+    rq: Requantize | None,
+    residual: Residual | None,
+    forms: Forms | None,
+) -> tuple[Surface, tuple[Product, tuple[int, ...]] | None]:
+    """Return `x` as the `path` reads it, the product and the shape of the result."""
+    surface = surfaced(x, codes, max(geometry.pads), pixel_pitch(x.shape[1]))
+    ratio = None if residual is None else residual.ratio
+    key = (path.name, id(w), id(bias), id(ratio), geometry, x.shape, surface.shape, surface.margin, x.dtype)
+    return surface, remembered(
+        forms,
+        "conv",
+        (key, id(rq)),
+        lambda: _prepare(path, surface, x, w, bias, geometry, rq, residual, forms, key),
+        (w, bias, rq, ratio),
+    )
+
+
+def _sums(w: np.ndarray, forms: Forms | None) -> tuple[np.ndarray, int]:
+    """Return the sum of each output's weights, and the largest sum of magnitudes."""
+    found: tuple[np.ndarray, int] = remembered(forms, "sums", id(w), lambda: row_sums(w.reshape(len(w), -1)), (w,))
+    return found
 
 
 def _largest(x: np.ndarray) -> int:
@@ -105,7 +133,11 @@ def _prepare(
     start, reach, shape = made
     if rq is not None:
         checks.requantize("conv2d", rq, w.shape[0])
-    return leaving(start, reach, rq), shape
+    product = leaving(start, reach, rq)
+    # sums of transforms leave as int8, with a residual in integers or none
+    if path.transforms and (product.mode != parameters.INT8 or (residual is not None and start.split is None)):
+        return None
+    return product, shape
 
 
 def _started(
@@ -123,7 +155,7 @@ def _started(
     outputs = w.shape[0]
     shape = (x.shape[0], outputs, *geometry.output_size(x.shape[2], x.shape[3]))
     start = checks.bias("conv2d", bias, outputs)
-    sums, magnitude = remembered(forms, "sums", id(w), lambda: row_sums(w.reshape(outputs, -1)), (w,))
+    sums, magnitude = _sums(w, forms)
     ratio = None
     largest = int(np.abs(start).max(initial=0))
     reach = largest + _largest(x) * magnitude
@@ -133,7 +165,8 @@ def _started(
     pitch, parts = surface.shape[3], 1
     if reach >= INT32_LIMIT:
         found = None
-        if not path.shifts and geometry.group == 1 and residual is None and largest < LIMIT:
+        parted = not path.shifts and not path.transforms and geometry.group == 1
+        if parted and residual is None and largest < LIMIT:
             top, key = _largest(x), (path.name, id(w), geometry.dilations[1], pitch, x.dtype)
             found = remembered(
                 forms,
@@ -166,6 +199,9 @@ def _frame(
     parts: int,
     forms: Forms | None,
 ) -> Frame:
+    if path.transforms:
+        weights = remembered(forms, "panels", (path.name, id(w)), lambda: transformed_weights(path, w), (w,))
+        return winograd_frame(path, surface, weights, shape, geometry)
     pitch = surface.shape[3]
     made = remembered(
         forms,

@@ -59,6 +59,16 @@ class Leaving:
                 with rest:
                     self._through_memory(sums, places)
 
+    def int8_from(self, start: Any, place: Any) -> None:
+        """Let a pixel leave as int8 to `place`, with an int8 residual or none, whose sums are in memory at `start`."""
+        b, rooms = self.b, [cgutils.alloca_once(self.b, self.kind) for _ in range(self.vectors)]
+        for n, room in enumerate(rooms):
+            b.store(v.load(b, b.add(start, v.word(4 * self.lanes * n)), self.kind, 4), room)
+        with b.if_then(self.split):
+            for value, room in zip(self._entered([b.load(room) for room in rooms], place), rooms, strict=True):
+                b.store(value, room)
+        self._as_int8([[b.load(room) for room in rooms]], [place])
+
     def fetch(self, pixel: Any, count: int) -> None:
         """Ask for the lines that `count` pixels from `pixel` on leave to as int8, and for those of an int8 residual.
 

@@ -38,6 +38,8 @@ class Path:
         Takes a row of :mod:`.parameters`.
     masks : bool
         Whether channels behind the last one are not written.
+    transforms : bool
+        Whether pixels and weights enter by Winograd's transforms.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Path:
     shifts: bool
     sweep: RowKernel
     masks: bool
+    transforms: bool = False
 
     def panels(self, outputs: int) -> tuple[int, int]:
         """Return how many full panels `outputs` channels take, and the channels of the panel behind them or 0."""

@@ -51,8 +51,16 @@ class Product:
             slots.append((at.CODES, 1, 0))
         threads = thread_count() if self.work >= WORTH_A_THREAD else 1
         if threads > 1:
-            row[at.CHUNKS], row[at.PANEL_PARTS] = chunks_of(int(row[at.COUNT]), int(row[at.PANELS]), threads)
+            row[at.CHUNKS], row[at.PANEL_PARTS] = self._chunks(threads)
         return Call(self.path.sweep, row, tuple(slots), threads > 1)
+
+    def _chunks(self, threads: int) -> tuple[int, int]:
+        """Return how many chunks there are for several threads, and into how many parts the panels are split."""
+        panels, blocks = int(self.row[at.PANELS]), int(self.row[at.CHUNKS])
+        if not self.path.transforms:
+            return chunks_of(int(self.row[at.COUNT]), panels, threads)
+        parts = min(panels, -(-4 * threads // blocks))
+        return blocks * parts, parts
 
     def on(self, x: Surface, out: Surface, residual: Surface | None) -> tuple[Call, int]:
         """Compute from and to surfaces; returns the call, and how many sums left int32."""

@@ -1,0 +1,120 @@
+"""Which 3 x 3 convolutions of codes are computed by Winograd's transforms, and the tables of :mod:`.winograd_codes`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from qworkbench.emulator.kernels.isa import chosen
+from qworkbench.emulator.kernels.memory import LINE
+from qworkbench.emulator.kernels.surface import pitch_of
+from qworkbench.emulator.kernels.values import Surface
+from qworkbench.emulator.kernels.vector import parameters as at
+from qworkbench.emulator.kernels.vector.frames import Frame, frame_of
+from qworkbench.emulator.kernels.vector.paths import Path
+from qworkbench.emulator.kernels.vector.product import packed_weights
+from qworkbench.emulator.kernels.vector.windows import margin_of
+from qworkbench.numerics.arithmetic import ConvGeometry
+
+EXACT = 2**25  # a sum below it survives the division of 576 times itself, modulo 2**32, by 576
+SIDE, OUT = 6, 4
+POINTS = SIDE * SIDE
+WEIGHTS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 12]], np.float32)
+INPUTS = 32  # channels of x are filled up to a multiple of this: vectors of int16
+MOST_WEIGHTS = 1_300_000  # bytes; more would come from memory every time, which takes longer than the products
+CACHED = 1 << 19  # bytes of weights up to which they stay in the second-level cache beside a block of windows
+BLOCK_BYTES = (480_000, 1_000_000)  # numbers and sums of a block of windows, beside such weights and beside more
+WORTH = 0.9  # of the direct way's time, at most
+
+
+@cache
+def _path(isa: str) -> Path | None:
+    """Return the tiles for the products of transformed codes; None where the direct way is faster."""
+    if isa not in ("avx512vnni", "avx2"):
+        return None
+    from qworkbench.emulator.kernels.vector import winograd_codes
+
+    if isa == "avx512vnni":
+        return Path("winograd64", np.int16, 2, 64, (), (4,), False, winograd_codes.winograd_avx512, True, True)
+    return Path("winograd16", np.int16, 2, 16, (), (6,), False, winograd_codes.winograd_avx2, False, True)
+
+
+def winograd_for(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, magnitude: Callable[[], int]) -> Path | None:
+    """Return the path of transforms where it is exact and faster than the direct way.
+
+    `magnitude` is the largest sum of the magnitudes of the weights of an output.
+    """
+    plain = geometry.kernel == (3, 3) and geometry.strides == (1, 1) == geometry.dilations and geometry.group == 1
+    if not plain or x.dtype != np.int8 or w.dtype != np.int8 or w.shape[1:] != (x.shape[1], 3, 3):
+        return None
+    path = _path(chosen())
+    if path is None or not _pays(path, w, *geometry.output_size(*x.shape[2:])) or 128 * magnitude() >= EXACT:
+        return None
+    return path
+
+
+def _pays(path: Path, w: np.ndarray, height: int, width: int) -> bool:
+    """Tell whether transforms and their products take less time than the direct way, counted in products of vectors."""
+    outputs, inputs = w.shape[:2]
+    room, length = sum(path.panels(outputs)) * path.channels, -(-inputs // INPUTS) * INPUTS
+    if POINTS * room * length * 2 > (MOST_WEIGHTS if path.masks else 4 * MOST_WEIGHTS):
+        return False
+    lanes = 16 if path.masks else 8
+    per_dot, cost = (4, 1) if path.masks else (2, 2)  # of the direct way: codes, and instructions
+    direct = height * width * 9 * -(-inputs // per_dot) * (-(-outputs // 16) * 16 // lanes) * cost
+    windows = -(-height // OUT) * -(-width // OUT)
+    windows = -(-windows // path.pixels[0]) * path.pixels[0]
+    products = POINTS * (length // 2) * (room // lanes) * cost
+    transforms = 200 * length // (2 * lanes) + 220 * room // lanes
+    return bool(windows * (products + transforms) < WORTH * direct)
+
+
+def transformed_weights(path: Path, w: np.ndarray) -> np.ndarray:
+    """Return the packed numbers of (outputs, inputs, 3, 3) codes."""
+    outputs, inputs = w.shape[:2]
+    dense = np.zeros((outputs, POINTS, -(-inputs // INPUTS) * INPUTS), np.int16)
+    made = w.reshape(-1, 9).astype(np.float32) @ np.kron(WEIGHTS, WEIGHTS).T  # exact: below 2**15
+    dense[:, :, :inputs] = made.reshape(outputs, inputs, POINTS).transpose(0, 2, 1)
+    return packed_weights(path, dense)
+
+
+def winograd_frame(
+    path: Path, surface: Surface, weights: np.ndarray, shape: tuple[int, ...], geometry: ConvGeometry
+) -> Frame:
+    """Return the frame of :func:`transformed_weights`, of a convolution from `surface` to codes of this `shape`."""
+    from qworkbench.emulator.kernels.vector import winograd_codes as slots
+
+    (batch, outputs, height, width), inputs = shape, surface.inside[1]
+    margin, length = margin_of(shape), -(-inputs // INPUTS) * INPUTS
+    nothing = np.zeros(1, np.int64)
+    tables = (nothing, nothing, np.zeros(POINTS, np.int64), np.zeros(-(-outputs // path.channels), np.int64))
+    made = frame_of(path, weights, (outputs, POINTS, length), tables)
+    (down, across), (top, left) = (-(-height // OUT), -(-width // OUT)), geometry.pads[:2]
+    image, line, pixel, _ = surface.strides
+    last = (size + surface.margin - 1 for size in surface.inside[2:])  # what lies behind is of results that nobody asks
+    rows, columns = (
+        (np.minimum(OUT * np.arange(count)[:, None] + np.arange(SIDE) - before, most) * step).astype(np.int64)
+        for count, before, most, step in zip((down, across), (top, left), last, (line, pixel), strict=True)
+    )
+    size = POINTS * (2 * length + 4 * path.channels) * path.pixels[0]
+    units = -(-batch * down * across // path.pixels[0])
+    blocks = -(-units // max(BLOCK_BYTES[weights.nbytes > CACHED] // size, 1))
+    most = -(-units // blocks) * path.pixels[0]
+    pitch = pitch_of(outputs)
+    row = np.zeros(slots.WORDS, np.int64)
+    row[: at.WORDS] = made.row
+    row[slots.ROW_OFFSETS], row[slots.COLUMN_OFFSETS] = rows.ctypes.data, columns.ctypes.data
+    row[slots.X_IMAGE], row[slots.BATCH], row[slots.DOWN], row[slots.ACROSS] = image, batch, down, across
+    row[slots.HEIGHT], row[slots.WIDTH], row[slots.INPUTS] = height, width, length
+    row[slots.OUT_ROW], row[slots.OUT_PIXEL] = (width + 2 * margin) * pitch, pitch
+    row[slots.OUT_IMAGE] = (height + 2 * margin) * row[slots.OUT_ROW]
+    row[slots.BLOCKS] = blocks
+    # a line more, so that the numbers of a window do not meet in one set of the cache
+    row[slots.PITCH], row[slots.SUM_PITCH] = 2 * most * length + LINE, 4 * most * path.channels + LINE
+    room = POINTS * (row[slots.PITCH] + row[slots.SUM_PITCH]) + 4 * slots.RESULTS * path.channels
+    row[slots.ROOM] = room + LINE
+    row[at.CHUNKS], row[at.PANEL_PARTS] = blocks, 1
+    return replace(made, row=row, work=int(np.prod(shape)) * inputs * 9, kept=(*made.kept, rows, columns))
