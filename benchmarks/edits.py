@@ -30,8 +30,6 @@ from peers.report import arguments, prepare, report
 
 import qworkbench as q
 from qworkbench.emulator import execute
-from qworkbench.emulator.memo import PlanMemo
-from qworkbench.placement.anatomy import PlacementMemo
 from qworkbench.workbench.comparing import Comparing
 from qworkbench.workbench.edits.base import Edit
 from qworkbench.workbench.run import Run
@@ -78,7 +76,7 @@ class Bench:
     def full(self) -> None:
         """Emulate everything and measure every node."""
         self.wb._cache.clear()
-        self.wb._measured.metrics.clear()
+        self.wb._measured.forget()
         shown(self.wb.run(self.sample))
 
     def answer(self, edit: Edit) -> None:
@@ -88,9 +86,7 @@ class Bench:
 
     def unseen(self) -> None:
         """Forget every placement and plan, and run the state in force."""
-        stages = self.wb._stages
-        stages._held.clear()
-        stages._memo, stages._placing = PlanMemo(guarded=True), PlacementMemo()
+        self.wb._stages.forget()
         self.full()
 
     def round(self, edits: Mapping[str, Edit]) -> dict[str, float]:

@@ -98,7 +98,7 @@ def network(
 
     def answer() -> None:
         wb._cache.clear()
-        wb._measured.metrics.clear()
+        wb._measured.forget()
         wb.run(sample)
 
     forward = (lambda: run_float(wb.base_graph, given)) if model is None else (lambda: model(sample))

@@ -11,6 +11,7 @@ from threading import Lock
 import numpy as np
 
 from qworkbench.emulator.execute import feed_prints
+from qworkbench.emulator.fingerprint import digest
 
 KEPT = 2
 MOST_BYTES = 128 * 1024**2
@@ -27,20 +28,21 @@ class Copies:
 
     def __init__(self, max_bytes: int = MOST_BYTES) -> None:
         self.max_bytes = max_bytes
-        self._held: list[tuple[dict[str, np.ndarray], dict[str, bytes]]] = []
+        self._held: list[tuple[dict[str, np.ndarray], tuple[dict[str, bytes], bytes]]] = []
         self._lock = Lock()
 
-    def prints(self, feeds: Mapping[str, np.ndarray]) -> dict[str, bytes]:
-        """Return what :func:`~qworkbench.emulator.execute.feed_prints` does."""
+    def prints(self, feeds: Mapping[str, np.ndarray]) -> tuple[dict[str, bytes], bytes]:
+        """Return what :func:`~qworkbench.emulator.execute.feed_prints` does, and one digest of all of it."""
         with self._lock:
             for copies, known in self._held:
                 if copies.keys() == feeds.keys() and all(identical(copies[name], feeds[name]) for name in feeds):
-                    return dict(known)
-            found = feed_prints(feeds)
+                    return dict(known[0]), known[1]
+            prints = feed_prints(feeds)
+            found = prints, digest(prints)
             if sum(array.nbytes for array in feeds.values()) <= self.max_bytes:
                 copies = {name: np.array(array, order="C") for name, array in feeds.items()}
                 self._held = [(copies, found), *self._held[: KEPT - 1]]
-            return dict(found)
+            return dict(prints), found[1]
 
 
 def identical(a: np.ndarray, b: np.ndarray) -> bool:

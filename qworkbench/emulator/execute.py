@@ -18,6 +18,7 @@ from qworkbench.emulator.cache import ResultCache, StepResult
 from qworkbench.emulator.fingerprint import Chain, digest
 from qworkbench.emulator.kernels.values import Value, value_of
 from qworkbench.emulator.plan import Plan, Step
+from qworkbench.emulator.prints import link_steps
 from qworkbench.emulator.running import Runner
 from qworkbench.emulator.segment import Played, Segment
 from qworkbench.emulator.tape import tape_of
@@ -61,14 +62,7 @@ def fingerprints(
     `known` is what :func:`feed_prints` returned; `chain` remembers links between one plan and the next.
     """
     found = dict(feed_prints(feeds) if known is None else known)
-    batch = plan.batch_of(feeds)
-    link = (chain or Chain()).link
-    for step in plan.steps:
-        # a float kernel may follow the batch without reading a feed: a class token expanded to every sample
-        follows = (batch,) if step.kind == "torch" else ()
-        whole = link(step.digest, *follows, *(found[key] for key in step.inputs))
-        for slot, key in enumerate(step.outputs):
-            found[key] = whole if slot == 0 else link(whole, slot)
+    link_steps(found, plan.steps, plan.batch_of(feeds), (chain or Chain()).link)
     return found
 
 

@@ -101,7 +101,9 @@ class Config:
 
     def __post_init__(self) -> None:
         for name in ("on", "scales", "dtypes", "methods", "assumptions", "input_orders", "inputs"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+            given = getattr(self, name)
+            if type(given) is not MappingProxyType:  # what an edit leaves alone is shared
+                object.__setattr__(self, name, MappingProxyType(dict(given)))
 
     @cached_property
     def wishes(self) -> tuple[Any, ...]:

@@ -22,8 +22,9 @@ from qworkbench.workbench.config import Config, stub_dtypes, stub_scales
 from qworkbench.workbench.findings import Finding
 from qworkbench.workbench.history import History
 from qworkbench.workbench.jobs import Worker
+from qworkbench.workbench.measured import Measured
 from qworkbench.workbench.models import InputShape, graph_of
-from qworkbench.workbench.run import Measured, Run
+from qworkbench.workbench.run import Run
 from qworkbench.workbench.stages import Stages
 from qworkbench.workbench.trail import Trail
 from qworkbench.workbench.trained import Trained, open_trained, trained_config

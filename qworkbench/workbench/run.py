@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from threading import Lock
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,23 +16,22 @@ import pandas as pd
 
 from qworkbench.analysis.metrics import Metrics, compare
 from qworkbench.emulator.cache import ResultCache
-from qworkbench.emulator.copies import Copies
-from qworkbench.emulator.execute import execute, fingerprints
-from qworkbench.emulator.fingerprint import Chain, digest
-from qworkbench.emulator.kernels.distance_sums import Reference
+from qworkbench.emulator.execute import execute
 from qworkbench.emulator.kernels.values import Value
 from qworkbench.emulator.plan import Plan
 from qworkbench.errors import Cancelled
-from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of, outputs_of
 from qworkbench.graph.ir import Graph
 from qworkbench.view.figures import Figures
 from qworkbench.workbench.comparing import Comparing
 from qworkbench.workbench.config import Config
+from qworkbench.workbench.measured import Answered, Measured
 from qworkbench.workbench.run_tables import RunTables
 from qworkbench.workbench.stages import Compared, Stages
 
 Progress = Callable[[str, int, int], None]
+OUTPUT = b"output"
+"""Takes the place of a scale where a model output is compared as the caller gets it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +42,8 @@ class Run:
     ----------
     outputs : dict of str to numpy.ndarray
         Emulated model outputs by name.
-    result : object
-        The same in the form that the model itself returns (tensors in a tuple, dict ...).
+    base : Graph
+        The captured model.
     tables : RunTables
         What :attr:`table`, :attr:`layers` and :attr:`deltas` are made of when they are first read.
     computed : tuple of str
@@ -63,7 +62,7 @@ class Run:
     """
 
     outputs: dict[str, np.ndarray]
-    result: Any
+    base: Graph
     tables: RunTables
     computed: tuple[str, ...]
     steps: int
@@ -72,6 +71,11 @@ class Run:
     inputs: bytes = b""
     metrics: Mapping[str, Metrics] = field(default_factory=dict)
     calibrated: int = 0
+
+    @cached_property
+    def result(self) -> Any:
+        """The outputs in the form that the model itself returns (tensors in a tuple, dict ...); None without any."""
+        return _rebuilt(self.base, self.outputs) if self.outputs else None
 
     @property
     def table(self) -> pd.DataFrame:
@@ -114,38 +118,6 @@ class Run:
         return [*tables, ("Nodes that changed most", changes)] if len(changes) else tables
 
 
-@dataclass
-class Measured:
-    """Float references and distances that were computed so far, for the last few inputs."""
-
-    keep: int = 2
-    references: dict[bytes, dict[str, np.ndarray]] = field(default_factory=dict)
-    compared: dict[bytes, dict[str, Reference]] = field(default_factory=dict)
-    metrics: dict[tuple[bytes, bytes, str, bytes], Metrics] = field(default_factory=dict)
-    chain: Chain = field(default_factory=Chain)
-    copies: Copies = field(default_factory=Copies)
-    lock: Lock = field(default_factory=Lock)
-
-    def reference(self, graph: Graph, feeds: Mapping[str, Any], key: bytes) -> dict[str, np.ndarray]:
-        """Return every float activation of the captured model on `feeds`."""
-        with self.lock:
-            found = self.references.pop(key, None)
-            if found is None:
-                found = {name: tensor.detach().numpy() for name, tensor in run_float(graph, feeds).items()}
-            self.references[key] = found
-            while len(self.references) > self.keep:
-                dropped = next(iter(self.references))
-                del self.references[dropped]
-                self.compared.pop(dropped, None)
-                self.metrics = {k: m for k, m in self.metrics.items() if k[0] != dropped}
-            return found
-
-    def put(self, key: tuple[bytes, bytes, str, bytes], metrics: Metrics) -> None:
-        """Remember the distance of (inputs, codes, float value, scale)."""
-        with self.lock:
-            self.metrics[key] = metrics
-
-
 def run_config(
     stages: Stages,
     config: Config,
@@ -167,30 +139,39 @@ def run_config(
     """
     calibrated = stages.calibrated
     graph, placement, plan = stages.graph(config), stages.placement(config), stages.plan(config)
-    feeds = feeds_of(stages.base, sample)
-    arrays = {name: tensor.numpy() for name, tensor in feeds.items()}
-    fed = measured.copies.prints(arrays)
-    inputs = digest(fed)
+    feeds, arrays = measured.feeds(stages.base, sample)
+    fed, inputs = measured.copies.prints(arrays)
     reference = measured.reference(stages.base, feeds, inputs)
-    prints = fingerprints(plan, arrays, fed, measured.chain)
+    compared = stages.compared(config, plan)
+    prints, found, left = measured.prints(plan, compared, arrays, fed, inputs)
 
     waiting: dict[str, list[Compared]] = {}
-    found: dict[str, Metrics] = {}
-    for one in stages.compared(config, plan):
+    total = 0
+    for one in left:
         # equal codes may stand for other numbers: a table that saturates everywhere does not tell the scale behind it
         known = measured.metrics.get((inputs, prints[one.key], one.twin, one.scale))
         if known is not None:
             found[one.node] = known
         elif one.twin in reference:
             waiting.setdefault(one.key, []).append(one)
+            total += 1
+    at_outputs: dict[str, Metrics] = {}
+    for name, value, key in zip(graph.output_names, stages.base.outputs, plan.outputs, strict=True):
+        known = measured.metrics.get((inputs, prints[key], value, OUTPUT))
+        if known is not None:
+            at_outputs[name] = known
+        elif value in reference:
+            waiting.setdefault(key, []).append(Compared(name, key, value, None, OUTPUT, None))
     outputs: dict[str, np.ndarray] = {}
-    total = sum(map(len, waiting.values()))
     done = 0
 
     def on_distance(one: Compared, metrics: Metrics) -> None:
         nonlocal done
-        found[one.node] = metrics
         measured.put((inputs, prints[one.key], one.twin, one.scale), metrics)
+        if one.scale is OUTPUT:
+            at_outputs[one.node] = metrics
+            return
+        found[one.node] = metrics
         done += 1
         if progress is not None:
             progress(one.node, done, total)
@@ -208,19 +189,13 @@ def run_config(
     if cancelled():
         raise Cancelled("the run was cancelled; results are those of the last finished run")
     named = {name: outputs[key] for name, key in zip(graph.output_names, plan.outputs, strict=True)}
-    at_outputs = {}
-    for name, value, key in zip(graph.output_names, stages.base.outputs, plan.outputs, strict=True):
-        place = (inputs, prints.get(key, b""), value, b"output")
-        known = measured.metrics.get(place)
-        if known is None:
-            known = compare(reference.get(value, named[name]), named[name])
-            if key in prints:
-                measured.put(place, known)
-        at_outputs[name] = known
+    # in their order; what does not follow from the inputs is as the model has it
+    at_outputs = {name: at_outputs.get(name) or compare(named[name], named[name]) for name in graph.output_names}
+    measured.answered[inputs] = Answered(plan, prints, compared, found)
     same = before if before is not None and before.inputs == inputs else None
     return Run(
         outputs=named,
-        result=_rebuilt(stages.base, named),
+        base=stages.base,
         tables=RunTables(
             graph,
             placement,

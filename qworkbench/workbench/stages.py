@@ -62,11 +62,17 @@ class Stages:
         self._weights = WeightWatch(base)
         self._statistics: Statistics | None = None
         self._calibrated = 0
-        self._memo = PlanMemo(guarded=True)
-        self._placing = PlacementMemo()
-        self._held: OrderedDict[Any, Any] = OrderedDict()
-        self._newest: tuple[Compared, ...] = ()
         self._lock = RLock()
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget every stage, and whatever the next ones could take over from them."""
+        with self._lock:
+            self._memo = PlanMemo(guarded=True)
+            self._placing = PlacementMemo()
+            self._held: OrderedDict[Any, Any] = OrderedDict()
+            self._newest: tuple[Compared, ...] = ()
+            self._asked: dict[str, tuple[Config, int, Any]] = {}
 
     @property
     def statistics(self) -> Statistics | None:
@@ -105,10 +111,16 @@ class Stages:
 
     def graph(self, config: Config) -> Graph:
         """Return the model with the unit convs of `config`."""
+        return self._again("graph", config, self._graph)
+
+    def _graph(self, config: Config) -> Graph:
         return self._stage(("graph", config.unit_convs), lambda: self._insert(config.unit_convs))
 
     def placement(self, config: Config) -> Placement:
         """Return the placement of `config`."""
+        return self._again("placement", config, self._placement)
+
+    def _placement(self, config: Config) -> Placement:
         key = ("placement", config.unit_convs, config.march, config.wishes)
         return self._stage(
             key, lambda: place(self.graph(config), self._machine(config), config.overrides, self._placing)
@@ -132,6 +144,10 @@ class Stages:
                 "the workbench is not calibrated; give samples first: %qwb calibrate DATA, or wb.calibrate(data)"
             )
         self.check_weights()
+        return self._again("plan", config, self._plan)
+
+    def _plan(self, config: Config) -> Plan:
+        assert self._statistics is not None
         for method in {config.calibration, *config.methods.values()}:
             self._statistics.check(method)
         with self._lock:
@@ -147,7 +163,7 @@ class Stages:
         return self._stage(("compared", self._calibrated, config.emulation), lambda: self._compared(config, plan))
 
     def _compared(self, config: Config, plan: Plan) -> tuple[Compared, ...]:
-        aliases, graph = self.aliases(config), self.graph(config)
+        aliases, graph, canonical = self.aliases(config), self.graph(config), self.placement(config).canonical
         # an inserted node of the same name may sit somewhere else by now
         known = {one.node: one for one in self._newest if one.node in self.base.nodes}
         found = []
@@ -156,6 +172,12 @@ class Stages:
             if key is None:
                 continue
             quantity = plan.quantities.get(key)
+            if (
+                quantity is not None
+                and quantity.dtype == "int32"
+                and canonical[graph.nodes[name].output] in plan.outputs
+            ):
+                key, quantity = canonical[graph.nodes[name].output], None  # the plan makes numbers of it in any case
             one = known.get(name)
             if one is None or one.key != key or one.quantity is not quantity:
                 value = graph.nodes[name].output
@@ -214,6 +236,16 @@ class Stages:
         key = ("graph", tuple(before))
         graph = self._stage(key, lambda: self._insert(tuple(before)))
         return insert_unit_conv(graph, unit.node, unit.where, unit.index, unit.slot)
+
+    def _again(self, kind: str, config: Config, make: Callable[[Config], Stage]) -> Stage:
+        """Return ``make(config)``, at once where `config` is the one that was asked for last."""
+        last, calibrated = self._asked.get(kind), self._calibrated
+        if last is not None and last[0] is config and last[1] == calibrated:
+            stage: Stage = last[2]
+            return stage
+        stage = make(config)
+        self._asked[kind] = config, calibrated, stage
+        return stage
 
     def _stage(self, key: Any, make: Callable[[], Stage]) -> Stage:
         with self._lock:

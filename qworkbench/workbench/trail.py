@@ -28,7 +28,7 @@ class Trail:
     def add(self, run: Run) -> None:
         """Append the figures of `run`."""
         with self._lock:
-            self._runs = [*self._runs, replace(run, outputs={}, result=None)][-self._keep :]
+            self._runs = [*self._runs, replace(run, outputs={})][-self._keep :]
 
     def find(self, config: Config, calibrated: int) -> Run | None:
         """Return the newest run of `config` with those thresholds, or None."""

@@ -12,7 +12,8 @@ from torch import nn
 
 import qworkbench as q
 from qworkbench.march import MARCHES
-from qworkbench.workbench.run import Measured, run_config
+from qworkbench.workbench.measured import Measured
+from qworkbench.workbench.run import run_config
 from qworkbench.workbench.stages import Stages
 
 
