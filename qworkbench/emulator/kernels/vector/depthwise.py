@@ -20,6 +20,7 @@ from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, ty
  SIGN, WORDS) = range(27)  # fmt: skip
 INT8, INT16, INT32 = range(3)  # MODE: what leaves
 VECTOR = 64
+AHEAD = 4 * VECTOR  # bytes: the columns between asking for a line and reaching it
 
 
 def _interleaved(b: Any, one: Any, other: Any, low: bool, bits: int) -> Any:
@@ -103,12 +104,11 @@ def column_kernel(stride: int) -> Any:
             else:
                 put(dotted(start, first, 0), upper)
                 b.store(b.add(x, x_row), here)
-            beside = b.add(b.shl(x_pixel, v.word(1)), v.word(VECTOR))
+            beside = b.add(b.shl(x_pixel, v.word(1)), v.word(AHEAD))
             with cgutils.for_range(b, rows, intp=v.i64):
                 at = b.load(here)
                 v.prefetch(b, b.add(at, beside), near=True)
-                if stride == 1:
-                    v.prefetch(b, b.add(b.load(to), v.word(VECTOR)), near=True)
+                v.prefetch(b, b.add(b.load(to), v.word(AHEAD)), near=True)
                 row = _row(b, at, x_pixel, sign)
                 if stride == 1:
                     leave(dotted(get(upper), row, 2), b.load(to))

@@ -20,6 +20,8 @@ from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.ir import cgutils
 from qworkbench.emulator.kernels.vector.residual import BITS
 
+AHEAD = 8192  # bytes: further than memory takes to answer, near enough to stay in the first-level cache
+
 
 class Leaving:
     """Writes what follows the sums of every tile of a panel of `vectors` times `lanes` channels."""
@@ -70,7 +72,7 @@ class Leaving:
         self._as_int8([[b.load(room) for room in rooms]], [place])
 
     def fetch(self, pixel: Any, count: int) -> None:
-        """Ask for the lines that `count` pixels from `pixel` on leave to as int8, and for those of an int8 residual.
+        """Ask for lines ahead of those that `count` pixels from `pixel` on leave to as int8, and of an int8 residual.
 
         A narrow panel leaves several pixels to a line, or to lines that a full panel has touched.
         """
@@ -82,7 +84,7 @@ class Leaving:
 
     def _fetch(self, start: Any, places: Any, pixels: Iterable[int]) -> None:
         b = self.b
-        start = b.add(start, self.channel)
+        start = b.add(start, b.add(self.channel, v.word(AHEAD)))
         for m in pixels:
             v.prefetch(b, b.add(start, v.load(b, b.add(places, v.word(8 * m)), v.i64, 8)), near=True)
 

@@ -29,8 +29,8 @@ from qworkbench.emulator.kernels.vector.tile import Tile, tile_kernel
 
 SLICE = 48  # pixels of a chunk are a multiple of this: of whole tiles of every shape
 
-_bytes5, _bytes6, _bytes8, _bytes12 = (
-    tile_kernel(Tile("busd", 16, pixels, vectors)) for pixels, vectors in ((5, 4), (6, 4), (8, 2), (12, 1))
+_bytes5, _bytes6, _half8, _quarter8 = (
+    tile_kernel(Tile("busd", 16, pixels, vectors)) for pixels, vectors in ((5, 4), (6, 4), (8, 2), (8, 1))
 )
 _pairs6, _pairs12 = (tile_kernel(Tile("wssd", 16, pixels, vectors)) for pixels, vectors in ((6, 4), (12, 2)))
 _half_bytes = tile_kernel(Tile("busd", 8, 6, 2))
@@ -54,9 +54,9 @@ def bytes_avx512(row: int) -> None:
             weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
             count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
             if panel >= p[WIDE] and p[TAIL] == 32:
-                _bytes8(row, weights, channel, count, first, end, shift)
+                _half8(row, weights, channel, count, first, end, shift)
             elif panel >= p[WIDE] and p[TAIL] == 16:
-                _bytes12(row, weights, channel, count, first, end, shift)
+                _quarter8(row, weights, channel, count, first, end, shift)
             elif p[PIXELS_OF_TILE] == 5:
                 _bytes5(row, weights, channel, count, first, end, shift)
             else:
