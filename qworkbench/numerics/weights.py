@@ -50,14 +50,17 @@ def quantize_weight(
     scale = np.empty(rows.shape[0], np.float32)
     if scales is not None:
         scale[:] = np.asarray(scales, np.float32)
-    many = max(1, BLOCK // max(1, rows[:1].size))
+    many = min(max(1, BLOCK // max(1, rows[:1].size)), max(1, len(rows)))
+    room = np.empty((many, *rows.shape[1:]), np.float32)
     for first in range(0, rows.shape[0], many):
         part = slice(first, first + many)
-        _quantize_rows(rows[part], into[part], scale[part], dtype, found=scales is None)
+        _quantize_rows(rows[part], into[part], scale[part], dtype, room, found=scales is None)
     return codes, scale
 
 
-def _quantize_rows(w: np.ndarray, codes: np.ndarray, scale: np.ndarray, dtype: str, *, found: bool) -> None:
+def _quantize_rows(
+    w: np.ndarray, codes: np.ndarray, scale: np.ndarray, dtype: str, room: np.ndarray, *, found: bool
+) -> None:
     """Fill `codes`, and `scale` where it is to be `found`, of some channels, which lie along the first axis."""
     axes = tuple(range(1, w.ndim))
     largest = np.maximum(w.max(axis=axes, initial=0.0), -w.min(axis=axes, initial=0.0))
@@ -65,9 +68,10 @@ def _quantize_rows(w: np.ndarray, codes: np.ndarray, scale: np.ndarray, dtype: s
         raise EmulationError(f"a weight with channels of shape {w.shape[1:]} holds NaN or infinity, which has no code")
     if found:
         scale[:] = np.where(largest > 0, np.maximum(largest / np.float32(QMAX[dtype]), np.finfo(np.float32).tiny), 1)
-    steps = w / scale.reshape(-1, *(1,) * len(axes))
+    steps = np.divide(w, scale.reshape(-1, *(1,) * len(axes)), out=room[: len(w)])
     np.rint(steps, out=steps)
-    np.clip(steps, QMIN[dtype], QMAX[dtype], out=steps)
+    if not found:  # the rule leaves none beyond: the largest is a few millionths of a step off
+        np.clip(steps, QMIN[dtype], QMAX[dtype], out=steps)
     codes[...] = steps
 
 

@@ -74,17 +74,21 @@ def packed_weights(path: Path, dense: np.ndarray) -> np.ndarray:
     outputs, taps, length = dense.shape
     groups = -(-length // path.per_word)
     wide, tail = path.panels(outputs)
+    if length < groups * path.per_word:
+        room = np.zeros((outputs, taps, groups * path.per_word), path.codes)
+        room[:, :, :length] = dense
+        dense = room
+    words = (
+        np.ascontiguousarray(dense, path.codes).reshape(outputs, -1).view(np.uint32)
+    )  # whole words are what changes places
     out = lasting((wide * path.channels + tail) * taps * groups * path.per_word, path.codes)
-    done = 0
-    for first, panels, channels in ((0, wide, path.channels), (wide * path.channels, 1, tail)):
-        if not panels * channels:
-            continue
-        part = dense[first : first + panels * channels]
-        room = np.zeros((panels * channels, taps, groups * path.per_word), path.codes)
-        room[: len(part), :, :length] = part
-        order = room.reshape(panels, channels, taps, groups, path.per_word).transpose(0, 2, 3, 1, 4)
-        out[done : done + room.size].reshape(order.shape)[...] = order
-        done += room.size
+    into, done, row = out.view(np.uint32), 0, 0
+    for channels in (*[path.channels] * wide, *[tail] * bool(tail)):
+        part = words[row : row + channels]
+        panel = into[done : done + channels * taps * groups].reshape(taps * groups, channels)
+        panel[:, : len(part)] = part.T
+        panel[:, len(part) :] = 0
+        row, done = row + channels, done + panel.size
     return out
 
 
