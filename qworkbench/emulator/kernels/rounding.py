@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from qworkbench.emulator.kernels.compiled import inner
 from qworkbench.numerics.arithmetic import ROUNDING_CODES
 
 HALF_EVEN = ROUNDING_CODES["half_even"]
 HALF_AWAY = ROUNDING_CODES["half_away"]
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def whole(y: Any, low: Any, high: Any, rounding: int) -> np.int32:
     """Return ``clamp(round(y), low, high)`` as int32 for a float y.
 
@@ -32,7 +32,7 @@ def whole(y: Any, low: Any, high: Any, rounding: int) -> np.int32:
     return np.int32(np.int32(floor) + np.int32(y - floor >= 0.5))
 
 
-@numba.njit(nogil=True)
+@inner
 def shifted(p: Any, shift: Any, low: Any, high: Any, rounding: int) -> np.int32:
     """Return ``clamp(round(p * 2**-shift), low, high)`` as int32 for int64 ``|p| < 2**62`` and any shift.
 

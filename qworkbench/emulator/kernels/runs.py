@@ -9,11 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
-from qworkbench.emulator.kernels.compiled import row_kernel
+from qworkbench.emulator.kernels.compiled import inner, row_kernel
 from qworkbench.emulator.kernels.rounding import whole
 from qworkbench.emulator.kernels.values import new_array
 from qworkbench.emulator.kernels.vector import ir as v
@@ -31,7 +30,7 @@ _scales: dict[int, np.ndarray] = {}  # those that were checked
 FROM, TO, COUNT, STEP, LOW, HIGH, ROUNDING, SIZE, MISSING, WORDS_OF_RUN = range(10)
 
 
-@numba.njit(nogil=True)
+@inner
 def _quantized(x: np.ndarray, out: np.ndarray, step: Any, low: Any, high: Any, rounding: int) -> int:
     missing = np.int32(0)
     for i in range(x.size):
@@ -57,7 +56,7 @@ def _quantize(row: int) -> None:
  WORDS) = range(14)  # fmt: skip
 
 
-@numba.njit(nogil=True)
+@inner
 def _scaled(codes: np.ndarray, scales: np.ndarray, out: np.ndarray) -> None:
     """``out = float32(codes) * scales``, or by the only scale."""
     if scales.size == 1:
@@ -69,7 +68,7 @@ def _scaled(codes: np.ndarray, scales: np.ndarray, out: np.ndarray) -> None:
             out[i] = np.float32(codes[i]) * scales[i]
 
 
-@numba.njit(nogil=True)
+@inner
 def _line(p: np.ndarray, n: int, r: int) -> tuple[int, np.ndarray, np.ndarray]:
     """Return the address of a line of codes, its scales, and where it goes."""
     steps, several = p[SCALE] + n * p[SCALE_IMAGE] + r * p[SCALE_ROW], p[SCALE_ONE] != 0

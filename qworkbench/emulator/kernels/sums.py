@@ -5,11 +5,10 @@ int8 in float32 and int16 in float64, as plans have them; every other sum goes o
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
-from qworkbench.emulator.kernels.compiled import row_kernel
+from qworkbench.emulator.kernels.compiled import inner, row_kernel
 from qworkbench.emulator.kernels.rounding import whole
 from qworkbench.emulator.kernels.surface import new_surface, surface_of
 from qworkbench.emulator.kernels.values import value_of
@@ -23,7 +22,7 @@ from qworkbench.numerics.dtypes import NUMPY
 KINDS = {np.dtype(np.int8): ("int8", "float32"), np.dtype(np.int16): ("int16", "float64")}
 
 
-@numba.njit(nogil=True)
+@inner
 def _narrow(
     x: np.ndarray, y: np.ndarray, out: np.ndarray, left: float, right: float, low: int, high: int, rounding: int
 ) -> None:
@@ -32,7 +31,7 @@ def _narrow(
         out[i] = whole(np.float32(x[i]) * a + np.float32(y[i]) * b, bottom, top, rounding)
 
 
-@numba.njit(nogil=True)
+@inner
 def _wide(
     x: np.ndarray, y: np.ndarray, out: np.ndarray, left: float, right: float, low: int, high: int, rounding: int
 ) -> None:

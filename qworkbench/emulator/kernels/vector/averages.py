@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
-from qworkbench.emulator.kernels.compiled import row_kernel
+from qworkbench.emulator.kernels.compiled import inner, row_kernel
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
 from qworkbench.emulator.kernels.surface import new_surface, surface_of
 from qworkbench.emulator.kernels.values import Surface
@@ -27,7 +26,7 @@ MOST_BITS = 11  # of a weight, so that ``128 * 2**(2 bits)`` and its half fit in
 (BITS, H0, H1, WEIGHTS_H, W0, W1, WEIGHTS_W, RESIZE_WORDS) = range(12, 20)
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _add_codes(line: np.ndarray, source: int) -> None:
     codes = carray(v.int8_at(source), line.size)
     for k in range(line.size):
@@ -98,7 +97,7 @@ def _means(row: int) -> None:
                 _mean_of(here, p[COLUMNS], 4 * across * pitch, factor, low, high, out + j * pitch, pitch)
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _mix_rows(line: np.ndarray, above: int, below: int, up: Any, down: Any) -> None:
     upper, lower = carray(v.int8_at(above), line.size), carray(v.int8_at(below), line.size)
     for k in range(line.size):

@@ -8,11 +8,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, clear_around, note, perform
-from qworkbench.emulator.kernels.compiled import row_kernel
+from qworkbench.emulator.kernels.compiled import inner, row_kernel
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
 from qworkbench.emulator.kernels.rounding import HALF_AWAY, HALF_EVEN
 from qworkbench.emulator.kernels.surface import pixel_pitch
@@ -113,7 +112,7 @@ def _woven(typing_context: Any, source: Any, distance: Any, target: Any) -> Any:
     return types.void(*([types.int64] * 3)), generate
 
 
-@numba.njit(nogil=True)
+@inner
 def _weave(lines: int, line: int, to: int, pitch: int, channels: int, done: int, width: int, size: int) -> None:
     """``to[w * pitch + c] = lines[c, w]`` from `done` on, one by one."""
     for c in range(channels):

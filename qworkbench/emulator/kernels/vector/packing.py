@@ -6,10 +6,9 @@ parameters: each takes the next matrix. Knows addresses, distances in bytes and 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from qworkbench.emulator.kernels.compiled import row_kernel
+from qworkbench.emulator.kernels.compiled import inner, row_kernel
 from qworkbench.emulator.kernels.memory import LINE, SLACK
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import parameters as at
@@ -23,7 +22,7 @@ from qworkbench.emulator.kernels.vector.transpose import BLOCK, gathered32
 matrix begins. STEP_K and STEP_N are in codes. WEIGHT times the sum over k is what corrects each column."""
 
 
-@numba.njit(nogil=True)
+@inner
 def _transposed(begin: int, step: int, last: int, blocks: int, words: int, width: int, rows: np.ndarray) -> None:
     """Write lines of whole 64 bytes, one per channel, as words [group][channel]; the last one repeats."""
     for first in range(0, width, BLOCK):
@@ -33,7 +32,7 @@ def _transposed(begin: int, step: int, last: int, blocks: int, words: int, width
             gathered32(rows.ctypes.data, LINE * k, words + 4 * (BLOCK * k * width + first), 4 * width)
 
 
-@numba.njit(nogil=True)
+@inner
 def _pack(b: np.ndarray, p: np.ndarray, words: np.ndarray, bias: np.ndarray, rows: np.ndarray) -> None:
     """Write b [k, n] as words [panel][group][channel] of codes along k; bias = WEIGHT * sum over k."""
     length, step_k, step_n, per_word, outputs = p[LENGTH], p[STEP_K], p[STEP_N], p[PER_WORD], p[OUTPUTS]

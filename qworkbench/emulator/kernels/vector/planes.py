@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
-from qworkbench.emulator.kernels.compiled import row_kernel
+from qworkbench.emulator.kernels.compiled import inner, row_kernel
 from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.values import Surface, new_array
 from qworkbench.emulator.kernels.vector import ir as v
@@ -49,7 +48,7 @@ def _block(element: Any) -> Any:
 _block8, _block16 = _block(v.i8), _block(v.i16)
 
 
-@numba.njit(nogil=True)
+@inner
 def _planes(p: np.ndarray, size: int) -> None:
     channels, area, places = p[CHANNELS], p[AREA], carray(v.int64_at(p[PLACES]), p[AREA])
     for n in range(p[IMAGES]):

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from qworkbench.emulator.kernels.compiled import kernel, row_kernel
+from qworkbench.emulator.kernels.compiled import inner, kernel, row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray, intrinsic, types
 
@@ -68,7 +67,7 @@ def _gatherer(element: Any) -> Any:
 _gathered, _gathered16, gathered32 = (_gatherer(element) for element in (v.i8, v.i16, v.i32))
 
 
-@numba.njit(nogil=True)
+@inner
 def _bytes(source: int, source_pitch: int, target: int, target_pitch: int, rows: int, columns: int) -> None:
     """``target[j, i] = source[i, j]`` for rows x columns bytes."""
     wide, high = columns >= BLOCK, rows >= BLOCK
@@ -97,7 +96,7 @@ def _bytes(source: int, source_pitch: int, target: int, target_pitch: int, rows:
             carray(v.int8_at(target + j * target_pitch + i), 1)[0] = line[j]
 
 
-@kernel("void(int64, int64, int64[::1], int64[::1])")
+@kernel()
 def to_planes(source: int, target: int, shape: np.ndarray, strides: np.ndarray) -> None:
     """Write int8 pixels to contiguous planes; `shape` is (N, C, H, W), `strides` the source's of image, row, pixel."""
     batch, channels, height, width = shape[0], shape[1], shape[2], shape[3]
@@ -154,7 +153,7 @@ def to_wide_planes(
                     line[w] = pixels[(here + w * strides[2]) // size]
 
 
-@kernel("void(int64, int64, int64[::1], int64[::1])")
+@kernel()
 def to_pixels(source: int, target: int, shape: np.ndarray, strides: np.ndarray) -> None:
     """Write contiguous int8 planes to pixels; `strides` are the target's."""
     batch, channels, height, width = shape[0], shape[1], shape[2], shape[3]
