@@ -26,9 +26,9 @@ def path(request, monkeypatch):
     return request.param
 
 
-def case(rng, inputs, outputs, size, pads=(1, 1, 1, 1), batch=1, fill="any", residual=False):
+def case(rng, inputs, outputs, size, pads=(1, 1, 1, 1), batch=1, fill="any", residual=False, dtype="int8"):
     geometry = ConvGeometry((3, 3), pads=pads)
-    x = random_codes(rng, (batch, inputs, *size), "int8", fill)
+    x = random_codes(rng, (batch, inputs, *size), dtype, fill)
     w = random_codes(rng, (outputs, inputs, 3, 3), "int8", fill)
     bias = rng.integers(-(2**16), 2**16, outputs).astype(np.int32)
     spread = 128 * 128 * np.sqrt(9 * inputs)
@@ -57,6 +57,38 @@ def check(seed, fill, residual, inputs, outputs):
 
 def test_random_convolutions_equal_the_reference(path):
     check()
+
+
+@quick(25)
+@given(seed=seeds, fill=fills, residual=st.booleans(), small=st.booleans(), channels=st.integers(5, 70))
+def check_wide(seed, fill, residual, small, channels):
+    rng = np.random.default_rng(seed)
+    size, pads = (tuple(int(n) for n in rng.integers(*ends, count)) for ends, count in (((3, 14), 2), ((0, 3), 4)))
+    x, w, bias, geometry, rq, entering = case(
+        rng, channels, int(rng.integers(1, 140)), size, pads, int(rng.integers(1, 4)), fill, residual, "int16"
+    )
+    if small:  # else most sums may leave int32, and are counted where they do
+        w //= 8
+    wide = Requantize(rq.multiplier, "int16", -32768, 32767, "half_even", "float64")
+    for other in (wide, rq, None):
+        forms: dict = {}
+        operands = (x, w, bias, geometry, other, entering)
+        assert_equal(kernels.conv2d(*operands, forms=forms), reference.conv2d(*operands))
+        assert residual or transformed(forms)
+
+
+def test_random_convolutions_of_int16_equal_the_reference(path):
+    check_wide()
+
+
+def test_int16_sums_that_leave_int32_are_counted_where_results_are(path):
+    x = np.full((1, 80, 6, 7), -32768, np.int16)  # windows reach beyond these 6 x 7 pixels
+    w = np.full((70, 80, 3, 3), -128, np.int8)
+    w[::2] = 127
+    operands = (x, w, None, ConvGeometry((3, 3), pads=(1, 1, 1, 1)), None)
+    found = kernels.conv2d(*operands)
+    assert_equal(found, reference.conv2d(*operands))
+    assert found[1] > 0
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -45,10 +45,10 @@ def convolve(
     if path is None or x.ndim != 4 or w.ndim != 4:
         return None
     surface, made, transforms = None, None, None
-    if rq is not None and (residual is None or residual.codes.dtype == np.int8):
+    if x.dtype == np.int16 or (rq is not None and (residual is None or residual.codes.dtype == np.int8)):
         transforms = winograd_for(x, w, geometry, lambda: int(_sums(w, forms)[1]))
     if transforms is not None:
-        surface, made = _made_by(transforms, np.int8, x, w, bias, geometry, rq, residual, forms)
+        surface, made = _made_by(transforms, x.dtype.type, x, w, bias, geometry, rq, residual, forms)
     if made is None:
         surface, made = _made_by(path, path.codes, x, w, bias, geometry, rq, residual, forms)
     if surface is None or made is None:
@@ -134,8 +134,9 @@ def _prepare(
     if rq is not None:
         checks.requantize("conv2d", rq, w.shape[0])
     product = leaving(start, reach, rq)
-    # sums of transforms leave as int8, with a residual in integers or none
-    if path.transforms and (product.mode != parameters.INT8 or (residual is not None and start.split is None)):
+    # sums of transforms of int8 leave as int8, with a residual in integers or none
+    narrow = path.transforms and x.dtype == np.int8
+    if narrow and (product.mode != parameters.INT8 or (residual is not None and start.split is None)):
         return None
     return product, shape
 
@@ -165,8 +166,10 @@ def _started(
     pitch, parts = surface.shape[3], 1
     if reach >= INT32_LIMIT:
         found = None
-        parted = not path.shifts and not path.transforms and geometry.group == 1
-        if parted and residual is None and largest < LIMIT:
+        parted = not path.shifts and geometry.group == 1 and residual is None and largest < LIMIT
+        if parted and path.transforms:
+            found = x.itemsize if x.dtype == np.int16 else None  # a half of each code
+        elif parted:
             top, key = _largest(x), (path.name, id(w), geometry.dilations[1], pitch, x.dtype)
             found = remembered(
                 forms,
@@ -180,6 +183,8 @@ def _started(
         parts = found
     if path.shifts:
         start = start - 128 * sums
+    elif path.transforms and x.dtype == np.int16:
+        start = start + 128 * sums  # of the low halves, which enter less 128
     frame: Frame = remembered(
         forms,
         "frame",
@@ -201,7 +206,7 @@ def _frame(
 ) -> Frame:
     if path.transforms:
         weights = remembered(forms, "panels", (path.name, id(w)), lambda: transformed_weights(path, w), (w,))
-        return winograd_frame(path, surface, weights, shape, geometry)
+        return winograd_frame(path, surface, weights, shape, geometry, parts)
     pitch = surface.shape[3]
     made = remembered(
         forms,

@@ -107,9 +107,9 @@ class Leaving:
                 v.store(b, b.load(room), b.add(base, v.word(step * (m * self.vectors + n))), 4)
         with cgutils.for_range(b, v.word(len(sums)), intp=v.i64) as turn:
             place = b.add(v.load(b, b.add(places, b.shl(turn.index, v.word(3))), v.i64, 8), self.channel)
-            self._one(b.add(base, b.mul(turn.index, v.word(step * self.vectors))), place)
+            self.one(b.add(base, b.mul(turn.index, v.word(step * self.vectors))), place)
 
-    def _one(self, start: Any, place: Any) -> None:
+    def one(self, start: Any, place: Any) -> None:
         """Let one pixel leave whose sums are in memory at `start`."""
         b = self.b
         rooms = [cgutils.alloca_once(b, self.kind) for _ in range(self.vectors)]

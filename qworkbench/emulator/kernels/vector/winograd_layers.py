@@ -1,4 +1,4 @@
-"""Which 3 x 3 convolutions of codes are computed by Winograd's transforms, and the tables of :mod:`.winograd_codes`."""
+"""Which 3 x 3 convolutions of codes are computed by Winograd's transforms, and the tables of :mod:`.winograd_parts`."""
 
 from __future__ import annotations
 
@@ -31,15 +31,18 @@ WORTH = 0.9  # of the direct way's time, at most
 
 
 @cache
-def _path(isa: str) -> Path | None:
+def _path(isa: str, halves: int) -> Path | None:
     """Return the tiles for the products of transformed codes; None where the direct way is faster."""
     if isa not in ("avx512vnni", "avx2"):
         return None
-    from qworkbench.emulator.kernels.vector import winograd_codes
+    from qworkbench.emulator.kernels.vector import winograd_codes as kernels
 
+    wide = halves == 2
     if isa == "avx512vnni":
-        return Path("winograd64", np.int16, 2, 64, (), (4,), False, winograd_codes.winograd_avx512, True, True)
-    return Path("winograd16", np.int16, 2, 16, (), (6,), False, winograd_codes.winograd_avx2, False, True)
+        sweep = kernels.winograd_wide_avx512 if wide else kernels.winograd_avx512
+        return Path("winograd64", np.int16, 2, 64, (), (4,), False, sweep, True, True)
+    sweep = kernels.winograd_wide_avx2 if wide else kernels.winograd_avx2
+    return Path("winograd16", np.int16, 2, 16, (), (6,), False, sweep, False, True)
 
 
 def winograd_for(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, magnitude: Callable[[], int]) -> Path | None:
@@ -48,28 +51,28 @@ def winograd_for(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, magnitude
     `magnitude` is the largest sum of the magnitudes of the weights of an output.
     """
     plain = geometry.kernel == (3, 3) and geometry.strides == (1, 1) == geometry.dilations and geometry.group == 1
-    if not plain or x.dtype != np.int8 or w.dtype != np.int8 or w.shape[1:] != (x.shape[1], 3, 3):
+    if not plain or x.dtype not in (np.int8, np.int16) or w.dtype != np.int8 or w.shape[1:] != (x.shape[1], 3, 3):
         return None
-    path = _path(chosen())
-    if path is None or not _pays(path, w, *geometry.output_size(*x.shape[2:])) or 128 * magnitude() >= EXACT:
+    path = _path(chosen(), x.itemsize)
+    if path is None or not _pays(path, x.itemsize, w, *geometry.output_size(*x.shape[2:])):
         return None
-    return path
+    return path if 128 * magnitude() < EXACT else None
 
 
-def _pays(path: Path, w: np.ndarray, height: int, width: int) -> bool:
+def _pays(path: Path, halves: int, w: np.ndarray, height: int, width: int) -> bool:
     """Tell whether transforms and their products take less time than the direct way, counted in products of vectors."""
     outputs, inputs = w.shape[:2]
     room, length = sum(path.panels(outputs)) * path.channels, -(-inputs // INPUTS) * INPUTS
-    if POINTS * room * length * 2 > (MOST_WEIGHTS if path.masks else 4 * MOST_WEIGHTS):
+    if POINTS * room * length * 2 > MOST_WEIGHTS * (4 if halves == 2 or not path.masks else 1):
         return False
     lanes = 16 if path.masks else 8
-    per_dot, cost = (4, 1) if path.masks else (2, 2)  # of the direct way: codes, and instructions
+    per_dot, cost = (4 // halves, 1) if path.masks else (2, 2)  # of the direct way: codes, and instructions
     direct = height * width * 9 * -(-inputs // per_dot) * (-(-outputs // 16) * 16 // lanes) * cost
     windows = -(-height // OUT) * -(-width // OUT)
     windows = -(-windows // path.pixels[0]) * path.pixels[0]
     products = POINTS * (length // 2) * (room // lanes) * cost
     transforms = 200 * length // (2 * lanes) + 220 * room // lanes
-    return bool(windows * (products + transforms) < WORTH * direct)
+    return bool(halves * windows * (products + transforms) < WORTH * direct)
 
 
 def transformed_weights(path: Path, w: np.ndarray) -> np.ndarray:
@@ -82,16 +85,19 @@ def transformed_weights(path: Path, w: np.ndarray) -> np.ndarray:
 
 
 def winograd_frame(
-    path: Path, surface: Surface, weights: np.ndarray, shape: tuple[int, ...], geometry: ConvGeometry
+    path: Path, surface: Surface, weights: np.ndarray, shape: tuple[int, ...], geometry: ConvGeometry, parts: int
 ) -> Frame:
-    """Return the frame of :func:`transformed_weights`, of a convolution from `surface` to codes of this `shape`."""
-    from qworkbench.emulator.kernels.vector import winograd_codes as slots
+    """Return the frame of :func:`transformed_weights`, of a convolution from `surface` to codes of this `shape`.
+
+    More than one of `parts` where a sum may leave int32.
+    """
+    from qworkbench.emulator.kernels.vector import winograd_parts as slots
 
     (batch, outputs, height, width), inputs = shape, surface.inside[1]
     margin, length = margin_of(shape), -(-inputs // INPUTS) * INPUTS
     nothing = np.zeros(1, np.int64)
     tables = (nothing, nothing, np.zeros(POINTS, np.int64), np.zeros(-(-outputs // path.channels), np.int64))
-    made = frame_of(path, weights, (outputs, POINTS, length), tables)
+    made = frame_of(path, weights, (outputs, POINTS, length), tables, parts)
     (down, across), (top, left) = (-(-height // OUT), -(-width // OUT)), geometry.pads[:2]
     image, line, pixel, _ = surface.strides
     last = (size + surface.margin - 1 for size in surface.inside[2:])  # what lies behind is of results that nobody asks
@@ -99,10 +105,11 @@ def winograd_frame(
         (np.minimum(OUT * np.arange(count)[:, None] + np.arange(SIDE) - before, most) * step).astype(np.int64)
         for count, before, most, step in zip((down, across), (top, left), last, (line, pixel), strict=True)
     )
-    size = POINTS * (2 * length + 4 * path.channels) * path.pixels[0]
+    halves = surface.itemsize
+    size = halves * POINTS * (2 * length + 4 * path.channels) * path.pixels[0]
     units = -(-batch * down * across // path.pixels[0])
     blocks = -(-units // max(BLOCK_BYTES[weights.nbytes > CACHED] // size, 1))
-    most = -(-units // blocks) * path.pixels[0]
+    most = -(-units // blocks) * path.pixels[0] * halves
     pitch = pitch_of(outputs)
     row = np.zeros(slots.WORDS, np.int64)
     row[: at.WORDS] = made.row
