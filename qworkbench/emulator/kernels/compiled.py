@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numba
-import numpy as np
 from numba.core.ccallback import CFunc as NumbaCFunc
 
 CFunc: Any = NumbaCFunc
@@ -90,10 +89,6 @@ class RowKernel:
         """The kernel as Python calls it, with the address of a row; other threads go on meanwhile."""
         called: Callable[[int], None] = self._made.ctypes
         return called
-
-    def __call__(self, row: np.ndarray) -> None:
-        """Call it with a row."""
-        self.run(row.ctypes.data)
 
 
 def row_kernel(function: Callable[[int], None]) -> RowKernel:
