@@ -18,6 +18,7 @@ from qworkbench.travel import Local
 
 SIZE = 16
 Update = Callable[[Any], None]
+Plain = bool | int | float | str | bytes | tuple["Plain", ...] | None
 Feeder = Callable[[Update, Any], object]
 
 
@@ -62,6 +63,11 @@ def digest(*parts: Any) -> bytes:
     state = hashlib.blake2b(digest_size=SIZE)
     _feed_all(state.update, parts)
     return state.digest()
+
+
+def brief(*parts: Plain) -> bytes:
+    """Return a digest of plain `parts`, in a fraction of the time that :func:`digest` takes."""
+    return hashlib.blake2b(repr(parts).encode(), digest_size=SIZE).digest()
 
 
 def _feed_all(update: Update, parts: Iterable[Any]) -> None:

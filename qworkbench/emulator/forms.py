@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from qworkbench.emulator.fingerprint import Uncounted, digest
+from qworkbench.emulator.fingerprint import Plain, Uncounted, brief, digest
 from qworkbench.emulator.memo import PlanMemo, Written
 from qworkbench.emulator.plan import Quantity, Step
 from qworkbench.graph.ir import Graph, Node
@@ -56,10 +56,18 @@ class Forms:
 
     # -- steps
     def add(
-        self, name: str, unit: str, kind: str, inputs: tuple[str, ...], outputs: tuple[str, ...], **params: Any
+        self,
+        name: str,
+        unit: str,
+        kind: str,
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        given: tuple[Plain, ...] | None = None,
+        **params: Any,
     ) -> str:
-        """Append a step and return its first output key."""
-        self.steps.append(Step(name, unit, kind, inputs, outputs, params, digest(kind, params)))
+        """Append a step and return its first output key; `given`: what all `params` follow from, where short."""
+        counted = digest(kind, params) if given is None else brief(kind, *given)
+        self.steps.append(Step(name, unit, kind, inputs, outputs, params, counted))
         return outputs[0]
 
     # -- scales
@@ -137,6 +145,11 @@ class Forms:
             rounding=self.arithmetic.rounding,
             kind=self.arithmetic.multiplier(target.dtype),
         )
+
+    def rescaling(self, target: Quantity) -> tuple[Plain, ...]:
+        """Return what a rescale to `target` follows from, beside the multiplier's numerator and the clamp range."""
+        arithmetic, dtype = self.arithmetic, target.dtype
+        return dtype, target.scale.tobytes(), arithmetic.rounding, arithmetic.multiplier(dtype)
 
     def ratio(self, source: Quantity, target: Quantity) -> np.ndarray:
         """Return ``s_source / s_target`` in the arithmetic of the target's multiplier model, as float64."""

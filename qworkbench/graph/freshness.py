@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from operator import is_
+from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from qworkbench.graph.ir import Graph
 SPOTS = 8
 """How many numbers of each weight are read again, to notice writes that torch does not count."""
 
+_VERSION = attrgetter("_version")
 _WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -64,7 +65,8 @@ class WeightWatch:
             spots = _spots(tensor)
             self._seen.append(_Seen(path, tensor, tensor.data_ptr(), writes_of(tensor), spots, spots.copy()))
             self._direct = self._link(path) and self._direct
-        self._places = [(place, part) for place, part, _ in self._links.values()]
+        self._holders = [holder for holder, _, _ in self._links.values()]
+        self._parts = [part for _, part, _ in self._links.values()]
         self._found = [found for _, _, found in self._links.values()]
         self._counting = [seen for seen in self._seen if not seen.tensor.is_inference()]
         self._tensors = [seen.tensor for seen in self._counting]
@@ -97,9 +99,9 @@ class WeightWatch:
     def _untouched(self) -> bool:
         return (
             self._direct
-            and all(map(is_, [place.get(part) for place, part in self._places], self._found))
-            and [tensor._version for tensor in self._tensors] == self._versions
-            and [tensor.data_ptr() for tensor in self._tensors] == self._addresses
+            and all(map(is_, map(dict.get, self._holders, self._parts), self._found))
+            and list(map(_VERSION, self._tensors)) == self._versions
+            and list(map(torch.Tensor.data_ptr, self._tensors)) == self._addresses
             and all(np.array_equal(np.concatenate(s), c) for s, c in zip(self._spots, self._content, strict=True))
         )
 

@@ -103,9 +103,11 @@ def change_figures(
     """Return the nodes whose cosine or L1 moved most against `before`, the largest relative L1 change first."""
     former = before or {}
     moved: list[tuple[float, str]] = []
-    for name in graph.nodes.names():
-        now, old = metrics.get(name), former.get(name)
-        if now is old or now is None or old is None:  # most nodes keep the very figures that they had
+    # most nodes keep the very figures that they had
+    others = {name for name, now in metrics.items() if former.get(name) is not now}
+    for name in (name for name in graph.nodes.names() if name in others) if others else ():
+        now, old = metrics[name], former.get(name)
+        if old is None:
             continue
         if abs(now.cosine - old.cosine) > 0 or abs(now.l1 - old.l1) > 0:
             size = max(now.l1, old.l1)

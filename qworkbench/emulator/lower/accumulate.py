@@ -22,6 +22,7 @@ from qworkbench.numerics.weights import conv_multiplier, quantize_bias, quantize
 
 if TYPE_CHECKING:
     from qworkbench.emulator.builder import PlanBuilder
+    from qworkbench.emulator.fingerprint import Plain
     from qworkbench.placement.types import Unit
 
 
@@ -36,15 +37,10 @@ def convolution(builder: PlanBuilder, unit: Unit) -> None:
         window = {name: tuple(attrs[name]) for name in ("strides", "pads", "dilations")}
         _accumulate(builder, unit, "conv3d", x, source, s_w, weight, bias, {**window, "group": attrs["group"]})
         return
-    geometry = ConvGeometry(
-        kernel=tuple(attrs["kernel_shape"]),
-        strides=tuple(attrs["strides"]),
-        pads=tuple(attrs["pads"]),
-        dilations=tuple(attrs["dilations"]),
-        group=attrs["group"],
-        output_padding=tuple(attrs.get("output_padding", (0, 0))),
-    )
-    _accumulate(builder, unit, "conv", x, source, s_w, weight, bias, {"geometry": geometry, "transposed": transposed})
+    places = (tuple(attrs[name]) for name in ("kernel_shape", "strides", "pads", "dilations"))
+    shape: Any = (*places, attrs["group"], tuple(attrs.get("output_padding", (0, 0))))
+    params = {"geometry": ConvGeometry(*shape), "transposed": transposed}
+    _accumulate(builder, unit, "conv", x, source, s_w, weight, bias, params, (*shape, transposed))
 
 
 def gemm(builder: PlanBuilder, unit: Unit) -> None:
@@ -53,7 +49,7 @@ def gemm(builder: PlanBuilder, unit: Unit) -> None:
     x, source = builder.codes_for(unit.inputs[0], unit)
     weight, s_w, bias = weight_codes(builder, unit, node, source)
     axis = len(builder.graph.values[unit.outputs[0]].shape) - 1
-    _accumulate(builder, unit, "gemm", x, source, s_w, weight, bias, {}, axis=axis)
+    _accumulate(builder, unit, "gemm", x, source, s_w, weight, bias, {}, (), axis=axis)
 
 
 def batch_norm(builder: PlanBuilder, unit: Unit) -> None:
@@ -73,7 +69,7 @@ def batch_norm(builder: PlanBuilder, unit: Unit) -> None:
     bias, _ = quantize_bias(offset.astype(np.float32), float(source.single), s_w)
     geometry = ConvGeometry(kernel=(1, 1), group=weight.shape[0])
     builder.weights[unit.name] = Quantity("int8", s_w, 0)
-    packed = Packed(codes, digest(codes))
+    packed = Packed(codes, digest(codes, s_w, offset))
     _accumulate(builder, unit, "conv", x, source, s_w, packed, bias, {"geometry": geometry, "transposed": False})
 
 
@@ -138,20 +134,24 @@ def _accumulate(
     weight: Packed,
     bias: np.ndarray | None,
     params: dict[str, Any],
+    given: tuple[Plain, ...] | None = None,
     *,
     axis: int = 1,
 ) -> None:
+    """Append the sum and what makes codes of it; `given` is what `params` are, where it is short."""
     s_x = scale_in(source)
     if _dual(builder, unit, source) or leaves_as_float(builder, unit):
         _as_float_or_wide(builder, unit, kind, x, source, s_w, weight, bias, params, axis=axis)
         return
     inputs: tuple[str, ...] = (x,)
-    residual = None
+    residual, beside = None, b""
     if unit.residual is not None:
         key, other = builder.codes_for(unit.residual, unit)
         inputs = (x, key)
-        given = ("residual", weight.digest, s_x, other.scale.tobytes())
-        residual = builder.memo.folded(given, lambda: _ratio(other.scale, s_x, s_w))
+        beside = other.scale.tobytes()
+        residual = builder.memo.folded(
+            ("residual", weight.digest, s_x, beside), lambda: _ratio(other.scale, s_x, s_w)
+        )  # fmt: skip
     value = unit.outputs[0]
     if builder.placement[unit.anchor].dtype == "int32":
         target = Quantity("int32", np.asarray(np.float32(s_x) * s_w, np.float32), axis)
@@ -159,12 +159,16 @@ def _accumulate(
     else:
         target = builder.quantity(value)
         rescale = _rescale(builder, unit, s_x, s_w, target)
+    if given is not None:  # weight codes, their scales and the real bias follow from the weight's digest
+        limits = () if rescale is None else (rescale.low, rescale.high)
+        given = (*given, weight.digest, bias is None, s_x, beside, *builder.rescaling(target), *limits)
     key = builder.add(
         unit.name,
         unit.name,
         kind,
         inputs,
         (f"{value}@{target.dtype}",),
+        given,
         weight=weight,
         bias=bias,
         requantize=rescale,

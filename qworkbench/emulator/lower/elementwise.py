@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -167,7 +167,7 @@ def _emit(
     target: Quantity,
     *,
     name: str | None = None,
-    **params: object,
+    **params: Any,
 ) -> None:
     value = unit.outputs[0]
     key = builder.add(name or unit.name, unit.name, kind, keys, (f"{value}@{target.dtype}",), **params)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qworkbench.emulator.builder import PlanBuilder
@@ -18,7 +18,7 @@ def reduce(builder: PlanBuilder, unit: Unit) -> None:
     kind = {"ReduceSum": "reduce_sum", "ReduceMean": "reduce_mean", "ReduceMax": "reduce_max"}.get(
         unit.op, "reduce_min"
     )
-    params = {"axes": tuple(attrs["axes"]), "keepdims": bool(attrs["keepdims"])}
+    params: dict[str, Any] = {"axes": tuple(attrs["axes"]), "keepdims": bool(attrs["keepdims"])}
     key = f"{value}@{target.dtype}"
     ratio = builder.ratio(source, target)
     if kind in ("reduce_sum", "reduce_mean"):

@@ -10,6 +10,7 @@ from qworkbench.numerics.resize import linear_index, nearest_index
 
 if TYPE_CHECKING:
     from qworkbench.emulator.builder import PlanBuilder
+    from qworkbench.emulator.fingerprint import Plain
     from qworkbench.graph.ir import Node
     from qworkbench.placement.types import Unit
 
@@ -34,6 +35,7 @@ def average_pool(builder: PlanBuilder, unit: Unit) -> None:
         builder,
         unit,
         "average_pool",
+        None,
         geometry=_geometry(builder.graph.nodes[unit.anchor]),
         ceil_mode=attrs["ceil_mode"],
         count_include_pad=attrs["count_include_pad"],
@@ -42,7 +44,7 @@ def average_pool(builder: PlanBuilder, unit: Unit) -> None:
 
 def global_average_pool(builder: PlanBuilder, unit: Unit) -> None:
     """Lower GlobalAveragePool: integer sum over H and W, one rescale."""
-    _rescale(builder, unit, "global_average_pool")
+    _rescale(builder, unit, "global_average_pool", ())
 
 
 def resize(builder: PlanBuilder, unit: Unit) -> None:
@@ -81,10 +83,12 @@ def _keep(builder: PlanBuilder, unit: Unit, kind: str, **params: Any) -> None:
     builder.set_codes(value, key, source)
 
 
-def _rescale(builder: PlanBuilder, unit: Unit, kind: str, **params: Any) -> None:
+def _rescale(builder: PlanBuilder, unit: Unit, kind: str, given: tuple[Plain, ...] | None, **params: Any) -> None:
     x, source = builder.codes_for(unit.inputs[0], unit)
     value = unit.outputs[0]
     target = builder.quantity(value)
     rescale = builder.requantize_to(builder.ratio(source, target), target)
-    key = builder.add(unit.name, unit.name, kind, (x,), (f"{value}@{target.dtype}",), requantize=rescale, **params)
+    counted = None if given is None else (*given, source.scale.tobytes(), *builder.rescaling(target))
+    out = (f"{value}@{target.dtype}",)
+    key = builder.add(unit.name, unit.name, kind, (x,), out, counted, requantize=rescale, **params)
     builder.set_codes(value, key, target)
