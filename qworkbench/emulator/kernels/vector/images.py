@@ -17,7 +17,7 @@ from qworkbench.emulator.kernels.rounding import HALF_AWAY, HALF_EVEN
 from qworkbench.emulator.kernels.surface import pixel_pitch
 from qworkbench.emulator.kernels.values import Layout, new_value, surface_layout
 from qworkbench.emulator.kernels.vector import ir as v
-from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, types
+from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.transpose import block
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ROUNDING_CODES, Rounding
@@ -117,11 +117,11 @@ def _weave(lines: int, line: int, to: int, pitch: int, channels: int, done: int,
     """``to[w * pitch + c] = lines[c, w]`` from `done` on, one by one."""
     for c in range(channels):
         if size == 1:
-            narrow, near = carray(v.int8_at(lines + c * line), width), carray(v.int8_at(to + c), width * pitch)
+            narrow, near = v.int8_at(lines + c * line), v.int8_at(to + c)
             for w in range(done, width):
                 near[w * pitch] = narrow[w]
         else:
-            wide, far = carray(v.int16_at(lines + c * line), width), carray(v.int16_at(to + 2 * c), width * pitch)
+            wide, far = v.int16_at(lines + c * line), v.int16_at(to + 2 * c)
             for w in range(width):
                 far[w * pitch] = wide[w]
 
@@ -140,7 +140,7 @@ def _planes_to_pixels(p: int) -> None:
         for first in range(0, pitch, LANES):
             woven, real = min(LANES, pitch - first), min(LANES, planes - first)
             if real < woven:
-                room[:] = np.int8(0)  # channels that only fill the pitch
+                v.clear(lines, LANES * line)  # channels that only fill the pitch
             for h in range(height):
                 for c in range(real):
                     here = source + ((n * planes + first + c) * height + h) * width * 4
@@ -156,7 +156,7 @@ def _planes_to_pixels(p: int) -> None:
                         block(lines + done, line, to + done * pitch, pitch)
                         done += LANES
                 _weave(lines, line, to, pitch, woven, done, width, size)
-    carray(v.int64_at(p + 8 * MISSING), 1)[0] = missing
+    v.int64_at(p + 8 * MISSING)[0] = missing
 
 
 class _Entry(NamedTuple):

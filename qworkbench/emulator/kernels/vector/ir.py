@@ -155,6 +155,18 @@ def word_at(typing_context: Any, address: Any) -> Any:
 
 
 @intrinsic
+def clear(typing_context: Any, address: Any, size: Any) -> Any:
+    """Make `size` bytes zero."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        pointer = b.inttoptr(args[0], i8.as_pointer())
+        call(b, "memset.p0.i64", ir.VoidType(), [pointer, constant(i8, 0), args[1], constant(i1, 0)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
 def taken(typing_context: Any, address: Any) -> Any:
     """Add 1 to the int64 at an address, atomically, and return what was there."""
 

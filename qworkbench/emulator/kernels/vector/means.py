@@ -14,9 +14,9 @@ from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.values import new_array
 from qworkbench.emulator.kernels.vector import ir as v
-from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, types
+from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 
-X, OUT, ROWS, LENGTH, LANES, WORDS = range(6)
+X, OUT, ROWS, LENGTH, LANES = range(5)
 SUMS = 4  # vectors that are added side by side
 FLOAT = 4  # bytes
 
@@ -72,7 +72,7 @@ _mean8, _mean16 = (_adder(lanes) for lanes in LANES_OF)
 @row_kernel
 def _means(row: int) -> None:
     """``out[r] = sum(x[r]) / LENGTH``."""
-    p = carray(v.int64_at(row), WORDS)
+    p = v.int64_at(row)
     length = p[LENGTH]
     for r in range(p[ROWS]):
         x, out = p[X] + FLOAT * r * length, p[OUT] + FLOAT * r

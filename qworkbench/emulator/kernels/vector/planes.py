@@ -15,10 +15,10 @@ from qworkbench.emulator.kernels.compiled import inner, row_kernel
 from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.values import Surface, new_array
 from qworkbench.emulator.kernels.vector import ir as v
-from qworkbench.emulator.kernels.vector.ir import carray, intrinsic, types
+from qworkbench.emulator.kernels.vector.ir import intrinsic, types
 from qworkbench.emulator.kernels.vector.transpose import BLOCK, transposed
 
-X, X_IMAGE, PLACES, IMAGES, CHANNELS, AREA, SCALES, SCALE_STEP, OUT, WORDS = range(10)
+X, X_IMAGE, PLACES, IMAGES, CHANNELS, AREA, SCALES, SCALE_STEP, OUT = range(9)
 FLOAT = 4  # bytes
 
 
@@ -49,41 +49,39 @@ _block8, _block16 = _block(v.i8), _block(v.i16)
 
 
 @inner
-def _planes(p: np.ndarray, size: int) -> None:
-    channels, area, places = p[CHANNELS], p[AREA], carray(v.int64_at(p[PLACES]), p[AREA])
+def _planes(p: Any, size: int) -> None:
+    """Write all images; by pointers, which compile faster than arrays."""
+    channels, area, places, step = p[CHANNELS], p[AREA], v.int64_at(p[PLACES]), p[SCALE_STEP]
     for n in range(p[IMAGES]):
         x, out = p[X] + n * p[X_IMAGE], p[OUT] + n * channels * area * FLOAT
         if channels < BLOCK or area < BLOCK:
             for c in range(channels):
-                scale = carray(v.float32_at(p[SCALES] + c * p[SCALE_STEP]), 1)[0]
-                plane = carray(v.float32_at(out + c * area * FLOAT), area)
+                scale, plane = v.float32_at(p[SCALES] + c * step)[0], v.float32_at(out + c * area * FLOAT)
                 for i in range(area):
                     at = x + places[i] + c * size
-                    code = carray(v.int8_at(at), 1)[0] if size == 1 else carray(v.int16_at(at), 1)[0]
-                    plane[i] = np.float32(code) * scale
+                    plane[i] = np.float32(v.int8_at(at)[0] if size == 1 else v.int16_at(at)[0]) * scale
             continue
         for first in range(0, area, BLOCK):
             pixel = min(first, area - BLOCK)  # the last block overlaps the one before it
             for begin in range(0, channels, BLOCK):
                 c = min(begin, channels - BLOCK)
-                at, to = x + c * size, out + (c * area + pixel) * FLOAT
-                scales = p[SCALES] + c * p[SCALE_STEP]
+                at, to, scales = x + c * size, out + (c * area + pixel) * FLOAT, p[SCALES] + c * step
                 if size == 1:
-                    _block8(at, p[PLACES] + 8 * pixel, scales, p[SCALE_STEP], to, area * FLOAT)
+                    _block8(at, p[PLACES] + 8 * pixel, scales, step, to, area * FLOAT)
                 else:
-                    _block16(at, p[PLACES] + 8 * pixel, scales, p[SCALE_STEP], to, area * FLOAT)
+                    _block16(at, p[PLACES] + 8 * pixel, scales, step, to, area * FLOAT)
 
 
 @row_kernel
 def _planes_of_int8(row: int) -> None:
     """``out[n, c, i] = float32(q) * s``, q the code of channel c at ``x + n * X_IMAGE + places[i]``."""
-    _planes(carray(v.int64_at(row), WORDS), 1)
+    _planes(v.int64_at(row), 1)
 
 
 @row_kernel
 def _planes_of_int16(row: int) -> None:
     """Compute the same of int16."""
-    _planes(carray(v.int64_at(row), WORDS), 2)
+    _planes(v.int64_at(row), 2)
 
 
 def dequantized_planes(q: np.ndarray, surface: Surface, scales: np.ndarray) -> np.ndarray:

@@ -182,12 +182,12 @@ def to_wide_pixels(source: int, target: int, batch: int, channels: int, area: in
 @row_kernel
 def clear_margin(row: int) -> None:
     """Zero the margin of a surface: its address; images, lines of each, bytes of a line and beside it, the margin."""
-    p = carray(v.int64_at(row), 6)
+    p = v.int64_at(row)
     surface, batch, lines, line, side, margin = p[0], p[1], p[2], p[3], p[4], p[5]
     for n in range(batch):
         here = surface + n * lines * line
-        carray(v.int8_at(here), margin * line)[:] = np.int8(0)
-        carray(v.int8_at(here + (lines - margin) * line), margin * line)[:] = np.int8(0)
+        v.clear(here, margin * line)
+        v.clear(here + (lines - margin) * line, margin * line)
         for h in range(margin, lines - margin):
-            carray(v.int8_at(here + h * line), side)[:] = np.int8(0)
-            carray(v.int8_at(here + (h + 1) * line - side), side)[:] = np.int8(0)
+            v.clear(here + h * line, side)
+            v.clear(here + (h + 1) * line - side, side)
