@@ -19,6 +19,7 @@ from qworkbench.emulator.kernels.surface import (
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters
 from qworkbench.emulator.kernels.vector.frames import Frame, Start, frame_of, started
+from qworkbench.emulator.kernels.vector.groups import grouped_weights, groups_frame, groups_path
 from qworkbench.emulator.kernels.vector.parts import LIMIT, parts_that_fit
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, Forms, Product, leaving, remembered
@@ -49,6 +50,9 @@ def convolve(
         transforms = winograd_for(x, w, geometry, lambda: int(_sums(w, forms)[1]))
     if transforms is not None:
         surface, made = _made_by(transforms, x.dtype.type, x, w, bias, geometry, rq, residual, forms)
+    grouped = groups_path(x, w, geometry)
+    if made is None and grouped is not None:
+        surface, made = _made_by(grouped, grouped.codes, x, w, bias, geometry, rq, residual, forms)
     if made is None:
         surface, made = _made_by(path, path.codes, x, w, bias, geometry, rq, residual, forms)
     if surface is None or made is None:
@@ -207,6 +211,10 @@ def _frame(
     if path.transforms:
         weights = remembered(forms, "panels", (path.name, id(w)), lambda: transformed_weights(path, w), (w,))
         return winograd_frame(path, surface, weights, shape, geometry, parts)
+    if path.name.startswith("groups"):
+        weights = remembered(forms, "panels", (path.name, id(w)), lambda: grouped_weights(path, w), (w,))
+        taps = taps_of(surface, geometry, w.shape[2] * w.shape[3])
+        return groups_frame(path, w, weights, (*places_of(surface, shape, geometry), taps, np.zeros(1, np.int64)))
     pitch = surface.shape[3]
     made = remembered(
         forms,

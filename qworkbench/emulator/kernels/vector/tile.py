@@ -55,8 +55,10 @@ def dot(b: Any, tile: Tile, acc: Any, pixel: Any, weight: Any) -> Any:
     return v.call(b, f"x86.avx512.vpdp{tile.dot}.{32 * tile.lanes}", acc.type, [acc, pixel, weight])
 
 
-class _Writer:
+class Writer:
     """Writes the body of one function: tiles of one panel, from a first pixel to an end."""
+
+    late = False  # whether the bias is added to what :meth:`put_in_order` has put in order
 
     def __init__(self, b: Any, tile: Tile, args: Any) -> None:
         self.b, self.tile = b, tile
@@ -66,9 +68,11 @@ class _Writer:
         self.flips = tile.dot == "busd"
 
     def parameter(self, slot: int) -> Any:
+        """Load a word of the row."""
         return v.load(self.b, self.b.add(self.p, v.word(8 * slot)), v.i64, 8)
 
     def write(self) -> None:
+        """Write the body."""
         b, tile = self.b, self.tile
         self.x = b.add(self.parameter(at.X), self.shift)
         self.reaches, self.turns, self.rest = (self.parameter(slot) for slot in (at.REACHES, at.TURNS, at.REST))
@@ -87,6 +91,7 @@ class _Writer:
             pixel = b.add(self.first, b.mul(turn.index, v.word(tile.pixels)))
             leaving.fetch(b.add(pixel, v.word(tile.pixels)), tile.pixels)
             self._sum(bias, pixel)
+            self.put_in_order(bias)
             leaving.write(self.sums, pixel)
 
     def _sum(self, bias: Any, pixel: Any) -> None:
@@ -94,7 +99,7 @@ class _Writer:
         table = b.add(self.parameter(at.PIXELS), b.shl(pixel, v.word(3)))
         rows = [b.add(self.x, v.load(b, b.add(table, v.word(8 * m)), v.i64, 8)) for m in range(tile.pixels)]
         for n in range(tile.vectors):
-            start = v.load(b, b.add(bias, v.word(self.width * n)), self.kind, 4)
+            start = v.constant(self.kind, [0] * tile.lanes) if self.late else self.bias(bias, n)
             for row in self.sums:
                 b.store(start, row[n])
         b.store(self.weights, self.here)
@@ -144,6 +149,22 @@ class _Writer:
             with cgutils.for_range(self.b, turns, intp=v.i64):
                 self._groups(rows, count)
 
+    def words(self, address: Any) -> list[Any]:
+        """Return what of the pixel at `address` is multiplied into each vector of sums."""
+        word = v.splat(self.b, v.load(self.b, address, v.i32), self.tile.lanes)
+        return [self.flipped(word)] * self.tile.vectors
+
+    def flipped(self, word: Any) -> Any:
+        """Return codes as the dot takes them."""
+        return self.b.xor(word, self.sign) if self.flips else word
+
+    def bias(self, bias: Any, n: int) -> Any:
+        """Return the bias of vector n, of which `bias` is the address for the panel's first channel."""
+        return v.load(self.b, self.b.add(bias, v.word(self.width * n)), self.kind, 4)
+
+    def put_in_order(self, bias: Any) -> None:
+        """Let lane i of vector n hold the whole sum of channel ``n * lanes + i``, if it does not."""
+
     def _groups(self, rows: list[Any], count: int) -> None:
         """Add `count` groups of 32 bits of every pixel, and fetch a part of the panel that comes next."""
         b, tile = self.b, self.tile
@@ -158,18 +179,15 @@ class _Writer:
                 v.prefetch(b, b.add(ahead, v.word(LINE * u)))
             reach = v.load(b, b.add(reaches, v.word(8 * u)), v.i64, 8)
             for m, row in enumerate(rows):
-                word = v.load(b, b.add(row, reach), v.i32)
-                word = v.splat(b, word, tile.lanes)
-                if self.flips:
-                    word = b.xor(word, self.sign)
+                words = self.words(b.add(row, reach))
                 for n, room in enumerate(self.sums[m]):
-                    b.store(dot(b, tile, b.load(room), word, panel[n]), room)
+                    b.store(dot(b, tile, b.load(room), words[n], panel[n]), room)
         b.store(b.add(weight, v.word(self.width * tile.vectors * count)), self.here)
         b.store(b.add(reaches, v.word(8 * count)), self.reach)
         b.store(b.add(ahead, v.word(LINE * count)), self.ahead)
 
 
-def tile_kernel(tile: Tile) -> Any:
+def tile_kernel(tile: Tile, writer: type[Writer] = Writer) -> Any:
     """Return the intrinsic ``(p, weights, channel, count, first, end, shift)`` that computes tiles of one panel.
 
     Pixels `first` up to `end`, and up to the end of the last tile, of `count` channels from `channel` on; `weights` is
@@ -182,13 +200,14 @@ def tile_kernel(tile: Tile) -> Any:
         typing_context: Any, p: Any, weights: Any, channel: Any, count: Any, first: Any, end: Any, shift: Any
     ) -> Any:
         def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-            found = b.module.globals.get(tile.name)
+            name = f"{tile.name}.{writer.__name__}"
+            found = b.module.globals.get(name)
             if found is None:
-                found = ir.Function(b.module, ir.FunctionType(ir.VoidType(), [v.i64] * 7), tile.name)
+                found = ir.Function(b.module, ir.FunctionType(ir.VoidType(), [v.i64] * 7), name)
                 found.linkage = "internal"
                 found.attributes.add("noinline")
                 inside = ir.IRBuilder(found.append_basic_block("entry"))
-                _Writer(inside, tile, found.args).write()
+                writer(inside, tile, found.args).write()
                 inside.ret_void()
             b.call(found, args)
             return context.get_dummy_value()
