@@ -11,8 +11,10 @@ registers, everything else pixel by pixel through memory, so that its code is wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
+
+from llvmlite import ir
 
 from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.vector import ir as v
@@ -26,10 +28,11 @@ AHEAD = 8192  # bytes: further than memory takes to answer, near enough to stay 
 class Leaving:
     """Writes what follows the sums of every tile of a panel of `vectors` times `lanes` channels."""
 
-    def __init__(
-        self, b: Any, lanes: int, vectors: int, parameter: Callable[[int], Any], channel: Any, count: Any
-    ) -> None:
-        self.b, self.lanes, self.vectors, self.channel = b, lanes, vectors, channel
+    def __init__(self, b: Any, lanes: int, vectors: int, p: Any, channel: Any, count: Any) -> None:
+        def parameter(slot: int) -> Any:
+            return v.load(b, b.add(p, v.word(8 * slot)), v.i64, 8)
+
+        self.b, self.lanes, self.vectors, self.p, self.channel, self.count = b, lanes, vectors, p, channel, count
         self.channels = lanes * vectors
         self.mode, self.ratio, self.scale = (parameter(slot) for slot in (at.MODE, at.RATIO, at.SCALE))
         self.out, self.places, self.codes = (parameter(slot) for slot in (at.OUT, at.PLACES, at.CODES))
@@ -46,7 +49,6 @@ class Leaving:
         split = b.and_(b.icmp_signed("!=", self.part, v.word(0)), b.icmp_signed("==", self.code_bytes, v.word(1)))
         self.split = b.and_(narrow, split)
         self.kind, self.real = v.vector(v.i32, lanes), v.vector(v.f64, lanes)
-        self.room = cgutils.alloca_once(b, self.kind, vectors * 12)  # pixels of the largest tile
 
     def write(self, sums: list[list[Any]], pixel: Any) -> None:
         """Let the sums of every pixel of a tile leave; `pixel` is the number of the first."""
@@ -101,13 +103,28 @@ class Leaving:
 
     def _through_memory(self, sums: list[list[Any]], places: Any) -> None:
         b = self.b
-        base, step = b.ptrtoint(self.room, v.i64), 4 * self.lanes
-        for m, row in enumerate(sums):
-            for n, room in enumerate(row):
-                v.store(b, b.load(room), b.add(base, v.word(step * (m * self.vectors + n))), 4)
-        with cgutils.for_range(b, v.word(len(sums)), intp=v.i64) as turn:
-            place = b.add(v.load(b, b.add(places, b.shl(turn.index, v.word(3))), v.i64, 8), self.channel)
-            self.one(b.add(base, b.mul(turn.index, v.word(step * self.vectors))), place)
+        room, step = cgutils.alloca_once(b, self.kind, len(sums) * self.vectors), 4 * self.lanes
+        base = b.ptrtoint(room, v.i64)
+        for index, value in enumerate(value for row in sums for value in row):
+            v.store(b, b.load(value), b.add(base, v.word(step * index)), 4)
+        b.call(self._one_by_one(), [self.p, self.channel, self.count, base, places, v.word(len(sums))])
+
+    def _one_by_one(self) -> Any:
+        """Return the function ``(p, channel, count, start, places, pixels)``, the same for tiles of as many vectors."""
+        name = f"qworkbench.leave{32 * self.lanes}x{self.vectors}"
+        found = self.b.module.globals.get(name)
+        if found is None:
+            found = ir.Function(self.b.module, ir.FunctionType(ir.VoidType(), [v.i64] * 6), name)
+            found.linkage = "internal"
+            found.attributes.add("noinline")
+            b = ir.IRBuilder(found.append_basic_block("entry"))
+            p, channel, count, start, places, pixels = found.args
+            leaving = Leaving(b, self.lanes, self.vectors, p, channel, count)
+            with cgutils.for_range(b, pixels, intp=v.i64) as turn:
+                place = b.add(v.load(b, b.add(places, b.shl(turn.index, v.word(3))), v.i64, 8), channel)
+                leaving.one(b.add(start, b.mul(turn.index, v.word(4 * self.lanes * self.vectors))), place)
+            b.ret_void()
+        return found
 
     def one(self, start: Any, place: Any) -> None:
         """Let one pixel leave whose sums are in memory at `start`."""

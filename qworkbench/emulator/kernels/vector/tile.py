@@ -79,7 +79,7 @@ class Writer:
         bias = b.add(self.parameter(at.BIAS), b.shl(self.channel, v.word(2)))
         # loaded, not a splat of a scalar: so the compiler flips the whole vector as it loads, not before it spreads
         self.sign = v.load(b, self.parameter(at.SIGN), self.kind, 64) if self.flips else None
-        leaving = Leaving(b, tile.lanes, tile.vectors, self.parameter, self.channel, self.count)
+        leaving = Leaving(b, tile.lanes, tile.vectors, self.p, self.channel, self.count)
         self.sums = [[cgutils.alloca_once(b, self.kind) for _ in range(tile.vectors)] for _ in range(tile.pixels)]
         if not self.flips:
             wide = v.vector(v.i64, tile.lanes)

@@ -184,7 +184,7 @@ def results_part(way: Way) -> Write:
         def parameter(slot: int) -> Any:
             return v.load(b, b.add(p, v.word(8 * slot)), v.i64, 8)
 
-        leaving = Leaving(b, tile.lanes, tile.vectors, parameter, channel, count)
+        leaving = Leaving(b, tile.lanes, tile.vectors, p, channel, count)
         bias = b.add(parameter(at.BIAS), b.shl(channel, v.word(2)))
         line_step, pixel_step = parameter(OUT_ROW), parameter(OUT_PIXEL)
         place = b.add(place, channel)
