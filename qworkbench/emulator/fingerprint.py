@@ -49,12 +49,12 @@ class Chain:
         self._held: dict[tuple[Any, ...], bytes] = {}
 
     def link(self, *parts: bytes | int) -> bytes:
-        """Return ``digest(*parts)``."""
+        """Return ``brief(*parts)``."""
         found = self._held.get(parts)
         if found is None:
             if len(self._held) >= self._keep:
                 self._held.clear()
-            found = self._held[parts] = digest(*parts)
+            found = self._held[parts] = brief(*parts)
         return found
 
 

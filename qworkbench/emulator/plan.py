@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
@@ -69,6 +70,22 @@ class Step:
     made: Local = field(default_factory=Local, repr=False)
 
 
+class _Unneeded(dict[Step, tuple[str, ...]]):
+    """Found from the last step backwards, as far as somebody asks: a run behind an edit asks for a few."""
+
+    def __init__(self, steps: tuple[Step, ...]) -> None:
+        super().__init__()
+        self._left, self._seen, self._lock = reversed(steps), set[str](), Lock()
+
+    def __missing__(self, step: Step) -> tuple[str, ...]:
+        with self._lock:
+            while step not in self:  # another thread may have come that far
+                before = next(self._left)
+                self[before] = tuple([key for key in {*before.inputs, *before.outputs} if key not in self._seen])
+                self._seen.update(before.inputs)
+        return self[step]
+
+
 @dataclass(frozen=True, eq=False)
 class Plan(Travelling):
     """Steps in execution order.
@@ -114,12 +131,7 @@ class Plan(Travelling):
     @cached_property
     def unneeded(self) -> Mapping[Step, tuple[str, ...]]:
         """The keys that nobody reads behind each step."""
-        seen: set[str] = set()
-        found: dict[Step, tuple[str, ...]] = {}
-        for step in reversed(self.steps):
-            found[step] = tuple(key for key in {*step.inputs, *step.outputs} if key not in seen)
-            seen.update(step.inputs)
-        return found
+        return _Unneeded(self.steps)
 
     def way_to(self, keys: Set[str]) -> tuple[Step, ...]:
         """Return the steps that lead to `keys` from the inputs, in order."""
