@@ -43,7 +43,7 @@ class Leaving:
         full = b.icmp_signed(">=", count, v.word(64))
         self.mask = b.select(full, v.word(-1), b.sub(b.shl(v.word(1), b.and_(count, v.word(63))), v.word(1)))
         self.whole, self.part = parameter(at.WHOLE), parameter(at.PART)
-        narrow = b.icmp_signed("==", self.mode, v.word(at.INT8))
+        self.narrow = narrow = b.icmp_signed("==", self.mode, v.word(at.INT8))
         self.enters = b.icmp_signed("!=", self.ratio, v.word(0))
         self.plain = b.and_(narrow, b.not_(self.enters))
         split = b.and_(b.icmp_signed("!=", self.part, v.word(0)), b.icmp_signed("==", self.code_bytes, v.word(1)))
@@ -80,7 +80,8 @@ class Leaving:
         """
         b = self.b
         places = b.add(self.places, b.shl(pixel, v.word(3)))
-        self._fetch(self.out, places, range(0, count, max(4 // self.vectors, 1)))
+        with b.if_then(self.narrow):
+            self._fetch(self.out, places, range(0, count, max(4 // self.vectors, 1)))
         with b.if_then(self.enters):
             self._fetch(self.codes, places, range(count))
 
@@ -204,14 +205,21 @@ class Leaving:
             factor = v.load(b, b.add(scale, v.word(8 * lanes * n)), self.real, 8)
             whole = v.nearest_of_double(b, b.fmul(b.sitofp(total, self.real), factor))
             codes = b.trunc(v.clamped(b, whole, *limits), v.vector(v.i16, lanes))
-            self._store(codes, b.add(out, v.word(2 * lanes * n)), self._part(n))
+            self._store_line(codes, out, 2 * lanes * n, self._part(n))
 
     def _as_int32(self, rows: list[list[Any]], places: list[Any]) -> None:
         b = self.b
         (sums,), (place,) = rows, places
         out = b.add(self.out, b.shl(place, v.word(2)))
         for n, total in enumerate(sums):
-            self._store(total, b.add(out, v.word(4 * self.lanes * n)), self._part(n))
+            self._store_line(total, out, 4 * self.lanes * n, self._part(n))
+
+    def _store_line(self, value: Any, out: Any, offset: int, mask: Any) -> None:
+        """Store a part of a pixel that takes more than a line, and ask for each line once, ahead."""
+        there = self.b.add(out, v.word(offset))
+        if offset % LINE == 0:
+            v.prefetch(self.b, self.b.add(there, v.word(AHEAD)), near=True)
+        self._store(value, there, mask)
 
     def _store(self, value: Any, address: Any, mask: Any) -> None:
         if self.lanes == 16:
