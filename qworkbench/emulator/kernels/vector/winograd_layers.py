@@ -10,21 +10,20 @@ import numpy as np
 
 from qworkbench.emulator.kernels.isa import chosen
 from qworkbench.emulator.kernels.memory import LINE
+from qworkbench.emulator.kernels.slabs import lasting
 from qworkbench.emulator.kernels.surface import pitch_of
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.frames import Frame, frame_of
 from qworkbench.emulator.kernels.vector.paths import Path
-from qworkbench.emulator.kernels.vector.product import packed_weights
 from qworkbench.emulator.kernels.vector.windows import margin_of
 from qworkbench.numerics.arithmetic import ConvGeometry
 
 EXACT = 2**25  # a sum below it survives the division of 576 times itself, modulo 2**32, by 576
 SIDE, OUT = 6, 4
 POINTS = SIDE * SIDE
-WEIGHTS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 12]], np.float32)
 INPUTS = 32  # channels of x are filled up to a multiple of this: vectors of int16
-MOST_WEIGHTS = 1_300_000  # bytes; more would come from memory every time, which takes longer than the products
+MOST_WEIGHTS = 4_800_000  # bytes; more would come from memory every time, which takes longer than the products
 CACHED = 1 << 19  # bytes of weights up to which they stay in the second-level cache beside a block of windows
 BLOCK_BYTES = (480_000, 1_000_000)  # numbers and sums of a block of windows, beside such weights and beside more
 WORTH = 0.9  # of the direct way's time, at most
@@ -63,7 +62,7 @@ def _pays(path: Path, halves: int, w: np.ndarray, height: int, width: int) -> bo
     """Tell whether transforms and their products take less time than the direct way, counted in products of vectors."""
     outputs, inputs = w.shape[:2]
     room, length = sum(path.panels(outputs)) * path.channels, -(-inputs // INPUTS) * INPUTS
-    if POINTS * room * length * 2 > MOST_WEIGHTS * (4 if halves == 2 or not path.masks else 1):
+    if POINTS * room * length * 2 > MOST_WEIGHTS:
         return False
     lanes = 16 if path.masks else 8
     per_dot, cost = (4 // halves, 1) if path.masks else (2, 2)  # of the direct way: codes, and instructions
@@ -76,12 +75,24 @@ def _pays(path: Path, halves: int, w: np.ndarray, height: int, width: int) -> bo
 
 
 def transformed_weights(path: Path, w: np.ndarray) -> np.ndarray:
-    """Return the packed numbers of (outputs, inputs, 3, 3) codes."""
+    """Return the numbers of (outputs, inputs, 3, 3) codes as [panel][number][pair of inputs][channel][of the pair]."""
     outputs, inputs = w.shape[:2]
-    dense = np.zeros((outputs, POINTS, -(-inputs // INPUTS) * INPUTS), np.int16)
-    made = w.reshape(-1, 9).astype(np.float32) @ np.kron(WEIGHTS, WEIGHTS).T  # exact: below 2**15
-    dense[:, :, :inputs] = made.reshape(outputs, inputs, POINTS).transpose(0, 2, 1)
-    return packed_weights(path, dense)
+    panels, length = -(-outputs // path.channels), -(-inputs // INPUTS) * INPUTS
+    room = np.zeros((panels * path.channels, length, 9), np.int8)
+    room[:outputs, :inputs] = w.reshape(outputs, inputs, 9)
+    taps = room.reshape(panels, path.channels, length // 2, 2, 9).transpose(4, 0, 2, 1, 3).astype(np.int16, order="C")
+    out = lasting(panels * POINTS * length * path.channels, np.int16)
+    numbers = out.reshape(panels, POINTS, length // 2, path.channels, 2)
+    for p, line in enumerate(_numbers(taps[:3], taps[3:6], taps[6:])):
+        for q, one in enumerate(_numbers(*line)):
+            numbers[:, SIDE * p + q] = one
+    return out
+
+
+def _numbers(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return six numbers of three weights, 24 times those of Lavin and Gray but for the last one: 12 times."""
+    ends, far, double = a + c, a + 4 * c, 2 * b
+    return 6 * a, -4 * (ends + b), 4 * (b - ends), far + double, far - double, 12 * c
 
 
 def winograd_frame(
