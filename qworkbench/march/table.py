@@ -16,6 +16,7 @@ from qworkbench.graph.ir import Graph, Node
 from qworkbench.march.clauses import Between, Clause, Equals, Fact
 from qworkbench.march.constraints import ClauseResult, check
 from qworkbench.march.facts import node_facts
+from qworkbench.travel import Local
 
 Supported = Literal["yes", "conditional", "no", "unknown"]
 QuantClass = Literal["active", "passive", "manual", "none"]
@@ -163,6 +164,10 @@ class Support:
         return f"{self.row.op} is not on the BPU{f' ({self.row.notes})' if self.row.notes else ''}"
 
 
+VERDICTS = 1024
+"""How many verdicts a march remembers."""
+
+
 @dataclass(frozen=True, eq=False)
 class March:
     """One BPU generation.
@@ -191,6 +196,7 @@ class March:
     figures: Mapping[str, Parameter] = field(default_factory=dict)
     plugin_rows: Mapping[str, PluginRow] = field(default_factory=dict)
     source: str = ""
+    _verdicts: Local = field(default_factory=Local, init=False, repr=False)
 
     def row(self, op: str) -> OpRow:
         """Return the row of `op`; for an op that the list does not name, a row that says so."""
@@ -255,8 +261,14 @@ class March:
         if not row.runs:
             return Support(False, (), row)
         facts = node_facts(graph, node, self.parameter("input_batch") if batch is None else batch)
-        results = check((*row.rank_clauses, *self.general, *row.clauses), {**facts, **(known or {})})
-        return Support(all(result.ok for result in results), results, row)
+        facts.update(known or {})
+        key = (row.op, *facts.items())  # most nodes of a model are like another one
+        found: Support | None = self._verdicts.get(key)
+        if found is None:
+            results = check((*row.rank_clauses, *self.general, *row.clauses), facts)
+            found = Support(all(result.ok for result in results), results, row)
+            self._verdicts.keep(key, found, VERDICTS)
+        return found
 
 
 def _changed(held: Mapping[str, Parameter], chosen: Mapping[str, Any]) -> dict[str, Parameter]:
