@@ -50,6 +50,19 @@ class Leaving:
         self.split = b.and_(narrow, split)
         self.kind, self.real = v.vector(v.i32, lanes), v.vector(v.f64, lanes)
 
+    def write_int16(self, sums: list[list[Any]], pixel: Any) -> None:
+        """Let the sums of every pixel of a tile of int16 leave: as int16 from the registers, too."""
+        b = self.b
+        wide = b.and_(b.icmp_signed("==", self.mode, v.word(at.INT16)), b.not_(self.enters))
+        with b.if_else(wide) as (from_registers, rest):
+            with from_registers:
+                places = b.add(self.places, b.shl(pixel, v.word(3)))
+                for m, row in enumerate(sums):
+                    place = b.add(v.load(b, b.add(places, v.word(8 * m)), v.i64, 8), self.channel)
+                    self._as_int16([[b.load(room) for room in row]], [place])
+            with rest:
+                self.write(sums, pixel)
+
     def write(self, sums: list[list[Any]], pixel: Any) -> None:
         """Let the sums of every pixel of a tile leave; `pixel` is the number of the first."""
         b = self.b

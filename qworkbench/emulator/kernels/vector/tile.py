@@ -92,7 +92,7 @@ class Writer:
             leaving.fetch(b.add(pixel, v.word(tile.pixels)), tile.pixels)
             self._sum(bias, pixel)
             self.put_in_order(bias)
-            leaving.write(self.sums, pixel)
+            (leaving.write if self.flips else leaving.write_int16)(self.sums, pixel)
 
     def _sum(self, bias: Any, pixel: Any) -> None:
         b, tile = self.b, self.tile
