@@ -16,7 +16,8 @@ median over rounds that ran in turn in one process: below 1 is faster than the p
 more as wall clock. Figures of another machine differ; `make bench` makes a short form of these tables on yours.
 
 * `/ort int8` is onnxruntime's QLinearConv in its fastest layout (uint8, zero point 128), or its QDQ network.
-* `peak` is the share of what the dot instruction of the path reaches on registers alone, best call: the roofline.
+* `peak` is the share of what the dot instruction of the path reaches on registers alone, best call: the roofline
+  of a kernel that does every multiply-add. Winograd's transforms pass 1.
 * `floor` is the time of all multiply-adds at that peak over onnxruntime int8's time: the lowest `/ort int8` that a
   kernel can reach which does every one of them. 3 x 3 at stride 1 goes below where Winograd's transforms, which are
   exact here, leave a quarter of the products; a goal below `floor` is beyond the hardware for everything else.
