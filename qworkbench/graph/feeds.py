@@ -87,7 +87,7 @@ def _by_name(graph: Graph, sample: Any) -> dict[str, Any]:
 def _checked(value: Value, given: Any) -> Tensor:
     if not _is_tensor(given):
         raise CalibrationError(f"input {value.name!r} must be a tensor or an array, got {type(given).__name__}")
-    tensor = torch.from_numpy(np.ascontiguousarray(given)) if isinstance(given, np.ndarray) else given
+    tensor = torch.from_numpy(np.ascontiguousarray(given)) if isinstance(given, np.ndarray) else given.detach()
     wanted = ", ".join(str(d) for d in value.shape)
     got = tuple(tensor.shape)
     if len(got) != len(value.shape):

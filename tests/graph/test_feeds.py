@@ -74,3 +74,9 @@ def test_graph_of_fixed_batch_accepts_only_that():
     graph = capture(module_of(lambda s, x: x.view(3, 4, 4) * 2), X)
     with pytest.raises(CalibrationError, match=r"must have shape \(1, 3, 4, 4\)"):
         feeds_of(graph, torch.zeros(2, 3, 4, 4))
+
+
+def test_a_sample_that_wants_a_gradient_is_read_without_it(captured):
+    graph = captured(lambda m, x: x + 1, (2, 3))
+    (feed,) = feeds_of(graph, torch.ones(2, 3, requires_grad=True)).values()
+    assert feed.numpy().tolist() == [[1.0] * 3] * 2
