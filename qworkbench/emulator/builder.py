@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from functools import partial
 from itertools import islice
+from operator import sub
 from types import MappingProxyType
 from typing import Any
-
-import numpy as np
 
 from qworkbench.emulator.forms import Forms, Thresholds
 from qworkbench.emulator.memo import Lowered, PlanMemo, Written
@@ -66,8 +65,7 @@ class PlanBuilder(Forms):
 
     def _take_run(self, former: Spliced, begin: int, end: int) -> None:
         """Append what the units from `begin` to `end` of the plan before became, which it wrote in one stretch."""
-        assert former.marks is not None
-        (first, *before), (last, *after) = former.marks[[begin, end]].tolist()
+        (first, *before), (last, *after) = former.sizes(begin), former.sizes(end)
         self.steps += former.steps[first:last]
         tables = self._tables
         for table, known, start, stop in zip(tables[:RESCALED], former.tables, before, after, strict=False):
@@ -106,18 +104,15 @@ class PlanBuilder(Forms):
         splice = Splice(self.memo.former, self.graph, self.placement, self._arithmetic, groups, threshold)
         former, units = splice.former, self.placement.units
         used: dict[Hashable, Lowered] = {}
-        marks = np.empty((len(units) + 1, len(self._tables) + 1), np.int64)
-        place = 0
+        now, place = splice.now, 0
+        now.start = self._sizes()
         while place < len(units):
             begin, length = splice.run(place)
-            marks[place] = self._sizes()
-            if former is not None and former.marks is not None and length:
-                end = begin + length
-                marks[place : place + length] = marks[place] + former.marks[begin:end] - former.marks[begin]
-                self._take_run(former, begin, end)
+            if former is not None and length:
+                self._take_run(former, begin, begin + length)
                 place += length
                 continue
-            unit = units[place]
+            unit, before = units[place], self._sizes()
             found = splice.known(unit)
             if found is None:
                 lower = lower_unit if self.placement[unit.anchor].on == "BPU" else lower_cpu
@@ -126,10 +121,9 @@ class PlanBuilder(Forms):
                 self._take_over(found)
             value = unit.outputs[0]
             results[unit.tail] = codes.get(value) or floats[value]
+            now.grown.append(tuple(map(sub, self._sizes(), before)))
             place += 1
-        marks[place] = self._sizes()
-        now = splice.now
-        now.marks, now.steps, now.tables, now.results = marks, self.steps, self._tables, results
+        now.steps, now.tables, now.results = self.steps, self._tables, results
         if former is not None and former.graph is self.graph:
             now.unplaced = former.unplaced
         for name, source in now.unplaced:

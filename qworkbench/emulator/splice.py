@@ -20,8 +20,6 @@ from qworkbench.placement.types import NodePlacement, Placement, Unit
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    import numpy as np
-
     from qworkbench.emulator.memo import Lowered
     from qworkbench.emulator.plan import Quantity, Step
     from qworkbench.graph.ir import Graph
@@ -47,8 +45,10 @@ class Spliced:
         The builder's.
     results : Mapping of str to str
         Node -> key; one entry per unit, in order, then others.
-    marks : numpy.ndarray
-        How many steps, and entries of each table, there were before each unit, and behind the last one.
+    start : list of int
+        How many steps, and entries of each table, there were before the first unit.
+    grown : list of tuple of int
+        How many of them each unit added.
     """
 
     graph: Graph
@@ -62,7 +62,12 @@ class Spliced:
     steps: list[Step] = field(default_factory=list)
     tables: Sequence[Mapping[str, Any]] = ()
     results: Mapping[str, str] = field(default_factory=dict)
-    marks: np.ndarray | None = None
+    start: list[int] = field(default_factory=list)
+    grown: list[tuple[int, ...]] = field(default_factory=list)
+
+    def sizes(self, place: int) -> list[int]:
+        """Return how many steps, and entries of each table, there were before the unit at `place`."""
+        return [sum(column) for column in zip(self.start, *self.grown[:place], strict=True)]
 
     @cached_property
     def where(self) -> dict[str, int]:
@@ -172,6 +177,7 @@ class Splice:
         now.units += old[part]
         now.placed += placed[part]
         now.lowered += lowered[part]
+        now.grown += former.grown[part]
         self._next = begin + length
         return begin, length
 
