@@ -81,6 +81,15 @@ def test_random_convolutions_of_int16_equal_the_reference(path):
     check_wide()
 
 
+def test_one_weight_serves_codes_of_either_size(path):
+    x, w, bias, geometry, rq, _ = case(np.random.default_rng(7), 40, 90, (9, 9))
+    forms: dict = {}
+    for codes in (x, x.astype(np.int16) * 3, x):
+        operands = (codes, w, bias, geometry, rq)
+        assert_equal(kernels.conv2d(*operands, forms=forms), reference.conv2d(*operands))
+    assert transformed(forms)
+
+
 def test_int16_sums_that_leave_int32_are_counted_where_results_are(path):
     x = np.full((1, 80, 6, 7), -32768, np.int16)  # windows reach beyond these 6 x 7 pixels
     w = np.full((70, 80, 3, 3), -128, np.int8)

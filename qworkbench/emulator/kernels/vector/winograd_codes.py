@@ -43,6 +43,7 @@ from qworkbench.emulator.kernels.vector.winograd_parts import (
     Write,
     products_part,
     results_part,
+    tail_part,
     window_part,
 )
 
@@ -62,7 +63,7 @@ def _called(b: Any, name: str, args: Any, write: Write) -> None:
 
 def _sweep(way: Way) -> Write:
     """Write ``(p, memory)``: blocks of windows, and of each a part of the panels, until none is left."""
-    tile = way.tile
+    tile, tail = way.tile, way.tail
 
     def write(b: Any, args: Any) -> None:
         p, memory = args
@@ -87,7 +88,7 @@ def _sweep(way: Way) -> Write:
         down, across, inputs = parameter(DOWN), parameter(ACROSS), parameter(INPUTS)
         windows, groups = b.mul(b.mul(parameter(BATCH), down), across), b.lshr(inputs, v.word(1))
         units = b.sdiv(b.add(windows, v.word(tile.pixels - 1)), v.word(tile.pixels))
-        pitch, sum_pitch, step = parameter(PITCH), parameter(SUM_PITCH), 4 * tile.channels
+        pitch, sum_pitch, step = parameter(PITCH), parameter(SUM_PITCH), way.step
         entered = b.and_(b.add(memory, v.word(LINE - 1)), v.word(-LINE))
         sums = b.add(entered, b.mul(pitch, v.word(POINTS)))
         room = b.add(sums, b.mul(sum_pitch, v.word(POINTS)))
@@ -115,11 +116,21 @@ def _sweep(way: Way) -> Write:
                     panel = b.add(begin, turn.index)
                     weights = b.add(parameter(at.WEIGHTS), b.mul(panel, parameter(at.PANEL_BYTES)))
                     channel = b.mul(panel, v.word(tile.channels))
+                    full = b.icmp_signed("<", panel, parameter(at.WIDE))
+                    width = b.select(full, v.word(step), v.word(4 * tail.channels)) if tail else v.word(step)
                     with cgutils.for_range(b, v.word(POINTS), intp=v.i64) as point:
-                        here = b.add(weights, b.mul(point.index, b.mul(groups, v.word(step))))
+                        here = b.add(weights, b.mul(point.index, b.mul(groups, width)))
                         numbers = b.add(entered, b.mul(point.index, pitch))
                         to = b.add(sums, b.mul(point.index, sum_pitch))
-                        call(products_part, numbers, b.shl(inputs, v.word(1)), halves, here, groups, to)
+                        arguments = (numbers, b.shl(inputs, v.word(1)), halves, here, groups, to)
+                        if tail is None:
+                            call(products_part, *arguments)
+                        else:
+                            with b.if_else(full) as (whole, last):
+                                with whole:
+                                    call(products_part, *arguments)
+                                with last:
+                                    call(tail_part, *arguments)
                     with cgutils.for_range(b, count, intp=v.i64) as window:
                         n, i, j = placed(b.add(first, window.index))
                         place = b.add(b.mul(n, parameter(OUT_IMAGE)), b.mul(b.shl(i, v.word(2)), parameter(OUT_ROW)))
@@ -156,14 +167,16 @@ def _kernel(way: Way) -> Any:
     return kernel
 
 
-_narrow512, _wide512, _narrow256, _wide256 = (
-    _kernel(Way(tile, halves)) for tile in (Tile("wssd", 16, 4, 4), Tile("madd", 8, 6, 2)) for halves in (1, 2)
+_wide512, _narrow256, _wide256 = (
+    _kernel(Way(tile, halves))
+    for tile, halves in ((Tile("wssd", 16, 4, 4), 2), (Tile("madd", 8, 6, 2), 1), (Tile("madd", 8, 6, 2), 2))
 )
+_narrow512 = _kernel(Way(Tile("wssd", 16, 4, 4), 1, Tile("wssd", 16, 8, 2)))
 
 
 @row_kernel
 def winograd_avx512(row: int) -> None:
-    """Compute int8 by int8 in panels of 64 channels."""
+    """Compute int8 by int8 in panels of 64 channels, and one of 32 behind them."""
     memory = np.empty(v.word_at(row + 8 * ROOM), np.uint8)
     _narrow512(row, memory.ctypes.data)
     memory[0] = 0  # in use until here

@@ -39,9 +39,9 @@ def _path(isa: str, halves: int) -> Path | None:
     wide = halves == 2
     if isa == "avx512vnni":
         sweep = kernels.winograd_wide_avx512 if wide else kernels.winograd_avx512
-        return Path("winograd64", np.int16, 2, 64, (), (4,), False, sweep, True, True)
+        return Path(f"winograd64.{halves}", np.int16, 2, 64, () if wide else (32,), (4,), False, sweep, True, True)
     sweep = kernels.winograd_wide_avx2 if wide else kernels.winograd_avx2
-    return Path("winograd16", np.int16, 2, 16, (), (6,), False, sweep, False, True)
+    return Path(f"winograd16.{halves}", np.int16, 2, 16, (), (6,), False, sweep, False, True)
 
 
 def winograd_for(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, magnitude: Callable[[], int]) -> Path | None:
@@ -61,7 +61,8 @@ def winograd_for(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, magnitude
 def _pays(path: Path, halves: int, w: np.ndarray, height: int, width: int) -> bool:
     """Tell whether transforms and their products take less time than the direct way, counted in products of vectors."""
     outputs, inputs = w.shape[:2]
-    room, length = sum(path.panels(outputs)) * path.channels, -(-inputs // INPUTS) * INPUTS
+    (panels, tail), length = path.panels(outputs), -(-inputs // INPUTS) * INPUTS
+    room = panels * path.channels + tail
     if POINTS * room * length * 2 > MOST_WEIGHTS:
         return False
     lanes = 16 if path.masks else 8
@@ -70,22 +71,27 @@ def _pays(path: Path, halves: int, w: np.ndarray, height: int, width: int) -> bo
     windows = -(-height // OUT) * -(-width // OUT)
     windows = -(-windows // path.pixels[0]) * path.pixels[0]
     products = POINTS * (length // 2) * (room // lanes) * cost
-    transforms = 200 * length // (2 * lanes) + 220 * room // lanes
+    transforms = 200 * length // (2 * lanes) + 220 * -(-room // path.channels) * path.channels // lanes
     return bool(halves * windows * (products + transforms) < WORTH * direct)
 
 
 def transformed_weights(path: Path, w: np.ndarray) -> np.ndarray:
     """Return the numbers of (outputs, inputs, 3, 3) codes as [panel][number][pair of inputs][channel][of the pair]."""
     outputs, inputs = w.shape[:2]
-    panels, length = -(-outputs // path.channels), -(-inputs // INPUTS) * INPUTS
-    room = np.zeros((panels * path.channels, length, 9), np.int8)
+    (wide, tail), length = path.panels(outputs), -(-inputs // INPUTS) * INPUTS
+    split = wide * path.channels
+    room = np.zeros((split + tail, length, 9), np.int8)
     room[:outputs, :inputs] = w.reshape(outputs, inputs, 9)
-    taps = room.reshape(panels, path.channels, length // 2, 2, 9).transpose(4, 0, 2, 1, 3).astype(np.int16, order="C")
-    out = lasting(panels * POINTS * length * path.channels, np.int16)
-    numbers = out.reshape(panels, POINTS, length // 2, path.channels, 2)
-    for p, line in enumerate(_numbers(taps[:3], taps[3:6], taps[6:])):
-        for q, one in enumerate(_numbers(*line)):
-            numbers[:, SIDE * p + q] = one
+    out = lasting(len(room) * POINTS * length, np.int16)
+    for codes, channels in ((room[:split], path.channels), (room[split:], tail)):
+        if len(codes):
+            first = POINTS * length * (0 if channels == path.channels else split)
+            shape = (len(codes) // channels, POINTS, length // 2, channels, 2)
+            numbers = out[first : first + POINTS * length * len(codes)].reshape(shape)
+            taps = codes.reshape(-1, channels, length // 2, 2, 9).transpose(4, 0, 2, 1, 3).astype(np.int16, order="C")
+            for p, line in enumerate(_numbers(taps[:3], taps[3:6], taps[6:])):
+                for q, one in enumerate(_numbers(*line)):
+                    numbers[:, SIDE * p + q] = one
     return out
 
 

@@ -62,15 +62,24 @@ def _leaving(b: Any, m: list[Any]) -> list[Any]:
 
 @dataclass(frozen=True)
 class Way:
-    """A tile, and of how many int8 a code is made up: as many as it has bytes."""
+    """A tile, of how many int8 a code is made up (as many as it has bytes), and a narrower tile for the last panel.
+
+    Both have sums at the distance of the wider one; what lies behind those of the narrower one is never written out.
+    """
 
     tile: Tile
     halves: int
+    tail: Tile | None = None
 
     @property
     def name(self) -> str:
         """Name of its functions in a module."""
         return f"{self.tile.name}.{self.halves}"
+
+    @property
+    def step(self) -> int:
+        """Bytes of the sums of one window."""
+        return 4 * self.tile.channels
 
 
 def _halves(b: Any, codes: Any, many: int) -> list[Any]:
@@ -112,13 +121,21 @@ def window_part(way: Way) -> Write:
     return write
 
 
+def tail_part(way: Way) -> Write:
+    """Write :func:`products_part` for the last panel."""
+    assert way.tail is not None
+    return _products(way.tail, way.step)
+
+
 def products_part(way: Way) -> Write:
     """Write ``(numbers, pitch, count, weights, groups, to)``: the sums of one of the 36 numbers of `count` windows.
 
     Up to the end of the last tile. The weights of the next number are fetched meanwhile.
     """
-    tile = way.tile
+    return _products(way.tile, way.step)
 
+
+def _products(tile: Tile, row_step: int) -> Write:
     def write(b: Any, args: Any) -> None:
         numbers, pitch, count, weights, groups, to = args
         kind, width = v.vector(v.i32, tile.lanes), 4 * tile.lanes
@@ -142,10 +159,10 @@ def products_part(way: Way) -> Write:
                     word = v.splat(b, v.load(b, b.add(here, b.mul(pitch, v.word(m))), v.i32, 4), tile.lanes)
                     for n, room in enumerate(line):
                         b.store(dot(b, tile, b.load(room), word, panel[n]), room)
-            there = b.add(to, b.mul(first, v.word(step)))
+            there = b.add(to, b.mul(first, v.word(row_step)))
             for m, line in enumerate(sums):
                 for n, room in enumerate(line):
-                    v.store(b, b.load(room), b.add(there, v.word(step * m + width * n)), width)
+                    v.store(b, b.load(room), b.add(there, v.word(row_step * m + width * n)), width)
 
     return write
 
