@@ -102,7 +102,11 @@ OPERATIONS = {
     ),
     "means": (maps, lambda ops, x: ops.global_average_pool(x, ONE)),
 }
-ALWAYS = set(OPERATIONS) - ({"table", "table of rows"} if isa.chosen() != "avx512vnni" else set())
+ELSEWHERE = {"table", "table of rows"}  # run by kernels that are called with arrays
+COPIED = {"gemm", "gemm, residual"}  # rows that are filled up to whole words
+WIDENED = {"conv stride 2", "transposed"}  # AVX2 multiplies int16
+NOT_ON = {"avx512vnni": set(), "avxvnni": ELSEWHERE | COPIED, "avx2": ELSEWHERE | COPIED | WIDENED}
+ALWAYS = set(OPERATIONS) - NOT_ON.get(isa.chosen(), set())
 
 
 def prepared(name, rng):
