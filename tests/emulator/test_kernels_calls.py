@@ -12,7 +12,8 @@ from qworkbench.emulator.kernels import isa
 from qworkbench.emulator.kernels.calls import listening, noted
 from qworkbench.emulator.kernels.moving import concat
 from qworkbench.emulator.kernels.queue import CALLS, Queue
-from qworkbench.emulator.kernels.surface import inside_of, surfaced
+from qworkbench.emulator.kernels.script import Script, room_of
+from qworkbench.emulator.kernels.surface import inside_of, new_surface, surfaced
 from qworkbench.emulator.kernels.threads import VARIABLE as THREADS
 from qworkbench.emulator.kernels.values import value_of
 from qworkbench.numerics import ConvGeometry, Requantize, Residual, reference
@@ -119,12 +120,23 @@ def prepared(name, rng):
     return noted(notes, first, [out]), operands, run
 
 
+@pytest.fixture
+def shared(monkeypatch):
+    """Share even the smallest call among so many threads."""
+
+    def share_among(threads):
+        monkeypatch.setenv(THREADS, threads)
+        for module in ("vector.product", "vector.channels"):
+            monkeypatch.setattr(f"qworkbench.emulator.kernels.{module}.WORTH_A_THREAD", 0)
+        monkeypatch.setattr("qworkbench.emulator.kernels.queue.WORTH_WAKING", 0)
+
+    return share_among
+
+
 @pytest.mark.parametrize("threads", ["1", "3"])
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_a_prepared_call_repeats_the_operation(name, threads, monkeypatch):
-    monkeypatch.setenv(THREADS, threads)
-    monkeypatch.setattr("qworkbench.emulator.kernels.vector.product.WORTH_A_THREAD", 0)
-    monkeypatch.setattr("qworkbench.emulator.kernels.vector.channels.WORTH_A_THREAD", 0)
+def test_a_prepared_call_repeats_the_operation(name, threads, shared):
+    shared(threads)
     rng = np.random.default_rng(7)
     again, operands, run = prepared(name, rng)
     assert (again is not None) >= (name in ALWAYS)
@@ -143,9 +155,8 @@ def test_a_prepared_call_repeats_the_operation(name, threads, monkeypatch):
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
-def test_a_call_may_read_what_waits(threads, monkeypatch):
-    monkeypatch.setenv(THREADS, threads)
-    monkeypatch.setattr("qworkbench.emulator.kernels.vector.product.WORTH_A_THREAD", 0)
+def test_a_call_may_read_what_waits(threads, shared):
+    shared(threads)
     rng = np.random.default_rng(8)
     conv, _, run = prepared("conv", rng)
     alone, _, run_alone = prepared("depthwise", rng)
@@ -156,6 +167,40 @@ def test_a_call_may_read_what_waits(threads, monkeypatch):
         expected = run_alone(reference, run(reference, expected))
     queue.run()
     assert_equal(value.array, expected)
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_what_was_taken_down_runs_again_at_other_addresses(threads, shared):
+    shared(threads)
+    rng = np.random.default_rng(12)
+    conv, operands, run = prepared("conv", rng)
+    queue = Queue()
+    queue.trace = []
+    (x,) = operands(rng)
+    (y,) = queue.add(conv, [value_of(x)])
+    taken = queue.taken_down()
+    queue.run()
+    script = Script(taken, [(int(value is y), distance) for _, value, distance in taken.trace])
+    room = np.empty(room_of(taken), np.uint8)
+    for _ in range(20):
+        (x,) = operands(rng)
+        out = new_surface(y.array.shape, np.int8, y.layout.margin)
+        assert script.run(room.ctypes.data, (value_of(x).origin, value_of(out).origin))
+        assert_equal(out, run(reference, np.ascontiguousarray(x)))
+
+
+def test_no_thread_is_woken_for_little_work(monkeypatch):
+    woken = []
+    monkeypatch.setenv(THREADS, "3")
+    monkeypatch.setattr("qworkbench.emulator.kernels.vector.product.WORTH_A_THREAD", 0)
+    conv, operands, _ = prepared("conv", np.random.default_rng(13))
+    monkeypatch.setattr("qworkbench.emulator.kernels.queue.share", lambda *_, threads, helper: woken.append(threads))
+    for worth, expected in ((1 << 28, []), (0, [3])):
+        monkeypatch.setattr("qworkbench.emulator.kernels.queue.WORTH_WAKING", worth)
+        queue = Queue()
+        queue.add(conv, [value_of(operands(np.random.default_rng(14))[0])])
+        queue.run()
+        assert woken == expected
 
 
 def test_what_needs_more_than_calls_leaves_no_note():

@@ -21,10 +21,11 @@ CALLS = 128
 WORDS = 48 * CALLS  # of all rows
 MOST_BYTES = 64 * 1024**2  # of results that wait
 MOST_WORK = 1 << 31  # multiply-accumulates that wait: some ms
+WORTH_WAKING = 1 << 28  # multiply-accumulates from which on other threads are woken for them
 
 
 class Taken(NamedTuple):
-    """What waited: rows, calls as (function, first word of the row, shared), whether any call is shared.
+    """What waited: rows, calls as (function, first word of the row, shared), how many threads they are worth.
 
     The trace is (word, value, distance) for each word that is an address; words `lost` must stay zero; the calls that
     were prepared own memory that the rows point into.
@@ -32,7 +33,7 @@ class Taken(NamedTuple):
 
     rows: np.ndarray
     calls: np.ndarray
-    shared: bool
+    threads: int
     trace: list[tuple[int, Value, int]]
     lost: list[int]
     kept: list[Prepared]
@@ -113,12 +114,15 @@ class Queue:
         if not self._calls:
             return []
         self._entry[self._calls * ENTRY] = 0
-        run_entries(self._list, self._calls, self._shared)
+        run_entries(self._list, self._calls, self._threads())
         for value in self._values:
             value.cleaned()
         failed = [owner for word, owner in self._lost if self._row[word]]
         self.empty()
         return failed
+
+    def _threads(self) -> int:
+        return thread_count() if self._shared and self._work >= WORTH_WAKING else 1
 
     def taken_down(self) -> Taken:
         """Return what waits, for a :class:`~qworkbench.emulator.kernels.script.Script`; traced."""
@@ -127,14 +131,16 @@ class Queue:
         calls[:, 1] = (calls[:, 1] - self._first) // 8
         lost = [word for word, _ in self._lost]
         kept = [one for one in self._needed if isinstance(one, Prepared)]
-        return Taken(self._rows[: self._words].copy(), calls, self._shared, list(self.trace), lost, kept)
+        return Taken(self._rows[: self._words].copy(), calls, self._threads(), list(self.trace), lost, kept)
 
 
-def run_entries(entries: int, count: int, shared: bool) -> None:
+def run_entries(entries: int, count: int, threads: int) -> None:
     """Run `count` entries, behind which is a zero."""
-    if count:
-        current = entries + 8 * ENTRY * count
-        share(play, entries, count, current, threads=thread_count() if shared else 1, helper=help_play)
+    current = entries + 8 * ENTRY * count
+    if threads == 1:
+        play(entries, count, current)
+    else:
+        share(play, entries, count, current, threads=threads, helper=help_play)
 
 
 class _Free(local):

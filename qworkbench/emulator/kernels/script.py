@@ -32,7 +32,7 @@ def room_of(taken: Taken) -> int:
 
 
 class Script:
-    """What waited in a queue.
+    """What waited in a queue, for as many threads as there are when it is made.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Script:
     def __init__(self, taken: Taken, places: Sequence[tuple[int, int]]) -> None:
         rows, calls, words = taken.rows, np.ascontiguousarray(taken.calls), [word for word, _, _ in taken.trace]
         where = np.array([(word, *place) for word, place in zip(words, places, strict=True)], np.int64)
-        self._shared, self._lost, self._calls = taken.shared, [8 * word for word in taken.lost], len(calls)
+        self._threads, self._lost, self._calls = taken.threads, [8 * word for word in taken.lost], len(calls)
         self._list = 8 * len(rows)
         self._script = np.zeros(SCRIPT, np.int64)
         self._script[[ROWS, WORDS]] = rows.ctypes.data, len(rows)
@@ -57,5 +57,5 @@ class Script:
         """Compute with the addresses of the sources and of room; tell whether nothing has to be run in full instead."""
         given = array("q", (self._address, room, *sources))
         lay_out.run(given.buffer_info()[0])
-        run_entries(room + self._list, self._calls, self._shared)
+        run_entries(room + self._list, self._calls, self._threads)
         return not any(c_int64.from_address(room + word).value for word in self._lost)
