@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,14 +11,6 @@ from qworkbench.emulator.kernels import isa, threads
 from qworkbench.emulator.kernels.vector.groups import groups_path
 from qworkbench.numerics import ConvGeometry, Requantize, Residual, reference
 from tests.emulator.codes import DTYPES, assert_equal, fills, quick, random_codes, seeds
-
-
-@pytest.fixture(params=list(isa.PATHS))
-def path(request, monkeypatch):
-    if request.param not in isa.available():
-        pytest.skip(f"this processor has no {request.param}")
-    monkeypatch.setenv(isa.VARIABLE, request.param)
-    return request.param
 
 
 def case(seed, width, group, dtype, fill):

@@ -17,14 +17,6 @@ from qworkbench.numerics import ConvGeometry, Requantize, Residual, reference
 from tests.emulator.codes import DTYPES, assert_equal, fills, geometries, quick, random_codes, seeds
 
 
-@pytest.fixture(params=list(isa.PATHS))
-def path(request, monkeypatch):
-    if request.param not in isa.available():
-        pytest.skip(f"this processor has no {request.param}")
-    monkeypatch.setenv(isa.VARIABLE, request.param)
-    return request.param
-
-
 def case(seed, x_type, w_type, fill, *, group=1, channels=200, batch=3):
     """Random operands of a convolution with ragged channels, a requantize of the default arithmetic, a residual."""
     rng = np.random.default_rng(seed)

@@ -13,7 +13,7 @@ from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.ir import carray
-from qworkbench.emulator.kernels.vector.sweeps import SLICE
+from qworkbench.emulator.kernels.vector.sweeps import part_of
 from qworkbench.emulator.kernels.vector.tile import Tile, Writer, tile_kernel
 
 QUAD = 4  # channels of a vector of sums that follow each other: the int32 of 128 bits
@@ -70,16 +70,12 @@ _half_pairs = tile_kernel(Tile("madd", 8, 4, 2), Grouped)
 def grouped_bytes_avx512(row: int) -> None:
     """Compute int8 by int8 in groups, in tiles of 64 channels."""
     p = carray(v.int64_at(row), at.WORDS)
-    parts = p[at.PANEL_PARTS]
-    slices = p[at.CHUNKS] // parts
-    units = (p[at.COUNT] + SLICE - 1) // SLICE
     while True:
         chunk = v.taken(row + 8 * at.COUNTER)
         if chunk >= p[at.CHUNKS]:
             break
-        first = chunk // parts * units // slices * SLICE
-        end = min((chunk // parts + 1) * units // slices * SLICE, p[at.COUNT])
-        for panel in range(chunk % parts * p[at.PANELS] // parts, (chunk % parts + 1) * p[at.PANELS] // parts):
+        first, end, begin, stop = part_of(p, chunk)
+        for panel in range(begin, stop):
             weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 64
             _bytes(row, weights, channel, p[at.CHANNELS] - channel, first, end, channel)
 
@@ -88,16 +84,12 @@ def grouped_bytes_avx512(row: int) -> None:
 def grouped_pairs_avx512(row: int) -> None:
     """Compute int16 in groups, in tiles of 32 channels."""
     p = carray(v.int64_at(row), at.WORDS)
-    parts = p[at.PANEL_PARTS]
-    slices = p[at.CHUNKS] // parts
-    units = (p[at.COUNT] + SLICE - 1) // SLICE
     while True:
         chunk = v.taken(row + 8 * at.COUNTER)
         if chunk >= p[at.CHUNKS]:
             break
-        first = chunk // parts * units // slices * SLICE
-        end = min((chunk // parts + 1) * units // slices * SLICE, p[at.COUNT])
-        for panel in range(chunk % parts * p[at.PANELS] // parts, (chunk % parts + 1) * p[at.PANELS] // parts):
+        first, end, begin, stop = part_of(p, chunk)
+        for panel in range(begin, stop):
             weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 32
             _pairs(row, weights, channel, p[at.CHANNELS] - channel, first, end, 2 * channel)
 
@@ -106,15 +98,11 @@ def grouped_pairs_avx512(row: int) -> None:
 def grouped_pairs_avx2(row: int) -> None:
     """Compute pairs of int16 in groups, in tiles of 16 channels."""
     p = carray(v.int64_at(row), at.WORDS)
-    parts = p[at.PANEL_PARTS]
-    slices = p[at.CHUNKS] // parts
-    units = (p[at.COUNT] + SLICE - 1) // SLICE
     while True:
         chunk = v.taken(row + 8 * at.COUNTER)
         if chunk >= p[at.CHUNKS]:
             break
-        first = chunk // parts * units // slices * SLICE
-        end = min((chunk // parts + 1) * units // slices * SLICE, p[at.COUNT])
-        for panel in range(chunk % parts * p[at.PANELS] // parts, (chunk % parts + 1) * p[at.PANELS] // parts):
+        first, end, begin, stop = part_of(p, chunk)
+        for panel in range(begin, stop):
             weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 16
             _half_pairs(row, weights, channel, 16, first, end, 2 * channel)

@@ -7,7 +7,9 @@ of parameters: each takes the next chunk.
 
 from __future__ import annotations
 
-from qworkbench.emulator.kernels.compiled import row_kernel
+import numpy as np
+
+from qworkbench.emulator.kernels.compiled import inner, row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.emulator.kernels.vector.parameters import (
@@ -37,20 +39,25 @@ _half_bytes = tile_kernel(Tile("busd", 8, 6, 2))
 _half_pairs = tile_kernel(Tile("madd", 8, 6, 2))
 
 
+@inner
+def part_of(p: np.ndarray, chunk: int) -> tuple[int, int, int, int]:
+    """Return the first pixel, the end, the first panel and the end of a chunk."""
+    parts, units = p[PANEL_PARTS], (p[COUNT] + SLICE - 1) // SLICE
+    slices, place, share = p[CHUNKS] // parts, chunk // parts, chunk % parts
+    first, end = place * units // slices * SLICE, (place + 1) * units // slices * SLICE
+    return first, min(end, p[COUNT]), share * p[PANELS] // parts, (share + 1) * p[PANELS] // parts
+
+
 @row_kernel
 def bytes_avx512(row: int) -> None:
     """Compute int8 by int8 in tiles of 64 channels, and of 32 or 16 behind them."""
     p = carray(v.int64_at(row), WORDS)
-    parts = p[PANEL_PARTS]
-    slices = p[CHUNKS] // parts
-    units = (p[COUNT] + SLICE - 1) // SLICE
     while True:
         chunk = v.taken(row + 8 * COUNTER)
         if chunk >= p[CHUNKS]:
             break
-        first = chunk // parts * units // slices * SLICE
-        end = min((chunk // parts + 1) * units // slices * SLICE, p[COUNT])
-        for panel in range(chunk % parts * p[PANELS] // parts, (chunk % parts + 1) * p[PANELS] // parts):
+        first, end, begin, stop = part_of(p, chunk)
+        for panel in range(begin, stop):
             weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
             count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
             if panel >= p[WIDE] and p[TAIL] == 32:
@@ -67,16 +74,12 @@ def bytes_avx512(row: int) -> None:
 def pairs_avx512(row: int) -> None:
     """Compute int16 in tiles of 64 channels, and of 32 behind them."""
     p = carray(v.int64_at(row), WORDS)
-    parts = p[PANEL_PARTS]
-    slices = p[CHUNKS] // parts
-    units = (p[COUNT] + SLICE - 1) // SLICE
     while True:
         chunk = v.taken(row + 8 * COUNTER)
         if chunk >= p[CHUNKS]:
             break
-        first = chunk // parts * units // slices * SLICE
-        end = min((chunk // parts + 1) * units // slices * SLICE, p[COUNT])
-        for panel in range(chunk % parts * p[PANELS] // parts, (chunk % parts + 1) * p[PANELS] // parts):
+        first, end, begin, stop = part_of(p, chunk)
+        for panel in range(begin, stop):
             weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
             count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
             if panel >= p[WIDE]:
@@ -89,16 +92,12 @@ def pairs_avx512(row: int) -> None:
 def bytes_avxvnni(row: int) -> None:
     """Compute int8 by int8 in tiles of 16 channels, 12 sums of 256 bits in registers."""
     p = carray(v.int64_at(row), WORDS)
-    parts = p[PANEL_PARTS]
-    slices = p[CHUNKS] // parts
-    units = (p[COUNT] + SLICE - 1) // SLICE
     while True:
         chunk = v.taken(row + 8 * COUNTER)
         if chunk >= p[CHUNKS]:
             break
-        first = chunk // parts * units // slices * SLICE
-        end = min((chunk // parts + 1) * units // slices * SLICE, p[COUNT])
-        for panel in range(chunk % parts * p[PANELS] // parts, (chunk % parts + 1) * p[PANELS] // parts):
+        first, end, begin, stop = part_of(p, chunk)
+        for panel in range(begin, stop):
             weights, shift = p[WEIGHTS] + panel * p[PANEL_BYTES], v.word_at(p[SHIFTS] + 8 * panel)
             _half_bytes(row, weights, panel * 16, 16, first, end, shift)
 
@@ -107,15 +106,11 @@ def bytes_avxvnni(row: int) -> None:
 def pairs_avx2(row: int) -> None:
     """Compute pairs of int16 in tiles of 16 channels: exact on every AVX2 machine, for int8, too."""
     p = carray(v.int64_at(row), WORDS)
-    parts = p[PANEL_PARTS]
-    slices = p[CHUNKS] // parts
-    units = (p[COUNT] + SLICE - 1) // SLICE
     while True:
         chunk = v.taken(row + 8 * COUNTER)
         if chunk >= p[CHUNKS]:
             break
-        first = chunk // parts * units // slices * SLICE
-        end = min((chunk // parts + 1) * units // slices * SLICE, p[COUNT])
-        for panel in range(chunk % parts * p[PANELS] // parts, (chunk % parts + 1) * p[PANELS] // parts):
+        first, end, begin, stop = part_of(p, chunk)
+        for panel in range(begin, stop):
             weights, shift = p[WEIGHTS] + panel * p[PANEL_BYTES], v.word_at(p[SHIFTS] + 8 * panel)
             _half_pairs(row, weights, panel * 16, 16, first, end, shift)
