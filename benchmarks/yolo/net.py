@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from qworkbench.graph.ir import Graph, Node, NodeTable, Value, resolve
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, NodeTable, Value, resolve
 
 
 class Net:

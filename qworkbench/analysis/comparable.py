@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qworkbench.errors import AnalysisError
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node
 from qworkbench.graph.vocabulary import family
 
 RANKING = ("argmax", "argmin", "topk", "sort", "argsort", "msort", "argtopk")

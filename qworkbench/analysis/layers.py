@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from qworkbench.calibration.sketch import Sketch
     from qworkbench.emulator.plan import Plan, Quantity
-    from qworkbench.graph.ir import Graph, Node
+    from qworkbench.graph.ir import Graph
+    from qworkbench.graph.node import Node
     from qworkbench.numerics.arithmetic import Rounding
     from qworkbench.placement.types import Placement
 

@@ -18,7 +18,8 @@ from qworkbench.numerics.dtypes import scale_from_threshold
 
 if TYPE_CHECKING:
     from qworkbench.emulator.plan import Plan
-    from qworkbench.graph.ir import Graph, Node
+    from qworkbench.graph.ir import Graph
+    from qworkbench.graph.node import Node
     from qworkbench.placement.types import Placement
 
 Range = tuple[float, float]

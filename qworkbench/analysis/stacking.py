@@ -10,7 +10,8 @@ from torch import Tensor
 
 from qworkbench.analysis.program import FloatProgram
 from qworkbench.analysis.quantizers import Quantizer
-from qworkbench.graph.ir import Graph, Sym
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Sym
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "BatchNormalization")
 SAMPLE_BY_SAMPLE = {

@@ -15,7 +15,8 @@ import numpy as np
 
 from qworkbench.errors import CalibrationError, Cancelled
 from qworkbench.graph.feeds import feeds_of
-from qworkbench.graph.ir import Graph, Sym
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Sym
 
 Code = Literal["layout", "unusable", "nan", "constant", "divided_twice", "normalised_twice", "not_normalised", "range"]
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from qworkbench.calibration.preprocess import IMAGE_FILES, Preprocess, read_image
 from qworkbench.errors import CalibrationError, nearest
-from qworkbench.graph.ir import Graph, Sym
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Sym
 
 _IGNORED = {".txt", ".md", ".json", ".yaml", ".yml", ".csv"}
 

@@ -20,7 +20,8 @@ from qworkbench.numerics.weights import quantize_weight
 if TYPE_CHECKING:
     import torch
 
-    from qworkbench.graph.ir import Graph, Node
+    from qworkbench.graph.ir import Graph
+    from qworkbench.graph.node import Node
     from qworkbench.placement.types import Placement, ScaleGroup
 
 _WEIGHT_SLOT = {"Conv": 0, "ConvTranspose": 1, "Gemm": 0}

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from qworkbench.calibration.sketch import Bins, Sketch
+from qworkbench.calibration.bins import Bins
+from qworkbench.calibration.sketch import Sketch
 from qworkbench.calibration.thresholds import least_divergence, least_entropy, least_squares, percentile
 from qworkbench.errors import CalibrationError, unknown_name
 

@@ -21,7 +21,8 @@ from qworkbench.graph.batching import is_dynamic
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.feeds import feeds_of
 from qworkbench.graph.fusion import find_fusions
-from qworkbench.graph.ir import Graph, Node, Sym
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, Sym
 
 if TYPE_CHECKING:
     import torch

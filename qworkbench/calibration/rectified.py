@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from qworkbench.calibration.sketch import INFINITY_BIN, SHIFT, Average, Sketch, channel_table
+from qworkbench.calibration.average import Average
+from qworkbench.calibration.bins import INFINITY_BIN, SHIFT, channel_table
+from qworkbench.calibration.sketch import Sketch
 
 
 class Rectified:

@@ -1,81 +1,37 @@
 """A mergeable summary of one tensor's values, from which thresholds follow without keeping activations.
 
-A histogram on the float's own bit pattern: |x| as float32 is ordered like its bits, so the upper 15 bits (8 exponent,
-7 mantissa) index 32,768 bins of 0.8 % relative width over the whole range, apart for each sign. Adding batches in any
-order and any size gives the same counts. Knows nothing of graphs; :mod:`qworkbench.calibration.observe` feeds it, and
+A histogram over :mod:`qworkbench.calibration.bins`, apart for each sign: adding batches in any order and any size gives
+the same counts. Knows nothing of graphs; :mod:`qworkbench.calibration.observe` feeds it, and
 :mod:`qworkbench.calibration.thresholds` reads it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qworkbench.calibration.average import Average
+from qworkbench.calibration.bins import (
+    BINS,
+    CHANNEL_BINS,
+    CHANNEL_FIRST,
+    CHANNEL_SHIFT,
+    INFINITY_BIN,
+    ROW,
+    SHIFT,
+    SPREAD,
+    Bins,
+    channel_table,
+    occupied,
+)
+
 if TYPE_CHECKING:
     from qworkbench.calibration.rectified import Rectified
 
-BINS = 1 << 15
-SHIFT = 16
-INFINITY_BIN = 0x7F80
 _FULL = 2**32 - 1
-
-CHANNEL_BINS = 512
-_CHANNEL_SHIFT = 19
-_CHANNEL_FIRST = (127 - 20) << 4  # 2**-20; 16 bins to each factor of two, up to 2**12
-
-SPREAD = 16  # columns of a channel in front of its bins: values of the first bin count there by turns
-ROW = SPREAD + CHANNEL_BINS
 WAITING = 1 << 18  # elements of one tensor
-
-AVERAGING_CONSTANT = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Bins:
-    """Occupied bins of magnitudes, ascending: edges `low` and `high`, `counts` (all float64), and the maximum."""
-
-    low: np.ndarray
-    high: np.ndarray
-    counts: np.ndarray
-    top: float
-
-
-@dataclass
-class Average:
-    """An exponential moving average of the samples' largest magnitudes, in the order they came.
-
-    ``value = value + 0.01 (top - value)``, the averaging constant of the training plugin's observers. It counts
-    samples, not batches, so only the order of the data decides.
-    """
-
-    samples: int = 0
-    first: float = 0.0
-    value: float = 0.0
-
-    def add(self, top: float) -> None:
-        """Add the largest magnitude of the next sample."""
-        if not self.samples:
-            self.first = self.value = top
-        else:
-            self.value += AVERAGING_CONSTANT * (top - self.value)
-        self.samples += 1
-
-    def extend_by(self, patterns: np.ndarray) -> None:
-        """Add samples, given the bit patterns (int32) of their largest magnitudes."""
-        for top in patterns.view(np.float32).tolist():
-            self.add(top)
-
-    def extend(self, later: Average) -> None:
-        """Add every sample of `later` behind the own ones."""
-        if not self.samples:
-            self.samples, self.first, self.value = later.samples, later.first, later.value
-        elif later.samples:
-            faded = (1 - AVERAGING_CONSTANT) ** later.samples
-            self.value = faded * (self.value - later.first) + later.value
-            self.samples += later.samples
 
 
 class Sketch:
@@ -278,44 +234,13 @@ class Sketch:
         """Return the occupied bins of |x|; `sign` +1 or -1 leaves only values of that sign (0 counts as positive)."""
         counts = self.counts if sign == 0 else self.table[0 if sign > 0 else 1]
         top = self.absmax if sign == 0 else max(0.0, sign * (self.high if sign > 0 else self.low))
-        return _occupied(counts, np.arange(BINS + 1) << SHIFT, top)
+        return occupied(counts, np.arange(BINS + 1) << SHIFT, top)
 
     def channel_bins(self) -> list[Bins] | None:
         """Return the occupied bins of |x| of every channel, or None where they were not kept."""
         tops, counts = self.channel_max, self.channel_counts
         if tops is None or counts is None:
             return None
-        pattern = (np.arange(CHANNEL_BINS + 1) + _CHANNEL_FIRST) << _CHANNEL_SHIFT
+        pattern = (np.arange(CHANNEL_BINS + 1) + CHANNEL_FIRST) << CHANNEL_SHIFT
         pattern[0] = 0
-        return [_occupied(row, pattern, float(top)) for row, top in zip(counts, tops, strict=True)]
-
-    def percentile(self, fraction: float) -> float:
-        """Return the magnitude below which `fraction` of all elements lie; 1.0 is the exact maximum.
-
-        Interpolated linearly inside a bin, so the relative error is below 0.8 %.
-        """
-        from qworkbench.calibration.thresholds import percentile
-
-        return percentile(self.bins(), fraction)
-
-    def channel_percentile(self, fraction: float) -> np.ndarray:
-        """Return the per-channel magnitude below which `fraction` lies, float32, shape (channels,)."""
-        from qworkbench.calibration.thresholds import percentile
-
-        assert self.channel_max is not None
-        if fraction >= 1.0:
-            return self.channel_max
-        bins = self.channel_bins()
-        assert bins is not None
-        return np.asarray([percentile(channel, fraction) for channel in bins], np.float32)
-
-
-def channel_table(before: np.ndarray | None, channels: int, dtype: np.dtype) -> np.ndarray:
-    """Return a table of counts per channel in `dtype`: the one `before`, or an empty one."""
-    return np.zeros((channels, ROW), dtype) if before is None else before.astype(dtype, copy=False)
-
-
-def _occupied(counts: np.ndarray, pattern: np.ndarray, top: float) -> Bins:
-    index = np.flatnonzero(counts)
-    edges = np.minimum(pattern, 0x7F7FFFFF).astype(np.int32).view(np.float32).astype(np.float64)
-    return Bins(np.minimum(edges[index], top), np.minimum(edges[index + 1], top), counts[index].astype(np.float64), top)
+        return [occupied(row, pattern, float(top)) for row, top in zip(counts, tops, strict=True)]

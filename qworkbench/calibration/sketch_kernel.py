@@ -11,7 +11,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from qworkbench.calibration.sketch import SPREAD
+from qworkbench.calibration.bins import SPREAD
 
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 _CHANNEL_FIRST = np.int32((127 - 20) << 4)

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from qworkbench.calibration.sketch import Bins
+from qworkbench.calibration.bins import Bins
 
 LEVELS = 128  # magnitudes 0 ... 127 of int8
 BULK = 0.99995

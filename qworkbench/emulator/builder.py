@@ -16,7 +16,8 @@ from qworkbench.emulator.forms import Forms, Thresholds
 from qworkbench.emulator.memo import Lowered, PlanMemo, Written
 from qworkbench.emulator.plan import Plan
 from qworkbench.emulator.splice import Splice, Spliced
-from qworkbench.graph.ir import Graph, Sym
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Sym
 from qworkbench.numerics.arithmetic import Arithmetic
 from qworkbench.placement.types import Placement, Unit
 

@@ -14,7 +14,8 @@ import numpy as np
 from qworkbench.emulator.fingerprint import Plain, Uncounted, brief, digest
 from qworkbench.emulator.memo import PlanMemo, Written
 from qworkbench.emulator.plan import Quantity, Step
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node
 from qworkbench.numerics.arithmetic import Arithmetic, Requantize
 from qworkbench.numerics.dtypes import QMAX, QMIN, scale_from_threshold
 from qworkbench.numerics.weights import constant_codes

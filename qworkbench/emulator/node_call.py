@@ -21,7 +21,7 @@ from qworkbench.emulator.moves import MOVES, Move, move_of
 if TYPE_CHECKING:
     import torch
 
-    from qworkbench.graph.ir import Node
+    from qworkbench.graph.node import Node
 
 WIRED = "wired"  # an operand that comes from the plan, not from the model's constants
 Arrays = Sequence[np.ndarray]

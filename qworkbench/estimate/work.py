@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node
 from qworkbench.graph.vocabulary import family
 from qworkbench.placement.types import Placement, Unit
 

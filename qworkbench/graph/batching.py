@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from qworkbench.errors import QWorkbenchError
-from qworkbench.graph.ir import Graph, Sym, Value
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Sym, Value
 
 LARGEST = 128
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from qworkbench.errors import EditError, nearest, unknown_name
-from qworkbench.graph.ir import Graph, Node, NodeTable, Value
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, NodeTable, Value
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,8 @@ from typing import Literal
 import torch
 
 from qworkbench.errors import EditError, unknown_name
-from qworkbench.graph.ir import Graph, Node, Sym, Value
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, Sym, Value
 
 
 def insert_unit_conv(

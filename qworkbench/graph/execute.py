@@ -15,7 +15,8 @@ from torch import Tensor
 
 from qworkbench.errors import QWorkbenchError, unknown_name
 from qworkbench.graph.float_kernels import KERNELS
-from qworkbench.graph.ir import Graph, Node, Sym
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, Sym
 from qworkbench.graph.replay import Replay
 
 

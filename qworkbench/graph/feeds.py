@@ -15,7 +15,8 @@ from torch import Tensor
 
 from qworkbench.errors import CalibrationError, unknown_name
 from qworkbench.graph.execute import batch_of
-from qworkbench.graph.ir import Graph, Sym, Value
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Sym, Value
 from qworkbench.graph.signature import InputSpec, arguments, labelled
 from qworkbench.graph.structure import fill, leaves
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from qworkbench.errors import QWorkbenchError
 from qworkbench.graph.fusion import ANCHORS, FusedGroup
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

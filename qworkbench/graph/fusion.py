@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node
 
 ANCHORS = ("Conv", "ConvTranspose", "Gemm")
 _TRANSPARENT = ("Identity", "Dropout")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qworkbench.graph.ir import Graph, Node, Sym
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, Sym
 
 ONCE = ".once"
 """Ending of the name of a content that is kept for one batch element."""

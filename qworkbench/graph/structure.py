@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qworkbench.graph.ir import Sym
+from qworkbench.graph.node import Sym
 
 
 @dataclass(frozen=True, slots=True)

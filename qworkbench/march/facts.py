@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from math import prod
 
-from qworkbench.graph.ir import Graph, Node, resolve
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, resolve
 from qworkbench.march.clauses import Fact
 from qworkbench.march.operand_facts import operand_facts
 from qworkbench.march.shape_facts import gemm_facts, shape_facts

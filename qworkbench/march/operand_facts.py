@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from math import prod
 
 from qworkbench.errors import QWorkbenchError
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node
 from qworkbench.march.broadcast import (
     align,
     broadcast_sides,

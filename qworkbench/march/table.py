@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from qworkbench.errors import unknown_name
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node
 from qworkbench.march.clauses import Between, Clause, Equals, Fact
 from qworkbench.march.constraints import ClauseResult, check
 from qworkbench.march.facts import node_facts

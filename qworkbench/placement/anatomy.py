@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 from qworkbench.graph.difference import changed_nodes
 from qworkbench.graph.fusion import FusedGroup, Grown, grow
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node
 from qworkbench.march.table import March, Support
 from qworkbench.numerics.stored import StoredScale
 from qworkbench.placement.context import Context, Plain, in_context, without_context

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qworkbench.graph.ir import Node
+from qworkbench.graph.node import Node
 from qworkbench.numerics.stored import StoredScale
 from qworkbench.placement.reasons import RULES
 from qworkbench.placement.types import Fact, Reason, ScaleGroup, Way

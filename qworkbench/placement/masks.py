@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node
 from qworkbench.graph.replay import Replay
 from qworkbench.graph.structure import leaves
 from qworkbench.graph.vocabulary import family

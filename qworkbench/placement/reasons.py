@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from qworkbench.graph.ir import Node
+from qworkbench.graph.node import Node
 from qworkbench.placement.context import Context, Decision
 from qworkbench.placement.types import Fact, Reason, Unit, Way
 from qworkbench.placement.ways import helps, in_float16, set_placement, to_auto, to_cpu

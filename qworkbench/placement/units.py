@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from qworkbench.graph.fusion import FusedGroup
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node
 from qworkbench.graph.vocabulary import family
 from qworkbench.placement.types import Unit
 

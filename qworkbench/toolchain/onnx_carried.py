@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from qworkbench.errors import FileFormatError
-from qworkbench.graph.ir import Node, Sym
+from qworkbench.graph.node import Node, Sym
 from qworkbench.graph.onnx_frontend.carried import FUNCTIONS, recurrent
 from qworkbench.graph.onnx_frontend.reference import ReferenceCall
 from qworkbench.graph.replay import Replay

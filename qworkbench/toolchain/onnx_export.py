@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from qworkbench.errors import FileFormatError
 from qworkbench.files import write_bytes
-from qworkbench.graph.ir import Graph, Sym
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Sym
 from qworkbench.toolchain.onnx_carried import write_carried
 from qworkbench.toolchain.onnx_operators import OPERATORS
 from qworkbench.toolchain.onnx_pieces import PIECES

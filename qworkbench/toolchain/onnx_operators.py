@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qworkbench.errors import FileFormatError
-from qworkbench.graph.ir import Node, Sym
+from qworkbench.graph.node import Node, Sym
 from qworkbench.toolchain.onnx_writer import Writer
 
 Write = Callable[[Writer, Node], Any]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from qworkbench.errors import FileFormatError
-from qworkbench.graph.ir import Node
+from qworkbench.graph.node import Node
 from qworkbench.toolchain.onnx_writer import Writer
 
 Write = Callable[[Writer, Node], Any]

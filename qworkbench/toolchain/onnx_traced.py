@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from qworkbench.errors import FileFormatError
-from qworkbench.graph.ir import Node, Sym
+from qworkbench.graph.node import Node, Sym
 from qworkbench.graph.replay import ModuleCall, Replay
 from qworkbench.toolchain.onnx_writer import Writer
 

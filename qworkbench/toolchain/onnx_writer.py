@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from qworkbench.errors import FileFormatError
-from qworkbench.graph.ir import Dim, Graph, Node, Sym
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Dim, Node, Sym
 
 if TYPE_CHECKING:
     from onnx import NodeProto, TensorProto

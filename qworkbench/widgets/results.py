@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.analysis.sensitivity_table import FIXED_COLUMNS
-from qworkbench.calibration.search import table_of
+from qworkbench.calibration.candidates import table_of
 from qworkbench.numerics.dtypes import QMAX
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qworkbench.calibration.candidates import Candidate, OnRows, SearchResult
 from qworkbench.calibration.method import DEFAULT_PERCENTILE, CalibrationMethod
 from qworkbench.calibration.observe import batches_of, collect
-from qworkbench.calibration.search import SEARCHES, Candidate, OnRows, SearchResult
+from qworkbench.calibration.search import SEARCHES
 from qworkbench.errors import CalibrationError, QWorkbenchError
 from qworkbench.placement.types import Placement
 from qworkbench.workbench.edits import (

@@ -26,7 +26,8 @@ from qworkbench.workbench.debugging import (
 from qworkbench.workbench.edits import Edit, FixScale
 from qworkbench.workbench.jobs import Job
 from qworkbench.workbench.mixing import mixed_of
-from qworkbench.workbench.recipes import Recipe, run_recipe
+from qworkbench.workbench.pipeline import Recipe
+from qworkbench.workbench.recipes import run_recipe
 from qworkbench.workbench.running import Running
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from qworkbench.emulator.fingerprint import digest
 from qworkbench.errors import CalibrationError, FileFormatError, QWorkbenchError
 from qworkbench.files import read_text, write_text
 from qworkbench.graph.feeds import feeds_of
-from qworkbench.graph.ir import Graph, Sym
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Sym
 from qworkbench.workbench.edits import edit_from_dict
 from qworkbench.workbench.saved_shape import check_shape
 

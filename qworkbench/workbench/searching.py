@@ -12,20 +12,10 @@ from qworkbench.analysis.metrics import compare
 from qworkbench.analysis.quantizers import quantizers_of
 from qworkbench.analysis.sensitivity import sensitivity
 from qworkbench.analysis.sensitivity_memo import SensitivityMemo
+from qworkbench.calibration.candidates import Candidate, OnRows, Score, SearchResult
 from qworkbench.calibration.fake_quant import fake_quantized
 from qworkbench.calibration.method import CalibrationMethod
-from qworkbench.calibration.search import (
-    SENSITIVE_SHARE,
-    SIMILARITY,
-    Candidate,
-    OnRows,
-    Progress,
-    Score,
-    SearchResult,
-    default_search,
-    list_search,
-    mix_search,
-)
+from qworkbench.calibration.search import SENSITIVE_SHARE, SIMILARITY, Progress, default_search, list_search, mix_search
 from qworkbench.emulator.cache import ResultCache
 from qworkbench.emulator.execute import execute
 from qworkbench.errors import CalibrationError

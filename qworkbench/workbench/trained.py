@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from qworkbench.graph.ir import Graph, Node, NodeTable, Training
+from qworkbench.graph.ir import Graph, Training
+from qworkbench.graph.node import Node, NodeTable
 from qworkbench.graph.vocabulary import family
 from qworkbench.march import MARCHES
 from qworkbench.numerics.arithmetic import Arithmetic

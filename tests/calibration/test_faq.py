@@ -144,6 +144,7 @@ def test_the_result_of_calibration_depends_neither_on_batch_size_nor_on_order(ca
 @pytest.mark.parametrize("outlier", [40.0, 400.0])
 def test_kl_has_1024_bins_and_up_to_16384_where_a_few_outliers_lie_beyond(outlier):
     from qworkbench.calibration.sketch import Sketch
+    from qworkbench.calibration.thresholds import percentile
 
     rng = np.random.default_rng(0)
     bulk = rng.normal(size=40_000).astype(np.float32)
@@ -157,7 +158,7 @@ def test_kl_has_1024_bins_and_up_to_16384_where_a_few_outliers_lie_beyond(outlie
     # one outlier hardly moves the threshold; with 1024 bins in all it decides it
     assert found == pytest.approx(without, rel=0.25)
     assert coarse > (1.05 if outlier == 40 else 10) * found
-    number = round(1024 * outlier / spiked.percentile(0.99995) + 0.5)
+    number = round(1024 * outlier / percentile(spiked.bins(), 0.99995) + 0.5)
     width = outlier / min(number, 16384)
     assert found / width == pytest.approx(round(found / width), abs=1e-3)
 

@@ -7,10 +7,11 @@ import itertools
 import numpy as np
 import pytest
 
+from qworkbench.calibration.average import Average
 from qworkbench.calibration.divergence import best_bin
 from qworkbench.calibration.entropy import entropy_bin
 from qworkbench.calibration.method import METHODS, CalibrationMethod
-from qworkbench.calibration.sketch import Average, Sketch
+from qworkbench.calibration.sketch import Sketch
 from qworkbench.calibration.thresholds import linear, signed
 from qworkbench.errors import CalibrationError
 

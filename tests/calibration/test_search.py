@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 import qworkbench as q
+from qworkbench.calibration.candidates import Score
 from qworkbench.calibration.method import CalibrationMethod
-from qworkbench.calibration.search import Score, default_search, mix_search, three_methods
+from qworkbench.calibration.search import default_search, mix_search, three_methods
 from qworkbench.errors import CalibrationError, Cancelled
 
 MAX, PERCENTILE, KL = three_methods()

@@ -15,7 +15,7 @@ from qworkbench.emulator.kernels.calls import listening, noted
 from qworkbench.emulator.kernels.queue import Queue
 from qworkbench.emulator.kernels.values import value_of
 from qworkbench.emulator.node_call import WIRED, NodeCall
-from qworkbench.graph.ir import Node
+from qworkbench.graph.node import Node
 
 rng = np.random.default_rng(5)
 CASES: list[tuple[tuple[int, ...], dict[str, Any]]] = [

@@ -15,7 +15,7 @@ from qworkbench.emulator.kernels.surface import is_surface, new_surface
 from qworkbench.emulator.moves import MOVES, move_of
 from qworkbench.emulator.node_call import WIRED, NodeCall
 from qworkbench.graph.execute import prepared
-from qworkbench.graph.ir import Node, Sym
+from qworkbench.graph.node import Node, Sym
 
 rng = np.random.default_rng(7)
 

@@ -26,7 +26,7 @@ from qworkbench.numerics import reference
 from qworkbench.numerics.arithmetic import Arithmetic
 from qworkbench.placement.place import place
 from qworkbench.placement.types import DtypeRequest, Overrides
-from qworkbench.workbench.stages import ConfiguredThresholds
+from qworkbench.workbench.thresholds import ConfiguredThresholds
 from tests.models.zoo import ZOO
 
 

@@ -14,13 +14,14 @@ from qworkbench.emulator.builder import build_plan
 from qworkbench.emulator.cache import ResultCache
 from qworkbench.emulator.execute import execute
 from qworkbench.graph.execute import run_float
-from qworkbench.graph.ir import Graph, Node, NodeTable, Value
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, NodeTable, Value
 from qworkbench.graph.vocabulary import OPS
 from qworkbench.march import get_march
 from qworkbench.numerics import reference
 from qworkbench.placement.place import place
 from qworkbench.placement.types import DtypeRequest, Overrides
-from qworkbench.workbench.stages import ConfiguredThresholds
+from qworkbench.workbench.thresholds import ConfiguredThresholds
 
 SHAPE = (1, 4, 6, 6)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from qworkbench.graph.ir import Sym
+from qworkbench.graph.node import Sym
 from qworkbench.graph.torch_frontend import capture
 from tests.graph.replay import difference_on, largest_difference, module_of, replayed
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from qworkbench.graph.fusion import find_fusions
-from qworkbench.graph.ir import Graph, Sym
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Sym
 from qworkbench.graph.torch_frontend import capture
 from qworkbench.graph.vocabulary import OPS
 from tests.graph.replay import difference_on

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from qworkbench.graph.ir import Sym
+from qworkbench.graph.node import Sym
 from qworkbench.graph.torch_frontend import capture
 from qworkbench.graph.vocabulary import OPS
 from tests.graph.replay import difference_on, module_of

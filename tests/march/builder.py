@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qworkbench.graph.ir import Graph, Node, NodeTable, Shape, Value
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, NodeTable, Shape, Value
 from qworkbench.march import Support, get_march
 
 

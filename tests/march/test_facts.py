@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from qworkbench.graph.ir import Sym
+from qworkbench.graph.node import Sym
 from qworkbench.march import MARCHES, get_march
 from qworkbench.march.clauses import Clause, When
 from qworkbench.march.facts import node_facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qworkbench.graph.ir import Sym
+from qworkbench.graph.node import Sym
 from tests.march.builder import Build, one, one_conv, reasons, support
 
 X3, ULTRA, X5 = "bernoulli2", "bayes", "bayes-e"

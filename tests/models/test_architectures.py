@@ -15,7 +15,7 @@ import torch
 
 import qworkbench as q
 from qworkbench.errors import CaptureError
-from qworkbench.graph.ir import Sym
+from qworkbench.graph.node import Sym
 from qworkbench.graph.torch_frontend.leaves import is_leaf
 from qworkbench.graph.vocabulary import OPS
 from tests.graph.replay import difference_on

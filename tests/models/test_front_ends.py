@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 import torch
 
-from qworkbench.graph.ir import Sym
+from qworkbench.graph.node import Sym
 from qworkbench.graph.onnx_frontend import read_onnx
 from qworkbench.graph.torch_frontend import capture
 from qworkbench.graph.vocabulary import family

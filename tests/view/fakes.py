@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from qworkbench.graph.ir import Graph, Node, NodeTable, Sym, Value
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, NodeTable, Sym, Value
 from qworkbench.graph.vocabulary import family
 
 ACTIVE = {"gemm"}

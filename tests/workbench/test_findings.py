@@ -67,8 +67,8 @@ def test_a_candidate_is_named_in_full_or_by_the_part_before_the_colon(wb):
 
 
 def test_a_candidate_that_the_emulator_cannot_represent_is_refused():
+    from qworkbench.calibration.candidates import Candidate, Score, SearchResult
     from qworkbench.calibration.method import CalibrationMethod
-    from qworkbench.calibration.search import Candidate, Score, SearchResult
 
     plain = Candidate("max", 1, CalibrationMethod(), Score(0.9, 0.1))
     asymmetric = Candidate("max, asymmetric", 3, CalibrationMethod(), Score(0.99, 0.1), "fake-quant")

@@ -15,7 +15,7 @@ from qworkbench.emulator.fingerprint import Packed, digest
 from qworkbench.emulator.lower.floating import leaves_as_float, write_floats
 from qworkbench.emulator.lower.weights import scale_in, weight_codes
 from qworkbench.emulator.plan import Quantity
-from qworkbench.graph.ir import Node
+from qworkbench.graph.node import Node
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize
 from qworkbench.numerics.dtypes import QMAX, QMIN
 from qworkbench.numerics.weights import conv_multiplier, quantize_bias, quantize_weight

@@ -12,7 +12,7 @@ from qworkbench.numerics.dtypes import QMAX, QMIN
 if TYPE_CHECKING:
     from qworkbench.emulator.builder import PlanBuilder
     from qworkbench.emulator.plan import Quantity
-    from qworkbench.graph.ir import Node
+    from qworkbench.graph.node import Node
     from qworkbench.placement.types import Unit
 
 

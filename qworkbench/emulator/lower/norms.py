@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qworkbench.emulator.plan import Quantity
-from qworkbench.graph.ir import Node
+from qworkbench.graph.node import Node
 from qworkbench.numerics.tables import build_table16
 from qworkbench.numerics.weights import constant_codes
 
 if TYPE_CHECKING:
     from qworkbench.emulator.builder import PlanBuilder
-    from qworkbench.graph.ir import Dim
+    from qworkbench.graph.node import Dim
     from qworkbench.placement.types import Unit
 
 Operand = tuple[str, Quantity]

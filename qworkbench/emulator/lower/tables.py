@@ -14,7 +14,8 @@ from qworkbench.numerics.tables import RealFunction, build_table8, build_table16
 
 if TYPE_CHECKING:
     from qworkbench.emulator.builder import PlanBuilder
-    from qworkbench.graph.ir import Graph, Node
+    from qworkbench.graph.ir import Graph
+    from qworkbench.graph.node import Node
     from qworkbench.placement.types import Unit
 
 

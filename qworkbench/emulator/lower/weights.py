@@ -13,7 +13,8 @@ from qworkbench.emulator.fingerprint import Packed, digest
 from qworkbench.emulator.plan import Quantity
 from qworkbench.graph.folding import folded_weight_bias
 from qworkbench.graph.fusion import FusedGroup
-from qworkbench.graph.ir import Graph, Node
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node
 from qworkbench.numerics.weights import quantize_bias, quantize_weight
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from qworkbench.numerics.resize import linear_index, nearest_index
 if TYPE_CHECKING:
     from qworkbench.emulator.builder import PlanBuilder
     from qworkbench.emulator.fingerprint import Plain
-    from qworkbench.graph.ir import Node
+    from qworkbench.graph.node import Node
     from qworkbench.placement.types import Unit
 
 BILINEAR_BITS = 8

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from qworkbench.graph.ir import Node
+from qworkbench.graph.node import Node
 from qworkbench.graph.onnx_frontend.carried import FUNCTIONS
 from qworkbench.graph.onnx_frontend.importer import Importer, ShapeError, Sizes, UnsupportedError
 from qworkbench.graph.onnx_frontend.known import BatchMismatchError, Known, merged

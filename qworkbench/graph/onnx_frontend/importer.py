@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from qworkbench.graph.execute import run_node
-from qworkbench.graph.ir import Graph, Node, NodeTable, Value
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, NodeTable, Value
 from qworkbench.graph.onnx_frontend.known import BatchMismatchError, Known, merged_all
 from qworkbench.graph.onnx_frontend.naming import Names, scope_of
 from qworkbench.graph.onnx_frontend.tensors import as_tensor

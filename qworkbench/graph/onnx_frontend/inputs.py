@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qworkbench.errors import CaptureError, FileFormatError, unknown_name
-from qworkbench.graph.ir import Dim, Shape, Sym
+from qworkbench.graph.node import Dim, Shape, Sym
 from qworkbench.graph.onnx_frontend.tensors import torch_dtype
 
 if TYPE_CHECKING:

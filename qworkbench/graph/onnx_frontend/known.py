@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qworkbench.graph.ir import Dim, Shape, Sym
+from qworkbench.graph.node import Dim, Shape, Sym
 
 FIRST, SECOND = 2, 3
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from qworkbench.errors import FileFormatError
-from qworkbench.graph.ir import Graph, NodeTable, Sym, Value, resolve
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import NodeTable, Sym, Value, resolve
 from qworkbench.graph.onnx_frontend.convert import Converter
 from qworkbench.graph.onnx_frontend.file import Source, load_source
 from qworkbench.graph.onnx_frontend.importer import Importer, dtype_name

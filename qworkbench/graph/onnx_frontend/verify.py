@@ -16,7 +16,8 @@ import torch
 
 from qworkbench.errors import CaptureError, QWorkbenchError
 from qworkbench.graph.execute import run_float
-from qworkbench.graph.ir import Graph, resolve
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import resolve
 from qworkbench.graph.onnx_frontend.file import Source, load_source
 from qworkbench.graph.onnx_frontend.tensors import HALF, array_of, as_array, as_tensor
 from qworkbench.graph.torch_frontend.selfcheck import difference

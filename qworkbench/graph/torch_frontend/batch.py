@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from qworkbench.graph.ir import Sym
+from qworkbench.graph.node import Sym
 from qworkbench.graph.structure import Slot
 from qworkbench.graph.torch_frontend.ledger import View
 from qworkbench.graph.torch_frontend.trace import Call, Trace, TracedValue

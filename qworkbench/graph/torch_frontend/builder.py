@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from qworkbench.graph.execute import run_node
-from qworkbench.graph.ir import Graph, Node, NodeTable, Shape, Sym, Value, resolve
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, NodeTable, Shape, Sym, Value, resolve
 from qworkbench.graph.replay import Replay
 from qworkbench.graph.structure import Slot, leaves, map_leaves
 from qworkbench.graph.torch_frontend.batch import FIRST, SECOND

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from qworkbench.graph.ir import Sym
+from qworkbench.graph.node import Sym
 from qworkbench.graph.structure import Slot, fill, has_sym, leaves, slots
 from qworkbench.graph.torch_frontend.batch import FIRST, SECOND
 from qworkbench.graph.torch_frontend.functions import RANDOM

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from qworkbench.graph.ir import Graph, Node, NodeTable
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, NodeTable
 from qworkbench.graph.repeated import read_directly
 from qworkbench.graph.structure import Slot, leaves, map_leaves
 from qworkbench.graph.torch_frontend.builder import Builder

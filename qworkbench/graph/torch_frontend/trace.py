@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qworkbench.graph.ir import Shape, ValueKind
+from qworkbench.graph.node import Shape, ValueKind
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qworkbench.graph.ir import Dim, Node, Shape, Sym, Value
+from qworkbench.graph.node import Dim, Node, Shape, Sym, Value
 from qworkbench.graph.repeated import ONCE
 from qworkbench.graph.structure import Slot, leaves
 from qworkbench.graph.torch_frontend.constants import Constants

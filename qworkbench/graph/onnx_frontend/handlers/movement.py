@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qworkbench.graph.ir import Dim, Sym
+from qworkbench.graph.node import Dim, Sym
 from qworkbench.graph.onnx_frontend.call import Call
 from qworkbench.graph.onnx_frontend.importer import ShapeError, UnsupportedError
 from qworkbench.graph.onnx_frontend.known import merged, merged_all

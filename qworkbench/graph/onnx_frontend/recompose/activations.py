@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from qworkbench.graph.ir import Node
+from qworkbench.graph.node import Node
 from qworkbench.graph.onnx_frontend.recompose.match import Match, Reader
 
 

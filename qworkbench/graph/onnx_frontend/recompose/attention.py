@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 
 from qworkbench.graph.execute import run_node
-from qworkbench.graph.ir import Graph, Node, Value, resolve
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, Value, resolve
 from qworkbench.graph.onnx_frontend.recompose.match import Match, Reader
 
 LARGEST = 1 << 22

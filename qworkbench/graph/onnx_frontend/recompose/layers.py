@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from qworkbench.graph.ir import Node, Sym
+from qworkbench.graph.node import Node, Sym
 from qworkbench.graph.onnx_frontend.recompose.match import Match, Reader
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from qworkbench.graph.ir import Graph, Node, Value
+from qworkbench.graph.ir import Graph
+from qworkbench.graph.node import Node, Value
 
 CLOSE = 1e-4
 """Relative difference up to which a constant counts as the pattern's."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from qworkbench.graph.ir import Dim, Sym
+from qworkbench.graph.node import Dim, Sym
 from qworkbench.graph.structure import Slot
 from qworkbench.graph.torch_frontend.builder import Builder
 from qworkbench.graph.torch_frontend.values import UnsupportedError
