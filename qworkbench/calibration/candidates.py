@@ -16,10 +16,7 @@ from qworkbench.errors import CalibrationError, unknown_name
 if TYPE_CHECKING:
     import pandas as pd
 
-
 Judge = Literal["emulator", "fake-quant"]
-
-
 OnRows = Callable[[tuple["Candidate", ...]], None]
 """Receives the candidates so far after each."""
 

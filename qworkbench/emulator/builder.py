@@ -12,9 +12,10 @@ from operator import sub
 from types import MappingProxyType
 from typing import Any
 
-from qworkbench.emulator.forms import Forms, Thresholds
+from qworkbench.emulator.forms import Forms
 from qworkbench.emulator.memo import Lowered, PlanMemo, Written
 from qworkbench.emulator.plan import Plan
+from qworkbench.emulator.scales import Thresholds
 from qworkbench.emulator.splice import Splice, Spliced
 from qworkbench.graph.ir import Graph
 from qworkbench.graph.node import Sym

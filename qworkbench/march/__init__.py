@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from qworkbench.errors import unknown_name
 from qworkbench.march.page import march_page
-from qworkbench.march.table import March, OpRow, Parameter, Support
+from qworkbench.march.row import OpRow, Parameter
+from qworkbench.march.table import March, Support
 from qworkbench.march.tables.bayes import BAYES
 from qworkbench.march.tables.bayes_e import BAYES_E
 from qworkbench.march.tables.bernoulli2 import BERNOULLI2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from qworkbench.march.clauses import describe
-from qworkbench.march.table import March, OpRow
+from qworkbench.march.row import OpRow
+from qworkbench.march.table import March
 
 EMPTY = "—"
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Literal
 
 from qworkbench.graph.vocabulary import family
-from qworkbench.march.table import March, OpRow
+from qworkbench.march.row import OpRow
+from qworkbench.march.table import March
 from qworkbench.placement.types import DtypeRequest
 
 Form = Literal["integer", "float16", "float_output"]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from qworkbench.analysis.badcase import find_bad_cases
 from qworkbench.analysis.check import ModelCheck, check_model
+from qworkbench.analysis.fake_quantized import FakeQuantized
 from qworkbench.analysis.inputs import Moments, moments_of, moments_of_sketch
 from qworkbench.analysis.layer_table import LayerComparison
 from qworkbench.analysis.layers import compare_layers
-from qworkbench.analysis.partial import FakeQuantized
 from qworkbench.analysis.plots import channel_figure, histogram_figure
 from qworkbench.analysis.preview import preview
 from qworkbench.analysis.ranges import FixedScale, propose_fixed_scales

@@ -10,7 +10,8 @@ from qworkbench.graph.vocabulary import OPS
 from qworkbench.march import MARCHES, get_march, march_page
 from qworkbench.march.clauses import describe
 from qworkbench.march.page import constraint_words
-from qworkbench.march.table import OpRow, table
+from qworkbench.march.row import OpRow
+from qworkbench.march.table import table
 from tests.march.builder import one
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from qworkbench.graph.torch_frontend import capture
 from qworkbench.march import get_march
-from qworkbench.march.table import Parameter
+from qworkbench.march.row import Parameter
 from qworkbench.placement.place import place
 
 

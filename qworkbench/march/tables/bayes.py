@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from qworkbench.march.clauses import AtLeast, AtMost, Between, Clause, Equals, When
-from qworkbench.march.table import March, OpRow, table
+from qworkbench.march.row import OpRow
+from qworkbench.march.table import March, table
 from qworkbench.march.tables.bayes_family import (
     GENERAL,
     SAME,

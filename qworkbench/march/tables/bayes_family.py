@@ -20,7 +20,7 @@ from qworkbench.march.clauses import (
     PowerOfTwo,
     When,
 )
-from qworkbench.march.table import Basis, OpRow
+from qworkbench.march.row import Basis, OpRow
 from qworkbench.march.tables.rows import BOOL, INT8, INT8_16, Limits, active, manual, passive
 from qworkbench.march.tables.shared import COORDINATE_MODES
 

@@ -17,7 +17,8 @@ from qworkbench.march.clauses import (
     When,
     Within,
 )
-from qworkbench.march.table import March, OpRow, table
+from qworkbench.march.row import OpRow
+from qworkbench.march.table import March, table
 from qworkbench.march.tables.cpu_only import EVERYWHERE_CPU, NOT_INTEGRATED
 from qworkbench.march.tables.machine import MEBI, machine
 from qworkbench.march.tables.parameters import parameters

@@ -5,7 +5,7 @@ A march adds the operators that only it leaves to the CPU in its own file.
 
 from __future__ import annotations
 
-from qworkbench.march.table import OpRow
+from qworkbench.march.row import OpRow
 from qworkbench.march.tables.rows import on_cpu
 
 NOT_INTEGRATED = "no CPU kernel either: conversion cannot place it"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from qworkbench.march.table import Basis, Parameter
+from qworkbench.march.row import Basis, Parameter
 
 MEBI = 2**20
 

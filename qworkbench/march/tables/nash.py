@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qworkbench.march.clauses import Between
-from qworkbench.march.table import Basis, March, OpRow, table
+from qworkbench.march.row import Basis, OpRow
+from qworkbench.march.table import March, table
 from qworkbench.march.tables.bayes_e import BAYES_E
 from qworkbench.march.tables.machine import MEBI, machine
 from qworkbench.march.tables.parameters import all_parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
-from qworkbench.march.table import Basis, Parameter
+from qworkbench.march.row import Basis, Parameter
 
 
 def parameters(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from qworkbench.march.table import PluginRow
+from qworkbench.march.row import PluginRow
 from qworkbench.march.tables.rows import plugin
 
 PLUGIN_ROWS: MappingProxyType[str, PluginRow] = MappingProxyType(

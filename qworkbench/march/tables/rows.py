@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypedDict, Unpack
 
 from qworkbench.march.clauses import Clause
-from qworkbench.march.table import Basis, OpRow, PluginRow, QuantClass, Supported
+from qworkbench.march.row import Basis, OpRow, PluginRow, QuantClass, Supported
 
 INT8 = ("int8",)
 INT8_16 = ("int8", "int16")
@@ -20,7 +20,7 @@ class Limits(TypedDict):
 
 
 class RowOptions(TypedDict, total=False):
-    """Optional columns of a row; see :class:`qworkbench.march.table.OpRow`."""
+    """Optional columns of a row; see :class:`qworkbench.march.row.OpRow`."""
 
     ranks: tuple[int, int] | None
     dtypes: tuple[str, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qworkbench.march.clauses import Equals
-from qworkbench.march.table import OpRow
+from qworkbench.march.row import OpRow
 from qworkbench.march.tables.rows import folded
 
 COORDINATE_MODES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners", "tf_crop_and_resize")
