@@ -11,6 +11,7 @@ that the edit reaches, their distances, and the figures that a cell shows (outpu
 The columns behind the ratios say where the time of an edit goes, in ms, from rounds of their own: ``place`` (the edit
 itself), ``plan``, ``steps`` (of which ``again`` is the unavoidable: those same steps run again with everything
 prepared), ``distances``, and the ``rest`` (looking at weights and inputs, finding what is cached, figures).
+``cone/full`` is ``steps`` and ``distances``, what is computed and compared again, over the full emulation.
 """
 
 from __future__ import annotations
@@ -178,6 +179,10 @@ def main() -> None:
         row: dict[str, object] = {"item": name, "ms": statistics.median(t[name] for t in times) * 1e3}
         for column, peer in (("/torch fp32", FORWARD), ("/full", FULL)):
             row[column] = statistics.median(t[name] / t[peer] for t in times)
+        row["cone/full"] = None
+        if name in parts:
+            full = statistics.median(t[FULL] for t in times)
+            row["cone/full"] = statistics.median(p["steps"] + p["distances"] for p in parts[name]) / full
         for part in ("place", "plan", "steps", "again", "distances", "rest"):
             row[part] = statistics.median(p[part] for p in parts[name]) * 1e3 if name in parts else None
         rows.append(row)

@@ -23,11 +23,11 @@ from peers.report import arguments, prepare, report
 from peers.timing import floor, interleaved, ratio
 
 from qworkbench.emulator import kernels
-from qworkbench.emulator.kernels.calls import clear_around, listening, noted
+from qworkbench.emulator.kernels.calls import Prepared, clear_around, listening, noted
 from qworkbench.emulator.kernels.queue import Queue
 from qworkbench.emulator.kernels.script import Script, room_of
 from qworkbench.emulator.kernels.surface import aligned, inside_of, pixel_pitch, surfaced
-from qworkbench.emulator.kernels.values import new_value, value_of
+from qworkbench.emulator.kernels.values import Value, new_value, value_of
 from qworkbench.numerics import ConvGeometry, Requantize
 
 # name, channels in and out, kernel, stride, size of the image, group
@@ -91,21 +91,28 @@ def ours(*operands: Any) -> Callable[[], Any]:
     if prepared is None:
         forms: dict[Any, Any] = {}
         return lambda: kernels.conv2d(x, w, bias, geometry, rq, forms=forms)[0]
-    queue, operand = Queue(), value_of(x)
-    queue.trace = []
-    (made,) = queue.add(prepared, (operand,))
-    taken = queue.taken_down()
-    room, layout = aligned(room_of(taken), np.uint8), made.layout
-    assert layout is not None
-    script = Script(taken, [(int(value is made), distance) for _, value, distance in taken.trace])
+    return Played(prepared, value_of(x))
 
-    def run() -> Any:
-        result = new_value(layout)
+
+class Played:
+    """A prepared operation on one operand, played to a new result each time."""
+
+    def __init__(self, prepared: Prepared, operand: Value) -> None:
+        queue = Queue()
+        queue.trace = []
+        (made,) = queue.add(prepared, (operand,))
+        assert made.layout is not None
+        taken = queue.taken_down()
+        self.room, self.layout, self.operand = aligned(room_of(taken), np.uint8), made.layout, operand
+        self.script = Script(taken, [(int(value is made), distance) for _, value, distance in taken.trace])
+        self.address = self.room.ctypes.data
+
+    def __call__(self) -> Value:
+        """Compute."""
+        result = new_value(self.layout)
         clear_around(result)
-        script.run(room.ctypes.data, (operand.origin, result.origin))
+        self.script.run(self.address, (self.operand.origin, result.origin))
         return result
-
-    return run
 
 
 def case(shape: tuple[Any, ...], rounds: int, threads: int, most: float | None) -> dict[str, Any]:
