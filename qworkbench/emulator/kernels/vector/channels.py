@@ -22,6 +22,7 @@ from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
 
 CODES = (np.dtype(np.int8), np.dtype(np.int16))
 MARGIN = 1
+PAGES = 96  # of a walk down a column, each row on its own: what a first-level TLB holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +46,19 @@ class Channels:
         row, pads = self.row.copy(), self.geometry.pads
         threads = thread_count() if self.work >= WORTH_A_THREAD else 1
         if self.columns:
-            row[depthwise.CHUNKS] = self.shape[0] * (1 if threads == 1 else min(self.shape[2], 4 * threads))
+            row[depthwise.CHUNKS] = self.shape[0] * self._bands(threads)
         else:
             row[depthwise.CHUNKS] = self.shape[0] * self.shape[2]
         before = -pads[0] * x.strides[1] - pads[1] * x.strides[2]
         call = Call(self.sweep, row, ((depthwise.X, 0, before), (depthwise.OUT, RESULT, 0)), threads > 1)
         perform(call, (x.origin,), out.origin)
         return call
+
+    def _bands(self, threads: int) -> int:
+        """Return in how many bands of rows an image is walked: short enough for the TLB, enough for all threads."""
+        height = self.shape[2]
+        least = -(-height * (1 + self.geometry.strides[0]) // PAGES)
+        return max(least, 1 if threads == 1 else min(height, 4 * threads))
 
 
 def convolve_channels(
