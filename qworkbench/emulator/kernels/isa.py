@@ -1,13 +1,15 @@
 """Which instructions the kernels use: what the processor has, or what ``QWORKBENCH_ISA`` asks for.
 
 Every path gives the same codes bit for bit; they differ in speed only. Asks llvmlite for the processor's features, and
-numba's own setting where one limits it. Knows no kernel.
+numba's own setting where one limits it; on AArch64 also the system, since there LLVM tells little. Knows no kernel.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
+import platform
+import sys
 from functools import cache
 
 from qworkbench.errors import EmulationError
@@ -19,9 +21,12 @@ PATHS: dict[str, frozenset[str]] = {
     "avx512vnni": frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni"}),
     "avxvnni": frozenset({"avx2", "fma", "avxvnni"}),
     "avx2": frozenset({"avx2", "fma"}),
+    "dotprod": frozenset({"neon", "dotprod"}),
+    "neon": frozenset({"neon"}),
     PORTABLE: frozenset(),
 }
 ALIASES = {"vnni": "avx512vnni"}
+AT_HWCAP, HWCAP = 16, {"neon": 1, "dotprod": 20}  # of Linux on AArch64: HWCAP_ASIMD and HWCAP_ASIMDDP
 
 
 @cache
@@ -33,7 +38,33 @@ def features() -> frozenset[str]:
     limited = getattr(numba.config, "CPU_FEATURES", None)
     if limited is not None:
         return frozenset(word[1:] for word in str(limited).split(",") if word.startswith("+"))
-    return frozenset(name for name, there in llvm.get_host_cpu_features().items() if there)
+    found = frozenset(name for name, there in llvm.get_host_cpu_features().items() if there)
+    return found | arm_features()
+
+
+def arm_features() -> frozenset[str]:
+    """Return what an AArch64 processor has of what the paths need, as the system tells; nothing on others.
+
+    Every Apple processor that runs macOS has dot products; Linux hands each process a word of what there is.
+    """
+    if platform.machine() not in ("aarch64", "arm64"):
+        return frozenset()
+    if sys.platform == "darwin":
+        return frozenset({"neon", "dotprod"})
+    if sys.platform != "linux":
+        return frozenset({"neon"})  # part of the architecture
+    bits = _auxiliary(AT_HWCAP)
+    return frozenset(name for name, bit in HWCAP.items() if bits >> bit & 1)
+
+
+def _auxiliary(kind: int) -> int:
+    """Return a word of those that Linux hands to a process."""
+    import ctypes
+
+    ask = ctypes.CDLL(None).getauxval
+    ask.argtypes, ask.restype = [ctypes.c_ulong], ctypes.c_ulong
+    found: int = ask(kind)
+    return found
 
 
 def available() -> tuple[str, ...]:

@@ -125,19 +125,23 @@ def _prepare(
     mode = _mode(rq, reach) if residual is None else depthwise.INT32
     square = geometry.kernel == (3, 3) and geometry.dilations == (1, 1) and geometry.strides in ((1, 1), (2, 2))
     narrow = x.dtype == np.int8 and w.dtype == np.int8
-    columns = isa == "avx512vnni" and square and narrow and mode == depthwise.INT8
-    paired = square and not columns and (isa != "avx512vnni" or x.dtype == np.int16)
+    arm, full = isa in ("dotprod", "neon"), isa == "avx512vnni"
+    columns = (full or isa == "dotprod") and square and narrow and mode == depthwise.INT8
+    paired = square and not columns and (not full or x.dtype == np.int16)
     scale = np.zeros(pitch, np.float64 if mode == depthwise.INT16 else np.float32)
     if rq is not None and mode != depthwise.INT32:
         scale[:count] = rq.multiplier
     begin = np.zeros(pitch, np.int32)
-    begin[:count] = (start - 128 * sums if columns else start).astype(np.int32)
+    begin[:count] = (start - 128 * sums if columns and full else start).astype(np.int32)
     row = np.zeros(depthwise.WORDS, np.int64)
     if columns:
         weights, begin, scale = _quarters(w, begin, scale)
-        taps, sweep = np.zeros(1, np.int64), depthwise.columns_avx512
+        taps, sweep = np.zeros(1, np.int64), _columns(isa)
+    elif paired and arm:
+        from qworkbench.emulator.kernels.vector import neon_depthwise
+
+        weights, taps, sweep = neon_depthwise.rows_of(w, pitch), np.zeros(1, np.int64), neon_depthwise.widening_neon
     elif paired:
-        full = isa == "avx512vnni"
         weights, begin, scale = pair_sweeps.halves(
             w, begin, scale, pair_sweeps.BLOCK512 if full else pair_sweeps.BLOCK256
         )
@@ -165,6 +169,16 @@ def _prepare(
     row[depthwise.OUT_PIXEL] = pitch * np.dtype(dtype).itemsize
     work = int(np.prod(shape)) * w[0].size
     return Channels(row, sweep, columns or paired, shape, dtype, reach, geometry, work, (weights, begin, scale, taps))
+
+
+def _columns(isa: str) -> RowKernel:
+    if isa == "dotprod":
+        from qworkbench.emulator.kernels.vector.neon_depthwise import columns_dotprod
+
+        return columns_dotprod
+    from qworkbench.emulator.kernels.vector.depthwise import columns_avx512
+
+    return columns_avx512
 
 
 def _margin(shape: tuple[int, ...]) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector import machine
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.emulator.kernels.vector.sweeps import part_of
@@ -35,11 +36,10 @@ class Grouped(Writer):
 
     def words(self, address: Any) -> list[Any]:
         """Return, for each vector of sums, the word of every group."""
-        b, lanes = self.b, self.tile.lanes
-        codes = v.vector(v.i8, 4 * lanes)
+        b = self.b
+        codes = v.vector(v.i8, self.width)
         pixel = b.bitcast(self.flipped(v.load(b, address, self.kind)), codes)
-        name = "x86.avx512.pshuf.b.512" if lanes == 16 else "x86.avx2.pshuf.b"
-        return [b.bitcast(v.call(b, name, codes, [pixel, order]), self.kind) for order in self.orders]
+        return [b.bitcast(machine.looked_up(b, pixel, order), self.kind) for order in self.orders]
 
     def put_in_order(self, bias: Any) -> None:
         """Put the quads of each pixel in the order of channels, and add the bias."""

@@ -1,11 +1,11 @@
-"""Words of LLVM IR that the vector kernels are written in: raw addresses, vectors, saturating packs.
+"""Words of LLVM IR that the vector kernels are written in: raw addresses, vectors, shuffles.
 
-Knows no convolution and no layout.
+The same on every processor; what differs is in :mod:`.machine`. Knows no convolution and no layout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numba
@@ -31,6 +31,11 @@ def vector(element: Any, lanes: int) -> Any:
 def constant(kind: Any, value: Any) -> Any:
     """Return an IR constant."""
     return ir.Constant(kind, value)
+
+
+def undefined(kind: Any) -> Any:
+    """Return a value of which nothing is known."""
+    return ir.Constant(kind, ir.Undefined)
 
 
 def word(value: int) -> Any:
@@ -59,9 +64,9 @@ def store(b: Any, value: Any, address: Any, align: int = 1) -> None:
 def splat(b: Any, scalar: Any, lanes: int) -> Any:
     """Return a vector of `lanes` copies of `scalar`."""
     kind = vector(scalar.type, lanes)
-    undefined = constant(kind, ir.Undefined)
-    one = b.insert_element(undefined, scalar, constant(i32, 0))
-    return b.shuffle_vector(one, undefined, constant(vector(i32, lanes), [0] * lanes))
+    nothing = undefined(kind)
+    one = b.insert_element(nothing, scalar, constant(i32, 0))
+    return b.shuffle_vector(one, nothing, constant(vector(i32, lanes), [0] * lanes))
 
 
 def shuffled(b: Any, first: Any, second: Any, order: Sequence[int]) -> Any:
@@ -73,49 +78,6 @@ def clamped(b: Any, value: Any, low: Any, high: Any) -> Any:
     """Return ``min(max(value, low), high)`` of signed integer vectors."""
     value = b.select(b.icmp_signed(">", value, low), value, low)
     return b.select(b.icmp_signed("<", value, high), value, high)
-
-
-def nearest(b: Any, value: Any) -> Any:
-    """Return a float32 vector of 8 or 16 lanes rounded half to even as int32; out of range gives -2**31."""
-    lanes = value.type.count
-    kind = vector(i32, lanes)
-    if lanes == 8:
-        return call(b, "x86.avx.cvt.ps2dq.256", kind, [value])
-    everywhere, current = constant(i16, -1), constant(i32, 4)
-    return call(b, "x86.avx512.mask.cvtps2dq.512", kind, [value, constant(kind, ir.Undefined), everywhere, current])
-
-
-def packed(b: Any, vectors: Sequence[Any]) -> Any:
-    """Return int32 vectors as one vector of int8 in their order, saturating."""
-    lanes, count = vectors[0].type.count, len(vectors)
-    if lanes == 16 and count == 4:
-        halves = [call(b, "x86.avx512.packssdw.512", vector(i16, 32), [vectors[i], vectors[i + 1]]) for i in (0, 2)]
-        mixed = b.bitcast(call(b, "x86.avx512.packsswb.512", vector(i8, 64), halves), vector(i32, 16))
-        return b.bitcast(shuffled(b, mixed, mixed, [i % 4 * 4 + i // 4 for i in range(16)]), vector(i8, 64))
-    if lanes == 16 and count == 2:
-        half = call(b, "x86.avx512.packssdw.512", vector(i16, 32), vectors)
-        mixed = b.bitcast(call(b, "x86.avx512.packsswb.512", vector(i8, 64), [half, half]), vector(i32, 16))
-        return b.bitcast(shuffled(b, mixed, mixed, [i % 4 * 4 + i // 4 for i in range(8)]), vector(i8, 32))
-    whole = vectors[0]
-    for other in vectors[1:]:
-        whole = shuffled(b, whole, other, range(whole.type.count + other.type.count))
-    total = whole.type.count
-    limits = (splat(b, constant(i32, limit), total) for limit in (-128, 127))
-    return b.trunc(clamped(b, whole, *limits), vector(i8, total))
-
-
-def nearest_of_double(b: Any, value: Any) -> Any:
-    """Return a float64 vector of 8 or 16 lanes rounded half to even as int32; out of range gives -2**31."""
-    lanes = value.type.count
-    everywhere, current = constant(i8, -1), constant(i32, 4)
-    if lanes == 8:
-        halves = [shuffled(b, value, value, range(4 * i, 4 * i + 4)) for i in range(2)]
-        parts = [call(b, "x86.avx.cvt.pd2dq.256", vector(i32, 4), [half]) for half in halves]
-    else:
-        eight, none = vector(i32, 8), constant(vector(i32, 8), ir.Undefined)
-        halves = [shuffled(b, value, value, range(8 * i, 8 * i + 8)) for i in range(2)]
-        parts = [call(b, "x86.avx512.mask.cvtpd2dq.512", eight, [h, none, everywhere, current]) for h in halves]
-    return shuffled(b, parts[0], parts[1], range(lanes))
 
 
 def _bits(b: Any, mask: Any, lanes: int) -> Any:
@@ -136,6 +98,24 @@ def masked_load(b: Any, address: Any, kind: Any, mask: Any) -> Any:
     zero = constant(kind, [0] * kind.count)
     name = f"masked.load.v{kind.count}i{kind.element.width}.p0"
     return call(b, name, kind, [pointer, constant(i32, 1), _bits(b, mask, kind.count), zero])
+
+
+def apart(b: Any, name: str, args: Sequence[Any], write: Callable[[Any, Any], None], features: str = "") -> None:
+    """Call a function of int64 `args` that is written once per module and not inlined: its registers are its own.
+
+    `features` is what it is compiled for beyond what LLVM knows of the processor, as in ``+one,+other``.
+    """
+    found = b.module.globals.get(name)
+    if found is None:
+        found = ir.Function(b.module, ir.FunctionType(ir.VoidType(), [i64] * len(args)), name)
+        found.linkage = "internal"
+        found.attributes.add("noinline")
+        if features:  # llvmlite's own `add` knows no attributes that are texts
+            set.add(found.attributes, f'"target-features"="{features}"')
+        inside = ir.IRBuilder(found.append_basic_block("entry"))
+        write(inside, found.args)
+        inside.ret_void()
+    b.call(found, args)
 
 
 def prefetch(b: Any, address: Any, *, near: bool = False) -> None:

@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from llvmlite import ir
-
 from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector import machine
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.ir import cgutils
 from qworkbench.emulator.kernels.vector.residual import BITS
@@ -121,24 +120,16 @@ class Leaving:
         base = b.ptrtoint(room, v.i64)
         for index, value in enumerate(value for row in sums for value in row):
             v.store(b, b.load(value), b.add(base, v.word(step * index)), 4)
-        b.call(self._one_by_one(), [self.p, self.channel, self.count, base, places, v.word(len(sums))])
+        given = [self.p, self.channel, self.count, base, places, v.word(len(sums))]
+        v.apart(b, f"qworkbench.leave{32 * self.lanes}x{self.vectors}", given, self._one_by_one)
 
-    def _one_by_one(self) -> Any:
-        """Return the function ``(p, channel, count, start, places, pixels)``, the same for tiles of as many vectors."""
-        name = f"qworkbench.leave{32 * self.lanes}x{self.vectors}"
-        found = self.b.module.globals.get(name)
-        if found is None:
-            found = ir.Function(self.b.module, ir.FunctionType(ir.VoidType(), [v.i64] * 6), name)
-            found.linkage = "internal"
-            found.attributes.add("noinline")
-            b = ir.IRBuilder(found.append_basic_block("entry"))
-            p, channel, count, start, places, pixels = found.args
-            leaving = Leaving(b, self.lanes, self.vectors, p, channel, count)
-            with cgutils.for_range(b, pixels, intp=v.i64) as turn:
-                place = b.add(v.load(b, b.add(places, b.shl(turn.index, v.word(3))), v.i64, 8), channel)
-                leaving.one(b.add(start, b.mul(turn.index, v.word(4 * self.lanes * self.vectors))), place)
-            b.ret_void()
-        return found
+    def _one_by_one(self, b: Any, given: Any) -> None:
+        """Write the function ``(p, channel, count, start, places, pixels)``, the same for tiles of as many vectors."""
+        p, channel, count, start, places, pixels = given
+        leaving = Leaving(b, self.lanes, self.vectors, p, channel, count)
+        with cgutils.for_range(b, pixels, intp=v.i64) as turn:
+            place = b.add(v.load(b, b.add(places, b.shl(turn.index, v.word(3))), v.i64, 8), channel)
+            leaving.one(b.add(start, b.mul(turn.index, v.word(4 * self.lanes * self.vectors))), place)
 
     def one(self, start: Any, place: Any) -> None:
         """Let one pixel leave whose sums are in memory at `start`."""
@@ -168,7 +159,7 @@ class Leaving:
             address = b.add(codes, v.word(size * lanes * n))
             found = self._codes(address, v.vector(code, lanes), n)
             factor = v.load(b, b.add(ratio, v.word(8 * lanes * n)), self.real, 8)
-            entering = v.nearest_of_double(b, b.fmul(b.sitofp(found, self.real), factor))
+            entering = machine.nearest_of_double(b, b.fmul(b.sitofp(found, self.real), factor))
             b.store(b.add(b.load(room), entering), room)
 
     def _entered(self, values: list[Any], place: Any) -> list[Any]:
@@ -197,12 +188,12 @@ class Leaving:
         scale = b.add(self.scale, b.shl(self.channel, v.word(2)))
         factors = [v.load(b, b.add(scale, v.word(4 * lanes * n)), kind, 4) for n in range(self.vectors)]
         whole = [
-            v.nearest(b, b.fmul(b.sitofp(total, kind), factor))
+            machine.nearest(b, b.fmul(b.sitofp(total, kind), factor))
             for row in rows
             for total, factor in zip(row, factors, strict=True)
         ]
         whole += whole[-1:] * (self.together * self.vectors - len(whole))
-        codes = v.clamped(b, v.packed(b, whole), *self.limits)
+        codes = v.clamped(b, machine.packed(b, whole), *self.limits)
         for i, place in enumerate(places):
             begin = i * self.channels
             part = codes if self.together == 1 else v.shuffled(b, codes, codes, range(begin, begin + self.channels))
@@ -216,7 +207,7 @@ class Leaving:
         out = b.add(self.out, b.shl(place, v.word(1)))
         for n, total in enumerate(sums):
             factor = v.load(b, b.add(scale, v.word(8 * lanes * n)), self.real, 8)
-            whole = v.nearest_of_double(b, b.fmul(b.sitofp(total, self.real), factor))
+            whole = machine.nearest_of_double(b, b.fmul(b.sitofp(total, self.real), factor))
             codes = b.trunc(v.clamped(b, whole, *limits), v.vector(v.i16, lanes))
             self._store_line(codes, out, 2 * lanes * n, self._part(n))
 

@@ -7,73 +7,47 @@ As in :mod:`.depthwise` a block of channels walks down a column. The left and mi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from qworkbench.emulator.kernels.vector import depthwise as at
 from qworkbench.emulator.kernels.vector import ir as v
-from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
-from qworkbench.emulator.kernels.vector.tile import Tile, dot
+from qworkbench.emulator.kernels.vector import machine
+from qworkbench.emulator.kernels.vector.descent import Descent
+from qworkbench.emulator.kernels.vector.ir import intrinsic, types
 
 
-class _Walk:
+class Walk(Descent):
     """Writes the walk of one block of ``2 * lanes`` channels down `rows` output rows."""
 
+    parts = 4  # vectors of weights of a kernel row
+
     def __init__(self, b: Any, stride: int, lanes: int, bits: int, args: Any) -> None:
-        self.b, self.stride, self.lanes, self.bits = b, stride, lanes, bits
-        (self.x, self.x_row, self.x_pixel, self.rows, weights, line, bias, self.scale, self.out, self.out_row,
-         self.low, self.high, self.mask, self.mode) = args  # fmt: skip
-        self.tile = Tile("wssd" if lanes == 16 else "madd", lanes, 1, 1)
+        (x, x_row, self.x_pixel, rows, weights, self.line, bias, self.scale, out, out_row, self.low, self.high,
+         self.mask, self.mode) = args  # fmt: skip
+        super().__init__(b, stride, x, x_row, out, out_row, rows)
+        self.lanes, self.bits, self.dot = lanes, bits, "wssd" if lanes == 16 else "madd"
         self.words, self.pairs = v.vector(v.i32, lanes), v.vector(v.i16, 2 * lanes)
-        self.line = line
-        self.weight = [
-            [v.load(b, b.add(weights, b.mul(line, v.word(4 * r + part))), self.words) for part in range(4)]
-            for r in range(3)
-        ]
-        self.start = [v.load(b, b.add(bias, b.mul(line, v.word(half))), self.words) for half in range(2)]
+        self.weight = [[self._weight(weights, self.parts * r + part) for part in range(self.parts)] for r in range(3)]
+        self.start = [v.load(b, b.add(bias, self.half(i, 4)), self.words) for i in range(2)]
 
-    def write(self) -> None:
-        b = self.b
-        here, to = (cgutils.alloca_once_value(b, address) for address in (self.x, self.out))
-        upper, lower = ([cgutils.alloca_once(b, self.words) for _ in range(2)] for _ in range(2))
-        first = self._row(self.x)
-        self._put(self._dotted(self.start, first, 0), upper)
-        b.store(b.add(self.x, self.x_row), here)
-        if self.stride == 1:
-            second = self._row(b.load(here))
-            self._put(self._dotted(self._get(upper), second, 1), upper)
-            self._put(self._dotted(self.start, second, 0), lower)
-            b.store(b.add(b.load(here), self.x_row), here)
-        with cgutils.for_range(b, self.rows, intp=v.i64):
-            row = self._row(b.load(here))
-            if self.stride == 1:
-                self._leave(self._dotted(self._get(upper), row, 2), b.load(to))
-                self._put(self._dotted(self._get(lower), row, 1), upper)
-                self._put(self._dotted(self.start, row, 0), lower)
-            else:
-                middle = self._dotted(self._get(upper), row, 1)
-                b.store(b.add(b.load(here), self.x_row), here)
-                row = self._row(b.load(here))
-                self._leave(self._dotted(middle, row, 2), b.load(to))
-                self._put(self._dotted(self.start, row, 0), upper)
-            b.store(b.add(b.load(here), self.x_row), here)
-            b.store(b.add(b.load(to), self.out_row), to)
+    def _weight(self, weights: Any, part: int) -> Any:
+        return v.load(self.b, self.b.add(weights, self.b.mul(self.line, v.word(part))), self.words)
 
-    def _put(self, values: list[Any], rooms: list[Any]) -> None:
-        for value, room in zip(values, rooms, strict=True):
-            self.b.store(value, room)
+    def half(self, i: int, size: int) -> Any:
+        """Return where the numbers of half `i` of the sums begin, of `size` bytes each."""
+        return self.b.mul(self.line, v.word(i * size // 4))
 
-    def _get(self, rooms: list[Any]) -> list[Any]:
-        return [self.b.load(room) for room in rooms]
+    def neighbours(self, address: Any) -> list[Any]:
+        """Load three neighbours as int16."""
+        b, codes = self.b, v.vector(v.i8 if self.bits == 8 else v.i16, 2 * self.lanes)
+        loaded = (v.load(b, b.add(address, b.mul(self.x_pixel, v.word(i))), codes) for i in range(3))
+        return [b.sext(row, self.pairs) if self.bits == 8 else row for row in loaded]
 
-    def _row(self, address: Any) -> list[Any]:
-        """Load three neighbours as words of (left, middle) and of (right, 0), each the low and the high half."""
+    def load(self, address: Any) -> list[Any]:
+        """Return words of (left, middle) and of (right, 0), each the low and the high half."""
         b, count = self.b, 2 * self.lanes
-        loaded = []
-        for i in range(3):
-            place = b.add(address, b.mul(self.x_pixel, v.word(i)))
-            codes = v.load(b, place, v.vector(v.i8 if self.bits == 8 else v.i16, count))
-            loaded.append(b.sext(codes, self.pairs) if self.bits == 8 else codes)
-        left, middle, right = loaded
+        left, middle, right = self.neighbours(address)
         zero = v.constant(self.pairs, [0] * count)
         return [
             b.bitcast(v.shuffled(b, one, other, self._half(half)), self.words)
@@ -90,43 +64,53 @@ class _Walk:
             for offset in (0, count)
         ]
 
-    def _dotted(self, sums: list[Any], row: list[Any], r: int) -> list[Any]:
-        b = self.b
-        return [
-            dot(b, self.tile, dot(b, self.tile, sums[half], row[half], self.weight[r][half]), row[2 + half],
-                self.weight[r][2 + half])
-            for half in range(2)
-        ]  # fmt: skip
+    def dotted(self, sums: list[Any], row: list[Any], r: int) -> list[Any]:
+        """Return the `sums` plus two dots for each half."""
 
-    def _leave(self, sums: list[Any], to: Any) -> None:
+        def dotted(acc: Any, part: int) -> Any:
+            return machine.dotted(self.b, self.dot, acc, row[part], self.weight[r][part])
+
+        return [dotted(dotted(total, half), 2 + half) for half, total in enumerate(sums)]
+
+    def leave(self, sums: list[Any], to: Any) -> None:
         """Store a row of the block as int8 or int16 codes, or its sums."""
+        for mode in (at.INT8, at.INT16, at.INT32):
+            with self.b.if_then(self.leaves_as(mode)):
+                self.leave_as(mode, sums, to)
+
+    def leaves_as(self, mode: int) -> Any:
+        """Tell whether that is what leaves."""
+        return self.b.icmp_signed("==", self.mode, v.word(mode))
+
+    def leave_as(self, mode: int, sums: list[Any], to: Any) -> None:
+        """Store a row of the block in one of the ways."""
         b, lanes = self.b, self.lanes
-        with b.if_then(b.icmp_signed("==", self.mode, v.word(at.INT8))):
-            real = v.vector(v.f32, lanes)
-            whole = []
-            for half, total in enumerate(sums):
-                factor = v.load(b, b.add(self.scale, b.mul(self.line, v.word(half))), real)
-                whole.append(v.nearest(b, b.fmul(b.sitofp(total, real), factor)))
+        if mode == at.INT8:
+            whole = self._scaled(sums, v.f32, machine.nearest)
             self._store(b.trunc(self._clamped(whole), v.vector(v.i8, 2 * lanes)), to, self.mask)
-        with b.if_then(b.icmp_signed("==", self.mode, v.word(at.INT16))):
-            real = v.vector(v.f64, lanes)
-            whole = []
-            for half, total in enumerate(sums):
-                factor = v.load(b, b.add(self.scale, b.mul(self.line, v.word(2 * half))), real)
-                whole.append(v.nearest_of_double(b, b.fmul(b.sitofp(total, real), factor)))
+        elif mode == at.INT16:
+            whole = self._scaled(sums, v.f64, machine.nearest_of_double)
             self._store(self._clamped(whole), to, self.mask)
-        with b.if_then(b.icmp_signed("==", self.mode, v.word(at.INT32))):
-            order = [4 * lane + i + half * lanes for lane in range(lanes // 4) for half in range(2) for i in range(4)]
-            for n in range(2):
-                part = v.shuffled(b, sums[0], sums[1], order[n * lanes : (n + 1) * lanes])
-                mask = b.lshr(self.mask, v.word(lanes * n))
-                self._store(part, b.add(to, v.word(4 * lanes * n)), mask)
+        else:
+            for n, part in enumerate(self.in_order(sums)):
+                self._store(part, b.add(to, v.word(4 * lanes * n)), b.lshr(self.mask, v.word(lanes * n)))
+
+    def _scaled(self, sums: list[Any], element: Any, rounded: Callable[[Any, Any], Any]) -> list[Any]:
+        b, real, size = self.b, v.vector(element, self.lanes), 4 if element is v.f32 else 8
+        factors = [v.load(b, b.add(self.scale, self.half(half, size)), real) for half in range(2)]
+        return [rounded(b, b.fmul(b.sitofp(total, real), one)) for total, one in zip(sums, factors, strict=True)]
+
+    def in_order(self, sums: list[Any]) -> list[Any]:
+        """Return the sums as channels follow each other."""
+        lanes = self.lanes
+        order = [4 * lane + i + half * lanes for lane in range(lanes // 4) for half in range(2) for i in range(4)]
+        first, other = sums
+        return [v.shuffled(self.b, first, other, order[n * lanes : (n + 1) * lanes]) for n in range(2)]
 
     def _clamped(self, whole: list[Any]) -> Any:
         b, lanes = self.b, self.lanes
-        name = "x86.avx512.packssdw.512" if lanes == 16 else "x86.avx2.packssdw"
         limits = (v.splat(b, b.trunc(limit, v.i16), 2 * lanes) for limit in (self.low, self.high))
-        return v.clamped(b, v.call(b, name, self.pairs, whole), *limits)
+        return v.clamped(b, machine.packed_pair(b, whole), *limits)
 
     def _store(self, value: Any, address: Any, mask: Any) -> None:
         if self.lanes == 16:
@@ -135,18 +119,18 @@ class _Walk:
             v.store(self.b, value, address)
 
 
-def pair_kernel(stride: int, lanes: int, bits: int) -> Any:
+def pair_kernel(stride: int, lanes: int, bits: int, walk: type[Walk] = Walk) -> Any:
     """Return the intrinsic that walks a block of ``2 * lanes`` channels of `bits` each down a column."""
 
     @intrinsic
-    def walk(
+    def down(
         typing_context: Any, x: Any, x_row: Any, x_pixel: Any, rows: Any, weights: Any, line: Any, bias: Any,
         scale: Any, out: Any, out_row: Any, low: Any, high: Any, mask: Any, mode: Any,
     ) -> Any:  # fmt: skip
         def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-            _Walk(b, stride, lanes, bits, args).write()
+            walk(b, stride, lanes, bits, args).write()
             return context.get_dummy_value()
 
         return types.void(*([types.int64] * 14)), generate
 
-    return walk
+    return down

@@ -10,6 +10,7 @@ import numpy as np
 
 from qworkbench.emulator.kernels.compiled import RowKernel
 from qworkbench.emulator.kernels.isa import PORTABLE, chosen
+from qworkbench.emulator.kernels.vector.parameters import UNROLLED
 
 FEW_PIXELS = 96  # up to here the last tile of a panel matters
 
@@ -40,6 +41,8 @@ class Path:
         Whether channels behind the last one are not written.
     transforms : bool
         Whether pixels and weights enter by Winograd's transforms.
+    beside : bool
+        Whether the groups of a turn of the inner loop are of one tap, beside each other.
     """
 
     name: str
@@ -52,6 +55,24 @@ class Path:
     sweep: RowKernel
     masks: bool
     transforms: bool = False
+    beside: bool = False
+
+    def order(self, taps: int, groups: int) -> np.ndarray | None:
+        """Return the order of the groups of all taps in the inner loop: whole turns, then the rest; None: as they are.
+
+        A group is ``tap * groups + its place in the tap``.
+        """
+        rest = groups % UNROLLED
+        if not self.beside or not rest or taps == 1:
+            return None
+        places = np.arange(taps * groups).reshape(taps, groups)
+        return np.concatenate([places[:, :-rest].reshape(-1), places[:, -rest:].reshape(-1)])
+
+    def turns(self, taps: int, groups: int, parts: int = 1) -> tuple[int, int]:
+        """Return how many turns the inner loop takes for each of `parts` of a sum, and how many groups are left."""
+        if not self.beside:
+            return divmod(taps * groups // parts, UNROLLED)
+        return taps * (groups // UNROLLED), taps * (groups % UNROLLED)
 
     def panels(self, outputs: int) -> tuple[int, int]:
         """Return how many full panels `outputs` channels take, and the channels of the panel behind them or 0."""
@@ -76,9 +97,15 @@ def _path(isa: str, x_type: Any, w_type: Any) -> Path | None:
     codes = (np.int8, np.int16)
     if isa == PORTABLE or x_type not in codes or w_type not in codes:
         return None
+    narrow = x_type == np.int8 and w_type == np.int8
+    if isa in ("dotprod", "neon"):
+        from qworkbench.emulator.kernels.vector import neon
+
+        if isa == "dotprod" and narrow:
+            return Path("lanes16", np.int8, 4, 16, (), (5,), False, neon.bytes_dotprod, False, beside=True)
+        return Path("pairs8", np.int16, 2, 8, (), (6,), False, neon.pairs_neon, False)
     from qworkbench.emulator.kernels.vector import sweeps
 
-    narrow = x_type == np.int8 and w_type == np.int8
     if isa == "avx512vnni":
         if narrow:
             return Path("bytes64", np.int8, 4, 64, (16, 32), (6, 5), True, sweeps.bytes_avx512, True)

@@ -81,6 +81,9 @@ def packed_weights(path: Path, dense: np.ndarray) -> np.ndarray:
     words = (
         np.ascontiguousarray(dense, path.codes).reshape(outputs, -1).view(np.uint32)
     )  # whole words are what changes places
+    order = path.order(taps, groups)
+    if order is not None:
+        words = words[:, order]
     out = lasting((wide * path.channels + tail) * taps * groups * path.per_word, path.codes)
     into, done, row = out.view(np.uint32), 0, 0
     for channels in (*[path.channels] * wide, *[tail] * bool(tail)):

@@ -4,22 +4,25 @@ The generator writes the loop once for every dot instruction and shape of tile:
 
 ``acc[pixel][channel] = bias[channel] + sum over groups g of dot(x[pixel + reach[g]], w[g, channel])``
 
-where a dot takes 4 bytes (int8) or 2 words (int16) of a pixel against as many of the weight, and adds into int32. int8
-pixels enter as ``code + 128``, since the instructions multiply unsigned by signed; the bias has ``128 * sum(w)`` taken
-off. Sums wrap modulo 2**32: exact where the caller has proved that the true sum fits. Sums of int16 that may not fit
-are formed in parts that do, added in int64, wrapped, and those that left int32 are counted. What becomes of the sums is
-said in :mod:`.leaving`, which tiles run in which order in :mod:`.sweeps`.
+where a dot takes 4 bytes (int8) or 2 words (int16) of a pixel against as many of the weight, and adds into int32. Where
+the instructions multiply unsigned by signed, int8 pixels enter as ``code + 128``, and the bias has ``128 * sum(w)``
+taken off. Sums wrap modulo 2**32: exact where the caller has proved that the true sum fits. Sums of int16 that may not
+fit are formed in parts that do, added in int64, wrapped, and those that left int32 are counted. What becomes of the
+sums is said in :mod:`.leaving`, which tiles run in which order in :mod:`.sweeps`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
 
 from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector import machine
 from qworkbench.emulator.kernels.vector import parameters as at
+from qworkbench.emulator.kernels.vector.arm import DOT
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.leaving import Leaving
 
@@ -28,7 +31,7 @@ LINE = 64  # bytes of a cache line
 
 @dataclass(frozen=True)
 class Tile:
-    """Shape of a tile and the instruction that fills it; `lanes` are int32 lanes of a vector."""
+    """Shape of a tile and the instruction that fills it (:mod:`.machine`); `lanes` are int32 lanes of a vector."""
 
     dot: str
     lanes: int
@@ -41,18 +44,14 @@ class Tile:
         return self.lanes * self.vectors
 
     @property
+    def narrow(self) -> bool:
+        """Tell whether codes are bytes, whose sums never come in parts."""
+        return self.dot in ("busd", "sdot")
+
+    @property
     def name(self) -> str:
         """Name of the function in a module."""
         return f"qworkbench.{self.dot}{32 * self.lanes}.{self.pixels}x{self.vectors}"
-
-
-def dot(b: Any, tile: Tile, acc: Any, pixel: Any, weight: Any) -> Any:
-    """Return ``acc`` plus the products of 32 bits of pixel (in every lane) with 32 bits of weight per lane."""
-    if tile.dot == "madd":
-        pairs = v.vector(v.i16, 2 * tile.lanes)
-        name = "x86.avx2.pmadd.wd" if tile.lanes == 8 else "x86.avx512.pmaddw.d.512"
-        return b.add(acc, v.call(b, name, acc.type, [b.bitcast(pixel, pairs), b.bitcast(weight, pairs)]))
-    return v.call(b, f"x86.avx512.vpdp{tile.dot}.{32 * tile.lanes}", acc.type, [acc, pixel, weight])
 
 
 class Writer:
@@ -81,7 +80,7 @@ class Writer:
         self.sign = v.load(b, self.parameter(at.SIGN), self.kind, 64) if self.flips else None
         leaving = Leaving(b, tile.lanes, tile.vectors, self.p, self.channel, self.count)
         self.sums = [[cgutils.alloca_once(b, self.kind) for _ in range(tile.vectors)] for _ in range(tile.pixels)]
-        if not self.flips:
+        if not tile.narrow:
             wide = v.vector(v.i64, tile.lanes)
             self.totals = [[cgutils.alloca_once(b, wide) for _ in range(tile.vectors)] for _ in range(tile.pixels)]
         self.here, self.reach = cgutils.alloca_once(b, v.i64), cgutils.alloca_once(b, v.i64)
@@ -92,7 +91,7 @@ class Writer:
             leaving.fetch(b.add(pixel, v.word(tile.pixels)), tile.pixels)
             self._sum(bias, pixel)
             self.put_in_order(bias)
-            (leaving.write if self.flips else leaving.write_int16)(self.sums, pixel)
+            (leaving.write if tile.narrow else leaving.write_int16)(self.sums, pixel)
 
     def _sum(self, bias: Any, pixel: Any) -> None:
         b, tile = self.b, self.tile
@@ -104,15 +103,18 @@ class Writer:
                 b.store(start, row[n])
         b.store(self.weights, self.here)
         b.store(self.reaches, self.reach)
-        if self.flips:
+        if tile.narrow:
             self._part(rows)
             return
         parts = self.parameter(at.PARTS)
         several = b.icmp_signed(">", parts, v.word(1))
         with cgutils.for_range(b, parts, intp=v.i64) as part:
+            first = b.icmp_signed("==", part.index, v.word(0))
+            self.begin_part()
             self._part(rows)
+            self.end_part(bias, first)
             with b.if_then(several):
-                self._gather(b.icmp_signed("==", part.index, v.word(0)))
+                self._gather(first)
         with b.if_then(several):
             self._wrap(pixel)
 
@@ -149,6 +151,25 @@ class Writer:
             with cgutils.for_range(self.b, turns, intp=v.i64):
                 self._groups(rows, count)
 
+    def begin_part(self) -> None:
+        """Begin what sums are made of, if that is not themselves."""
+
+    def end_part(self, bias: Any, first: Any) -> None:
+        """Let :attr:`sums` be what was added since the part began, if they are not, with the bias in the `first`."""
+
+    def groups(self, rows: list[Any], reaches: Any, count: int) -> Iterator[Iterator[list[Any]]]:
+        """Yield, for each of `count` groups, the words of every pixel."""
+        b = self.b
+        for u in range(count):
+            reach = v.load(b, b.add(reaches, v.word(8 * u)), v.i64, 8)
+            yield (self.words(b.add(row, reach)) for row in rows)
+
+    def multiply(self, m: int, words: list[Any], panel: list[Any]) -> None:
+        """Add the products of pixel `m` with a line of the panel."""
+        b = self.b
+        for room, word, weight in zip(self.sums[m], words, panel, strict=True):
+            b.store(machine.dotted(b, self.tile.dot, b.load(room), word, weight), room)
+
     def words(self, address: Any) -> list[Any]:
         """Return what of the pixel at `address` is multiplied into each vector of sums."""
         word = v.splat(self.b, v.load(self.b, address, v.i32), self.tile.lanes)
@@ -169,7 +190,7 @@ class Writer:
         """Add `count` groups of 32 bits of every pixel, and fetch a part of the panel that comes next."""
         b, tile = self.b, self.tile
         weight, reaches, ahead = b.load(self.here), b.load(self.reach), b.load(self.ahead)
-        for u in range(count):
+        for u, group in enumerate(self.groups(rows, reaches, count)):
             first = u * tile.vectors
             panel = [
                 v.load(b, b.add(weight, v.word(self.width * (first + n))), self.kind, self.width)
@@ -177,11 +198,8 @@ class Writer:
             ]
             if tile.vectors == 4:
                 v.prefetch(b, b.add(ahead, v.word(LINE * u)))
-            reach = v.load(b, b.add(reaches, v.word(8 * u)), v.i64, 8)
-            for m, row in enumerate(rows):
-                words = self.words(b.add(row, reach))
-                for n, room in enumerate(self.sums[m]):
-                    b.store(dot(b, tile, b.load(room), words[n], panel[n]), room)
+            for m, words in enumerate(group):
+                self.multiply(m, words, panel)
         b.store(b.add(weight, v.word(self.width * tile.vectors * count)), self.here)
         b.store(b.add(reaches, v.word(8 * count)), self.reach)
         b.store(b.add(ahead, v.word(LINE * count)), self.ahead)
@@ -200,16 +218,10 @@ def tile_kernel(tile: Tile, writer: type[Writer] = Writer) -> Any:
         typing_context: Any, p: Any, weights: Any, channel: Any, count: Any, first: Any, end: Any, shift: Any
     ) -> Any:
         def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-            name = f"{tile.name}.{writer.__name__}"
-            found = b.module.globals.get(name)
-            if found is None:
-                found = ir.Function(b.module, ir.FunctionType(ir.VoidType(), [v.i64] * 7), name)
-                found.linkage = "internal"
-                found.attributes.add("noinline")
-                inside = ir.IRBuilder(found.append_basic_block("entry"))
-                writer(inside, tile, found.args).write()
-                inside.ret_void()
-            b.call(found, args)
+            def write(inside: Any, given: Any) -> None:
+                writer(inside, tile, given).write()
+
+            v.apart(b, f"{tile.name}.{writer.__name__}", args, write, DOT if tile.dot == "sdot" else "")
             return context.get_dummy_value()
 
         return types.void(*([types.int64] * 7)), generate

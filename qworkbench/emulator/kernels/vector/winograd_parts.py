@@ -17,10 +17,11 @@ from typing import Any
 
 from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector import machine
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.ir import cgutils
 from qworkbench.emulator.kernels.vector.leaving import Leaving
-from qworkbench.emulator.kernels.vector.tile import Tile, dot
+from qworkbench.emulator.kernels.vector.tile import Tile
 
 SIDE, OUT = 6, 4
 POINTS, RESULTS = SIDE * SIDE, OUT * OUT
@@ -158,7 +159,7 @@ def _products(tile: Tile, row_step: int) -> Write:
                 for m, line in enumerate(sums):
                     word = v.splat(b, v.load(b, b.add(here, b.mul(pitch, v.word(m))), v.i32, 4), tile.lanes)
                     for n, room in enumerate(line):
-                        b.store(dot(b, tile, b.load(room), word, panel[n]), room)
+                        b.store(machine.dotted(b, tile.dot, b.load(room), word, panel[n]), room)
             there = b.add(to, b.mul(first, v.word(row_step)))
             for m, line in enumerate(sums):
                 for n, room in enumerate(line):

@@ -1,0 +1,55 @@
+"""What AArch64 does in one instruction and others do not: dots of codes, rounding to integers, saturating packs.
+
+A vector has 4 int32, 128 bits; longer ones of floats are taken apart by the compiler. :mod:`.x86` has the same names;
+:mod:`.machine` knows which of them writes what. Knows no convolution and no layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qworkbench.emulator.kernels.vector.ir import call, i8, i16, i32, i64, shuffled, vector
+
+DOT = "+dotprod"
+"""What the function around a dot of bytes has to say (:func:`.ir.requires`): LLVM does not know every processor."""
+
+
+def dotted(b: Any, dot: str, acc: Any, pixel: Any, weight: Any) -> Any:
+    """Return `acc` plus the products of 4 bytes of pixel with 4 bytes of weight, all signed, in every lane."""
+    assert dot == "sdot"
+    codes = vector(i8, 16)
+    return call(b, "aarch64.neon.sdot.v4i32.v16i8", acc.type, [acc, b.bitcast(weight, codes), b.bitcast(pixel, codes)])
+
+
+def looked_up(b: Any, codes: Any, order: Any) -> Any:
+    """Return the bytes of `codes` in an `order` that holds places within 128 bits."""
+    return call(b, "aarch64.neon.tbl1.v16i8", codes.type, [codes, order])
+
+
+def nearest(b: Any, value: Any) -> Any:
+    """Return a float32 vector rounded half to even as int32; out of range saturates."""
+    return call(b, "aarch64.neon.fcvtns.v4i32.v4f32", vector(i32, 4), [value])
+
+
+def nearest_of_double(b: Any, value: Any) -> Any:
+    """Return a float64 vector of 4 lanes rounded half to even as int32; undefined out of range."""
+    halves = [shuffled(b, value, value, range(2 * i, 2 * i + 2)) for i in range(2)]
+    parts = [call(b, "aarch64.neon.fcvtns.v2i64.v2f64", vector(i64, 2), [half]) for half in halves]
+    return b.trunc(shuffled(b, parts[0], parts[1], range(4)), vector(i32, 4))
+
+
+def packed(b: Any, vectors: Sequence[Any]) -> Any:
+    """Return int32 vectors as one vector of int8 in their order, saturating."""
+    pairs = [packed_pair(b, vectors[i : i + 2]) for i in range(0, len(vectors), 2)]
+    codes = [call(b, "aarch64.neon.sqxtn.v8i8", vector(i8, 8), [pair]) for pair in pairs]
+    return codes[0] if len(codes) == 1 else shuffled(b, codes[0], codes[1], range(16))
+
+
+packed_by_quads = packed  # a vector is 128 bits
+
+
+def packed_pair(b: Any, vectors: Sequence[Any]) -> Any:
+    """Return two int32 vectors as int16 in their order, saturating."""
+    halves = [call(b, "aarch64.neon.sqxtn.v4i16", vector(i16, 4), [value]) for value in vectors]
+    return shuffled(b, halves[0], halves[1], range(8))

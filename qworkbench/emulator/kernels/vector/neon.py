@@ -1,0 +1,120 @@
+"""Tiles of 128-bit vectors: dots that take their word of a pixel from a lane, and sums of pairs that are joined late.
+
+Everything else is as in :mod:`.tile`. A turn of the loop over bytes loads 16 of a pixel, four groups, and each dot
+names its lane; so groups of a turn lie beside each other (``Path.beside``). Pairs of int16 have no dot: products of the
+low and the high pairs of a vector are added apart, and pairwise when all are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from qworkbench.emulator.kernels.compiled import row_kernel
+from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector import parameters as at
+from qworkbench.emulator.kernels.vector.grouped import Grouped
+from qworkbench.emulator.kernels.vector.ir import carray, cgutils
+from qworkbench.emulator.kernels.vector.sweeps import part_of
+from qworkbench.emulator.kernels.vector.tile import Tile, Writer, tile_kernel
+
+LANES = 4
+
+
+class ByLane(Writer):
+    """Writes tiles whose dots take a lane of 16 bytes of a pixel."""
+
+    def groups(self, rows: list[Any], reaches: Any, count: int) -> Iterator[Iterator[list[Any]]]:
+        """Yield the words of every pixel: of a whole turn from one load each, else one by one."""
+        if count != at.UNROLLED:
+            yield from super().groups(rows, reaches, count)
+            return
+        b = self.b
+        reach = v.load(b, reaches, v.i64, 8)
+        pixels = [v.load(b, b.add(row, reach), self.kind) for row in rows]
+        for u in range(count):
+            yield ([v.shuffled(b, pixel, pixel, [u] * LANES)] * self.tile.vectors for pixel in pixels)
+
+
+class Pairwise(Writer):
+    """Writes tiles of int16: two vectors of products for each of sums."""
+
+    def write(self) -> None:
+        """Write the body."""
+        rows, vectors = range(self.tile.pixels), range(self.tile.vectors)
+        self.apart = [[[cgutils.alloca_once(self.b, self.kind) for _ in range(2)] for _ in vectors] for _ in rows]
+        super().write()
+
+    def begin_part(self) -> None:
+        """Forget the products of the part before."""
+        for rooms in (rooms for row in self.apart for rooms in row):
+            for room in rooms:
+                self.b.store(v.constant(self.kind, [0] * LANES), room)
+
+    def multiply(self, m: int, words: list[Any], panel: list[Any]) -> None:
+        """Add the products of pixel `m` with a line of the panel."""
+        b = self.b
+        for rooms, word, weight in zip(self.apart[m], words, panel, strict=True):
+            pairs = [b.bitcast(value, v.vector(v.i16, 2 * LANES)) for value in (word, weight)]
+            for half, room in enumerate(rooms):
+                taken = range(LANES * half, LANES * (half + 1))
+                one, other = (b.sext(v.shuffled(b, pair, pair, taken), self.kind) for pair in pairs)
+                b.store(b.add(b.load(room), b.mul(one, other)), room)
+
+    def end_part(self, bias: Any, first: Any) -> None:
+        """Join the products of each channel."""
+        b = self.b
+        nothing = v.constant(self.kind, [0] * LANES)
+        starts = [b.select(first, self.bias(bias, n), nothing) for n in range(self.tile.vectors)]
+        for totals, row in zip(self.sums, self.apart, strict=True):
+            for total, rooms, start in zip(totals, row, starts, strict=True):
+                low, high = (b.load(room) for room in rooms)
+                even, odd = (v.shuffled(b, low, high, range(k, 2 * LANES, 2)) for k in range(2))
+                b.store(b.add(b.add(even, odd), start), total)
+
+
+_bytes = tile_kernel(Tile("sdot", LANES, 5, 4), ByLane)
+_pairs = tile_kernel(Tile("mlal", LANES, 6, 2), Pairwise)
+_grouped = tile_kernel(Tile("sdot", LANES, 4, 4), Grouped)
+
+
+@row_kernel
+def bytes_dotprod(row: int) -> None:
+    """Compute int8 by int8 in tiles of 16 channels, 20 sums of 128 bits in registers beside what they are made of."""
+    p = carray(v.int64_at(row), at.WORDS)
+    while True:
+        chunk = v.taken(row + 8 * at.COUNTER)
+        if chunk >= p[at.CHUNKS]:
+            break
+        first, end, begin, stop = part_of(p, chunk)
+        for panel in range(begin, stop):
+            weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
+            _bytes(row, weights, panel * 16, 16, first, end, shift)
+
+
+@row_kernel
+def pairs_neon(row: int) -> None:
+    """Compute int16 in tiles of 8 channels, two vectors of products for each of sums."""
+    p = carray(v.int64_at(row), at.WORDS)
+    while True:
+        chunk = v.taken(row + 8 * at.COUNTER)
+        if chunk >= p[at.CHUNKS]:
+            break
+        first, end, begin, stop = part_of(p, chunk)
+        for panel in range(begin, stop):
+            weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
+            _pairs(row, weights, panel * 8, 8, first, end, shift)
+
+
+@row_kernel
+def grouped_bytes_dotprod(row: int) -> None:
+    """Compute int8 by int8 in groups of few channels, in tiles of 16."""
+    p = carray(v.int64_at(row), at.WORDS)
+    while True:
+        chunk = v.taken(row + 8 * at.COUNTER)
+        if chunk >= p[at.CHUNKS]:
+            break
+        first, end, begin, stop = part_of(p, chunk)
+        for panel in range(begin, stop):
+            weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 16
+            _grouped(row, weights, channel, 16, first, end, channel)

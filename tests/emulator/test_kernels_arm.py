@@ -1,0 +1,72 @@
+"""What kernels become on AArch64, seen from any machine: the instructions meant, no spills, no calls."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+import pytest
+
+from qworkbench.emulator.kernels import isa
+from qworkbench.emulator.kernels.vector import neon
+from qworkbench.emulator.kernels.vector.tile import Tile
+from qworkbench.errors import EmulationError
+from tests.emulator.aarch64 import assembly, innermost, tile_module
+
+PROCESSORS = ("generic", "neoverse-n1", "apple-m1")
+
+
+@pytest.mark.parametrize("cpu", PROCESSORS)
+def test_the_loop_over_bytes_is_dots_that_name_their_lane_and_what_they_load(cpu):
+    text = assembly(tile_module(Tile("sdot", 4, 5, 4), neon.ByLane), cpu)
+    loop = innermost(text, "sdot")
+    dots = [line for line in loop if "sdot" in line]
+    assert len(dots) == 5 * 4 * 4  # pixels, vectors, groups of a turn
+    assert all(".4b[" in line for line in dots)
+    assert not any("[sp" in line or "\tbl\t" in line for line in loop)
+    assert len(loop) <= 1.35 * len(dots)
+    assert "bl\tqworkbench.leave" in text  # of what does not leave as int8, and nothing else is called
+    assert all("qworkbench." in line or "\ttile" in line for line in text.splitlines() if line.startswith("\tbl\t"))
+    assert "fcvtns" in text
+    assert "sqxtn" in text
+
+
+@pytest.mark.parametrize("cpu", PROCESSORS[1:])
+def test_the_loop_over_int16_is_products_that_widen(cpu):
+    loop = innermost(assembly(tile_module(Tile("mlal", 4, 6, 2), neon.Pairwise), cpu), "smlal")
+    assert sum("smlal" in line for line in loop) == 6 * 2 * 2 * 4
+    assert not any("[sp" in line or "\tbl\t" in line for line in loop)
+
+
+@pytest.mark.parametrize(
+    ("system", "processor", "found"),
+    [
+        ("darwin", "arm64", {"neon", "dotprod"}),
+        ("win32", "arm64", {"neon"}),
+        ("linux", "x86_64", set()),
+        ("darwin", "x86_64", set()),
+    ],
+)
+def test_what_an_arm_processor_has_is_asked_of_the_system(system, processor, found, monkeypatch):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: processor)
+    assert isa.arm_features() == found
+
+
+@pytest.mark.parametrize("bits", [0, 1 << 1, 1 << 1 | 1 << 20])
+def test_linux_tells_each_process_a_word(bits, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(isa, "_auxiliary", lambda kind: bits if kind == isa.AT_HWCAP else 0)
+    assert isa.arm_features() == {name for name, bit in isa.HWCAP.items() if bits >> bit & 1}
+
+
+def test_paths_of_another_architecture_are_not_offered_and_refused_by_name(monkeypatch):
+    foreign = [name for name, needed in isa.PATHS.items() if not needed <= isa.features()]
+    assert not set(foreign) & set(isa.available())
+    assert isa.available()[-1] == isa.PORTABLE
+    assert foreign  # no processor has the instructions of both architectures
+    for name in foreign:
+        monkeypatch.setenv(isa.VARIABLE, name)
+        with pytest.raises(EmulationError, match="lacks"):
+            isa.chosen()
