@@ -1,10 +1,13 @@
-"""Every instruction path of this machine."""
+"""Every instruction path of this machine, or of the one that a trap makes of it."""
 
 from __future__ import annotations
 
 import pytest
 
 from qworkbench.emulator.kernels import isa
+from tests.emulator import amx
+
+TRAP = amx.trap()
 
 
 @pytest.fixture(params=list(isa.PATHS))

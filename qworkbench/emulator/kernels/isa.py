@@ -1,7 +1,9 @@
 """Which instructions the kernels use: what the processor has, or what ``QWORKBENCH_ISA`` asks for.
 
-Every path gives the same codes bit for bit; they differ in speed only. Asks llvmlite for the processor's features, and
-numba's own setting where one limits it; on AArch64 also the system, since there LLVM tells little. Knows no kernel.
+Every path gives the same codes bit for bit; they differ in speed only. A path may be another one with instructions
+added (:data:`BASES`): :func:`chosen` names what is in use, :func:`vectors` the path whose vector kernels run. Asks
+llvmlite for the processor's features, numba's own setting where one limits it; the system on AArch64, where LLVM tells
+little, and Linux for the right to use AMX tiles. Knows no kernel.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from qworkbench.errors import EmulationError
 VARIABLE = "QWORKBENCH_ISA"
 PORTABLE = "portable"
 # best first: features as LLVM names them
+AVX512VNNI = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni"})
 PATHS: dict[str, frozenset[str]] = {
-    "avx512vnni": frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni"}),
+    "amx": AVX512VNNI | {"amx-tile", "amx-int8"},
+    "avx512vnni": AVX512VNNI,
     "avxvnni": frozenset({"avx2", "fma", "avxvnni"}),
     "avx2": frozenset({"avx2", "fma"}),
     "dotprod": frozenset({"neon", "dotprod"}),
@@ -27,6 +31,8 @@ PATHS: dict[str, frozenset[str]] = {
 }
 ALIASES = {"vnni": "avx512vnni"}
 AT_HWCAP, HWCAP = 16, {"neon": 1, "dotprod": 20}  # of Linux on AArch64: HWCAP_ASIMD and HWCAP_ASIMDDP
+BASES = {"amx": "avx512vnni"}  # a path, and the one whose kernels compute what it has none of its own for
+ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XTILEDATA = 158, 0x1023, 18  # of Linux on x86-64
 
 
 @cache
@@ -67,9 +73,30 @@ def _auxiliary(kind: int) -> int:
     return found
 
 
+@cache
+def tiles_granted() -> bool:
+    """Ask Linux for the state that AMX tiles keep, which a process must before it uses any; its threads inherit it."""
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    granted: int = ctypes.CDLL(None, use_errno=True).syscall(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XTILEDATA)
+    return granted == 0
+
+
+def _refused(name: str) -> str | None:
+    """Return why a path cannot be used: features that lack, or a right that the system does not give."""
+    missing = PATHS[name] - features()
+    if missing:
+        return f"this processor lacks {', '.join(sorted(missing))}"
+    if "amx-tile" in PATHS[name] and not tiles_granted():
+        return "the operating system does not let this process use AMX tiles (Linux from 5.16 on does)"
+    return None
+
+
 def available() -> tuple[str, ...]:
-    """Return the paths that this processor can run, best first; the last is ``portable``."""
-    return tuple(name for name, needed in PATHS.items() if needed <= features())
+    """Return the paths that this process can run, best first; the last is ``portable``."""
+    return tuple(name for name in PATHS if _refused(name) is None)
 
 
 def chosen() -> str:
@@ -78,10 +105,16 @@ def chosen() -> str:
     Raises
     ------
     EmulationError
-        For a name that does not exist, or a path that this processor lacks.
+        For a name that does not exist, or a path that this process cannot run.
     """
     asked = os.environ.get(VARIABLE)
     return _best() if not asked else _checked(asked.strip().lower())
+
+
+def vectors() -> str:
+    """Return the path whose vector kernels are in use: the chosen one, or what that one adds to."""
+    name = chosen()
+    return BASES.get(name, name)
 
 
 @cache
@@ -98,10 +131,7 @@ def _checked(asked: str) -> str:
         near = difflib.get_close_matches(asked, [*PATHS, *ALIASES], 1)
         hint = f"; did you mean {near[0]!r}?" if near else ";"
         raise EmulationError(f"{VARIABLE}={asked!r} does not exist{hint} paths are {', '.join(PATHS)}")
-    missing = PATHS[name] - features()
-    if missing:
-        raise EmulationError(
-            f"{VARIABLE}={asked!r}: this processor lacks {', '.join(sorted(missing))}; "
-            f"it can run {', '.join(available())}"
-        )
+    refused = _refused(name)
+    if refused is not None:
+        raise EmulationError(f"{VARIABLE}={asked!r}: {refused}; it can run {', '.join(available())}")
     return name

@@ -9,7 +9,7 @@ import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import kernel
-from qworkbench.emulator.kernels.isa import chosen, features
+from qworkbench.emulator.kernels.isa import features, vectors
 from qworkbench.emulator.kernels.lines import lined
 from qworkbench.emulator.kernels.surface import new_surface, surface_of
 from qworkbench.emulator.kernels.values import Surface
@@ -66,7 +66,7 @@ def _expand(rows: np.ndarray, entry: np.ndarray, full: np.ndarray) -> None:
 
 def look_up(q: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Return ``table[q + 128]`` for int8 `q` and the 256 results of the codes from -128 up."""
-    if table.dtype == np.int8 and chosen() == "avx512vnni" and permutes() and table.flags.c_contiguous:
+    if table.dtype == np.int8 and vectors() == "avx512vnni" and permutes() and table.flags.c_contiguous:
         return _from_registers(q, table)
     out, span, to, (codes,) = lined(table.dtype, q)
     _look_up8(*codes, table, *to, span)

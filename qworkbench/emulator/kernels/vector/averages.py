@@ -11,7 +11,7 @@ import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import inner, row_kernel
-from qworkbench.emulator.kernels.isa import PORTABLE, chosen
+from qworkbench.emulator.kernels.isa import PORTABLE, vectors
 from qworkbench.emulator.kernels.surface import new_surface, surface_of
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import ir as v
@@ -152,7 +152,7 @@ def _bilinear(row: int) -> None:
 
 
 def _found(x: np.ndarray) -> Surface | None:
-    return None if chosen() == PORTABLE or x.dtype != np.int8 else surface_of(x)
+    return None if vectors() == PORTABLE or x.dtype != np.int8 else surface_of(x)
 
 
 def _made(kernel: Any, x: np.ndarray, surface: Surface, size: tuple[int, int], more: tuple[int, ...], kept: Any) -> Any:

@@ -11,7 +11,7 @@ from qworkbench.emulator.kernels.accumulator import Accumulator, finish
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import RowKernel
 from qworkbench.emulator.kernels.dots import row_sums
-from qworkbench.emulator.kernels.isa import PORTABLE, chosen
+from qworkbench.emulator.kernels.isa import PORTABLE, vectors
 from qworkbench.emulator.kernels.surface import aligned, new_surface, pitch_of, surface_of, surfaced
 from qworkbench.emulator.kernels.threads import thread_count
 from qworkbench.emulator.kernels.values import Surface
@@ -71,7 +71,7 @@ def convolve_channels(
     forms: Forms | None,
 ) -> tuple[np.ndarray, int] | None:
     """Return what :func:`qworkbench.numerics.reference.conv2d` does where each channel is alone; None if not here."""
-    isa = chosen()
+    isa = vectors()
     if isa == PORTABLE or x.ndim != 4 or w.ndim != 4 or x.dtype not in CODES or w.dtype not in CODES:
         return None
     if w.shape[1] != 1 or not len(w) == x.shape[1] == geometry.group:

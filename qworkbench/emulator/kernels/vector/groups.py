@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from qworkbench.emulator.kernels.isa import PORTABLE, chosen
+from qworkbench.emulator.kernels.isa import PORTABLE, vectors
 from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.frames import Frame, Tables, frame_of
@@ -41,7 +41,7 @@ def _path(isa: str, narrow: bool) -> Path | None:
 
 def groups_path(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> Path | None:
     """Return the tiles for groups as wide as these; None where one is wide, or has not as many outputs as inputs."""
-    isa, inputs = chosen(), w.shape[1]
+    isa, inputs = vectors(), w.shape[1]
     if geometry.group == 1 or len(w) != inputs * geometry.group or len(w) != x.shape[1] or isa == PORTABLE:
         return None
     path = _path(isa, x.dtype == np.int8 == w.dtype)

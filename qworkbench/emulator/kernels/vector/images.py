@@ -12,7 +12,7 @@ import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, clear_around, note, perform
 from qworkbench.emulator.kernels.compiled import inner, row_kernel
-from qworkbench.emulator.kernels.isa import PORTABLE, chosen
+from qworkbench.emulator.kernels.isa import PORTABLE, vectors
 from qworkbench.emulator.kernels.rounding import HALF_AWAY, HALF_EVEN
 from qworkbench.emulator.kernels.surface import pixel_pitch
 from qworkbench.emulator.kernels.values import Layout, new_value, surface_layout
@@ -191,7 +191,7 @@ def quantized_pixels(
 
     Pixels of up to four channels lie without gaps. `scale` is one or (C,).
     """
-    if x.ndim != 4 or x.dtype != np.float32 or not x.size or not x.flags.c_contiguous or chosen() == PORTABLE:
+    if x.ndim != 4 or x.dtype != np.float32 or not x.size or not x.flags.c_contiguous or vectors() == PORTABLE:
         return None
     entry = _entry(x.shape, np.asarray(scale, np.float32).tobytes(), dtype, rounding, margin)
     value = new_value(entry.layout)

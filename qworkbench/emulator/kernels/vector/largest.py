@@ -13,7 +13,7 @@ import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import row_kernel
-from qworkbench.emulator.kernels.isa import PORTABLE, chosen
+from qworkbench.emulator.kernels.isa import PORTABLE, vectors
 from qworkbench.emulator.kernels.surface import new_surface, surface_of
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, types
@@ -88,7 +88,7 @@ def _largest(p: int) -> None:
 
 def largest(x: np.ndarray, geometry: ConvGeometry, size: tuple[int, int]) -> np.ndarray | None:
     """Return the max pool of the int8 surface `x` to `size`; None where `x` is none."""
-    surface = None if chosen() == PORTABLE or x.dtype != np.int8 else surface_of(x)
+    surface = None if vectors() == PORTABLE or x.dtype != np.int8 else surface_of(x)
     if surface is None:
         return None
     pitch = surface.shape[3]

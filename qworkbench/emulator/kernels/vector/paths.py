@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qworkbench.emulator.kernels.compiled import RowKernel
-from qworkbench.emulator.kernels.isa import PORTABLE, chosen
+from qworkbench.emulator.kernels.isa import PORTABLE, vectors
 from qworkbench.emulator.kernels.vector.parameters import UNROLLED
 
 FEW_PIXELS = 96  # up to here the last tile of a panel matters
@@ -89,7 +89,7 @@ class Path:
 
 def path_for(x_type: Any, w_type: Any) -> Path | None:
     """Return the tiles for pixels and weights of these dtypes; None where only the portable kernels will do."""
-    return _path(chosen(), x_type, w_type)
+    return _path(vectors(), x_type, w_type)
 
 
 @cache

@@ -6,7 +6,7 @@ import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import kernel, row_kernel
-from qworkbench.emulator.kernels.isa import PORTABLE, chosen
+from qworkbench.emulator.kernels.isa import PORTABLE, vectors
 from qworkbench.emulator.kernels.surface import surface_of
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import ir as v
@@ -64,7 +64,7 @@ def image_means(x: np.ndarray, rq: Requantize) -> np.ndarray | None:
 
 
 def _found(x: np.ndarray) -> Surface | None:
-    return None if chosen() == PORTABLE or x.dtype != np.int8 else surface_of(x)
+    return None if vectors() == PORTABLE or x.dtype != np.int8 else surface_of(x)
 
 
 def image_sums(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray | None:

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from qworkbench.emulator.kernels.isa import chosen
+from qworkbench.emulator.kernels.isa import vectors
 from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.slabs import lasting
 from qworkbench.emulator.kernels.surface import pitch_of
@@ -52,7 +52,7 @@ def winograd_for(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry, magnitude
     plain = geometry.kernel == (3, 3) and geometry.strides == (1, 1) == geometry.dilations and geometry.group == 1
     if not plain or x.dtype not in (np.int8, np.int16) or w.dtype != np.int8 or w.shape[1:] != (x.shape[1], 3, 3):
         return None
-    path = _path(chosen(), x.itemsize)
+    path = _path(vectors(), x.itemsize)
     if path is None or not _pays(path, x.itemsize, w, *geometry.output_size(*x.shape[2:])):
         return None
     return path if 128 * magnitude() < EXACT else None

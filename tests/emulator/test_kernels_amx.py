@@ -1,0 +1,22 @@
+"""Products in AMX tiles equal the reference: by the processor, or in a process whose tiles a trap computes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from qworkbench.emulator.kernels import isa
+from tests.emulator import amx
+from tests.emulator.conftest import TRAP
+
+SELECTION = ["tests/emulator/test_amx_trap.py"]
+
+
+@pytest.mark.skipif("amx" in isa.available(), reason="every test of the path runs in this process")
+def test_amx_machine_code_gives_the_references_codes_in_software(tmp_path):
+    plugins = ["-p", "no:cacheprovider", "-p", "no:faulthandler"]  # the latter would take the signal from the trap
+    command = [sys.executable, "-m", "pytest", "-q", "-x", *plugins, "-k", "amx", *SELECTION]
+    done = subprocess.run(command, env=amx.environment(tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
