@@ -17,6 +17,7 @@ from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.vector import packing
 from qworkbench.emulator.kernels.vector import parameters as at
+from qworkbench.emulator.kernels.vector.amx_layers import LENGTH, ROWS, tiles_for
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, WORTH_A_THREAD, Product, prepared
 from qworkbench.numerics.arithmetic import Requantize
@@ -34,6 +35,7 @@ def multiply_batches(a: np.ndarray, b: np.ndarray, outer: tuple[int, ...], rq: R
     path = path_for(a.dtype, b.dtype)
     if path is None or not a.size or not b.size or count * length * outputs < WORTH_PACKING:
         return None
+    path = _tiles(path, a, b) or path
     reach, always = _reach(a, b)
     if reach >= INT32_LIMIT:
         return None
@@ -48,6 +50,14 @@ def multiply_batches(a: np.ndarray, b: np.ndarray, outer: tuple[int, ...], rq: R
     if always and left is a and right is b and whole is out:
         note((a, b), (whole,), (products.call,), products, products.work)
     return whole
+
+
+def _tiles(path: Path, a: np.ndarray, b: np.ndarray) -> Path | None:
+    """Return the path of AMX tiles where the products are theirs: rows of whole steps, or copied anyway."""
+    (count, length), outputs = a.shape[-2:], b.shape[-1]
+    if a.dtype != np.int8 or (length % LENGTH and _in_place(path, a)) or a.strides[-2] <= 0:
+        return None
+    return tiles_for(a.dtype, b.dtype, (outputs, 1, length), count, -(-count // ROWS))
 
 
 def _lies(x: np.ndarray) -> Lies:
@@ -81,6 +91,7 @@ def _products(
     row[packing.OUT_STEP], row[packing.CODE_BYTES] = count * pitch * np.dtype(dtype).itemsize, item
     row[packing.STEP_K], row[packing.STEP_N] = (step // item for step in right[2][-2:])
     row[packing.LENGTH], row[packing.OUTPUTS], row[packing.PER_WORD] = length, outputs, path.per_word
+    row[packing.GROUPS] = _padded(path, length) // path.per_word
     row[packing.CHANNELS], row[packing.WEIGHT] = path.channels, -128 if path.shifts else 0
     row[packing.WIDE], row[packing.TAIL] = path.panels(outputs)
     work = product.work * matrices
@@ -107,12 +118,24 @@ def _reach(a: np.ndarray, b: np.ndarray) -> tuple[int, bool]:
     return largest * int(np.abs(b.astype(np.int32)).sum(axis=-2, dtype=np.int64).max(initial=0)), False
 
 
+def _padded(path: Path, length: int) -> int:
+    """Return `length` in whole steps of the path."""
+    step = LENGTH if path.tiles else path.per_word
+    return -(-length // step) * step
+
+
+def _in_place(path: Path, a: np.ndarray) -> bool:
+    """Tell whether the path can read `a` where it lies."""
+    beside = a.strides[-1] == a.itemsize and min(a.strides) >= 0
+    return beside and a.dtype == path.codes and _padded(path, a.shape[-1]) == a.shape[-1]
+
+
 def _readable(path: Path, a: np.ndarray) -> np.ndarray:
     """Return `a` with adjacent codes of whole words along its rows, as the path reads them."""
-    length = a.shape[-1]
-    padded = -(-length // path.per_word) * path.per_word
-    if a.dtype == path.codes and padded == length and a.strides[-1] == a.itemsize and min(a.strides) >= 0:
+    if _in_place(path, a):
         return a
+    length = a.shape[-1]
+    padded = _padded(path, length)
     out = aligned(a.size // length * padded, path.codes).reshape(*a.shape[:-1], padded)
     out[..., :length] = a
     out[..., length:] = 0
@@ -132,4 +155,6 @@ def _prepared(
     index = np.arange(count)
     tables = (index * row_step, index * _pitch(path, outputs), np.zeros(1, np.int64), np.zeros(wide + 1, np.int64))
     none = np.zeros(0, path.codes)
-    return prepared(path, none, (outputs, 1, length), np.zeros(outputs, np.int64), reach, rq, None, tables)
+    return prepared(
+        path, none, (outputs, 1, _padded(path, length)), np.zeros(outputs, np.int64), reach, rq, None, tables
+    )

@@ -18,6 +18,7 @@ from qworkbench.emulator.kernels.surface import (
 )
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters
+from qworkbench.emulator.kernels.vector.amx_layers import tiles_for_windows, tiles_frame
 from qworkbench.emulator.kernels.vector.frames import Frame, Start, frame_of, started
 from qworkbench.emulator.kernels.vector.groups import grouped_weights, groups_frame, groups_path
 from qworkbench.emulator.kernels.vector.parts import LIMIT, parts_that_fit
@@ -46,7 +47,11 @@ def convolve(
     if path is None or x.ndim != 4 or w.ndim != 4:
         return None
     surface, made, transforms = None, None, None
-    if x.dtype == np.int16 or (rq is not None and (residual is None or residual.codes.dtype == np.int8)):
+    tiles = tiles_for_windows(x, w, geometry)
+    if tiles is not None:
+        surface, made = _made_by(tiles, x.dtype.type, x, w, bias, geometry, rq, residual, forms)
+    small = rq is not None and (residual is None or residual.codes.dtype == np.int8)
+    if made is None and (x.dtype == np.int16 or small):
         transforms = winograd_for(x, w, geometry, lambda: int(_sums(w, forms)[1]))
     if transforms is not None:
         surface, made = _made_by(transforms, x.dtype.type, x, w, bias, geometry, rq, residual, forms)
@@ -171,7 +176,9 @@ def _started(
     if reach >= INT32_LIMIT:
         found = None
         parted = not path.shifts and geometry.group == 1 and residual is None and largest < LIMIT
-        if parted and path.transforms:
+        if parted and path.tiles:
+            found = 2 if x.dtype == np.int16 and largest + 255 * magnitude < INT32_LIMIT else None  # of low halves
+        elif parted and path.transforms:
             found = x.itemsize if x.dtype == np.int16 else None  # a half of each code
         elif parted:
             top, key = _largest(x), (path.name, id(w), geometry.dilations[1], pitch, x.dtype)
@@ -189,14 +196,14 @@ def _started(
         start = start - 128 * sums
     elif path.transforms and x.dtype == np.int16:
         start = start + 128 * sums  # of the low halves, which enter less 128
-    frame: Frame = remembered(
+    frame: Frame | None = remembered(
         forms,
         "frame",
         (path.name, id(w), geometry, x.shape, surface.shape, surface.margin, parts),
         lambda: _frame(path, surface, w, geometry, shape, parts, forms),
         (w,),
     )
-    return started(frame, start, ratio), reach, shape
+    return None if frame is None else (started(frame, start, ratio), reach, shape)
 
 
 def _frame(
@@ -207,7 +214,7 @@ def _frame(
     shape: tuple[int, ...],
     parts: int,
     forms: Forms | None,
-) -> Frame:
+) -> Frame | None:
     if path.transforms:
         weights = remembered(forms, "panels", (path.name, id(w)), lambda: transformed_weights(path, w), (w,))
         return winograd_frame(path, surface, weights, shape, geometry, parts)
@@ -229,4 +236,4 @@ def _frame(
         taps_of(surface, geometry, dense_shape[1]),
         shifts * surface.itemsize,
     )
-    return frame_of(path, weights, dense_shape, tables, parts)
+    return (tiles_frame if path.tiles else frame_of)(path, weights, dense_shape, tables, parts)

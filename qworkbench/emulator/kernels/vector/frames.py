@@ -18,7 +18,6 @@ from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.paths import Path
 from qworkbench.emulator.kernels.vector.residual import split_ratio
 
-CHUNK_PIXELS = 96  # they stay in the first-level cache while the panels pass; whole tiles of every shape
 WORD = 4  # bytes of a group
 MOST_PIXELS = 2 * 12  # of any tile, and of the tile whose lines are fetched ahead
 
@@ -96,7 +95,7 @@ def frame_of(path: Path, weights: np.ndarray, shape: tuple[int, int, int], table
     row[at.PANEL_BYTES] = path.channels * reaches.size * path.per_word * weights.itemsize
     row[at.COUNT], row[at.CHANNELS] = count, outputs
     row[at.PIXELS_OF_TILE] = path.pixels_for(count)
-    row[at.CHUNKS], row[at.PANEL_PARTS] = chunks_of(count, panels, 1)
+    row[at.CHUNKS], row[at.PANEL_PARTS] = chunks_of(count, panels, 1, path.chunk)
     work = count * room * reaches.size * path.per_word
     return Frame(path, row, outputs, room, work, tuple(addresses.values()))
 
@@ -117,9 +116,9 @@ def started(frame: Frame, start: np.ndarray, ratio: np.ndarray | None) -> Start:
     return Start(frame, row, ratios, (bias, ratios))
 
 
-def chunks_of(pixels: int, panels: int, threads: int) -> tuple[int, int]:
-    """Return how many chunks, and into how many parts the panels are split."""
-    slices = -(-pixels // CHUNK_PIXELS)
+def chunks_of(pixels: int, panels: int, threads: int, chunk: int) -> tuple[int, int]:
+    """Return how many chunks of about `chunk` pixels, and into how many parts the panels are split."""
+    slices = -(-pixels // chunk)
     if threads == 1:
         return (1 if slices <= 2 else slices), 1
     if slices >= 4 * threads:

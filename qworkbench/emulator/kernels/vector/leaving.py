@@ -120,16 +120,22 @@ class Leaving:
         base = b.ptrtoint(room, v.i64)
         for index, value in enumerate(value for row in sums for value in row):
             v.store(b, b.load(value), b.add(base, v.word(step * index)), 4)
-        given = [self.p, self.channel, self.count, base, places, v.word(len(sums))]
-        v.apart(b, f"qworkbench.leave{32 * self.lanes}x{self.vectors}", given, self._one_by_one)
+        self.one_by_one(base, places, len(sums))
+
+    def one_by_one(self, start: Any, places: Any, pixels: int) -> None:
+        """Let pixels leave whose sums follow each other in memory from `start` on, but for those whose place is < 0."""
+        given = [self.p, self.channel, self.count, start, places, v.word(pixels)]
+        v.apart(self.b, f"qworkbench.leave{32 * self.lanes}x{self.vectors}", given, self._one_by_one)
 
     def _one_by_one(self, b: Any, given: Any) -> None:
         """Write the function ``(p, channel, count, start, places, pixels)``, the same for tiles of as many vectors."""
         p, channel, count, start, places, pixels = given
         leaving = Leaving(b, self.lanes, self.vectors, p, channel, count)
         with cgutils.for_range(b, pixels, intp=v.i64) as turn:
-            place = b.add(v.load(b, b.add(places, b.shl(turn.index, v.word(3))), v.i64, 8), channel)
-            leaving.one(b.add(start, b.mul(turn.index, v.word(4 * self.lanes * self.vectors))), place)
+            place = v.load(b, b.add(places, b.shl(turn.index, v.word(3))), v.i64, 8)
+            with b.if_then(b.icmp_signed(">=", place, v.word(0))):
+                begin = b.add(start, b.mul(turn.index, v.word(4 * self.lanes * self.vectors)))
+                leaving.one(begin, b.add(place, channel))
 
     def one(self, start: Any, place: Any) -> None:
         """Let one pixel leave whose sums are in memory at `start`."""

@@ -11,6 +11,7 @@ from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.vector import parameters
+from qworkbench.emulator.kernels.vector.amx_layers import LENGTH, ROWS, tiles_for
 from qworkbench.emulator.kernels.vector.frames import Tables
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import (
@@ -42,8 +43,11 @@ def multiply(
     path = path_for(x.dtype, w.dtype)
     if path is None or not x.size or not w.size:
         return None
-    rows = _rows(path, x)
     outputs, length = w.shape
+    count = x.size // length
+    if length >= LENGTH and x.flags.c_contiguous:  # no step reads beyond a row
+        path = tiles_for(x.dtype, w.dtype, (outputs, 1, length), count, -(-count // ROWS)) or path
+    rows = _rows(path, x)
     ratio = None if residual is None else residual.ratio
     shape = (*x.shape[:-1], outputs)
     pitch = _pitch(path, outputs)
@@ -95,6 +99,8 @@ def _largest(x: np.ndarray) -> int:
 def _rows(path: Path, x: np.ndarray) -> np.ndarray:
     """Return `x` as rows of whole words that the path can read."""
     length = x.shape[-1]
+    if path.tiles:
+        return x.reshape(-1, length)
     padded = -(-length // path.per_word) * path.per_word
     if x.dtype == path.codes and padded == length and x.flags.c_contiguous:
         return x.reshape(-1, length)

@@ -17,9 +17,10 @@ from qworkbench.emulator.kernels.vector.playing import called
 from qworkbench.emulator.kernels.vector.transpose import BLOCK, gathered32
 
 (SWEEP, ROW, COUNT, NEXT, LEFT, LEFT_AT, RIGHT, RIGHT_AT, OUT, OUT_STEP, CODE_BYTES, STEP_K, STEP_N, LENGTH, OUTPUTS,
- PER_WORD, CHANNELS, WIDE, TAIL, WEIGHT, WORDS) = range(21)  # fmt: skip
+ PER_WORD, CHANNELS, WIDE, TAIL, WEIGHT, GROUPS, WORDS) = range(22)  # fmt: skip
 """SWEEP and ROW: the kernel of one product and its parameters, but for addresses. ..._AT: where in LEFT and RIGHT each
-matrix begins. STEP_K and STEP_N are in codes. WEIGHT times the sum over k is what corrects each column."""
+matrix begins. STEP_K and STEP_N are in codes. GROUPS: of PER_WORD codes, with zeros behind LENGTH. WEIGHT times the sum
+over k is what corrects each column."""
 
 
 @inner
@@ -38,7 +39,7 @@ def _pack(b: np.ndarray, p: np.ndarray, words: np.ndarray, bias: np.ndarray, row
     length, step_k, step_n, per_word, outputs = p[LENGTH], p[STEP_K], p[STEP_N], p[PER_WORD], p[OUTPUTS]
     bits = np.int32(32 // per_word)
     mask = np.int32((np.int64(1) << bits) - 1)
-    groups = (length + per_word - 1) // per_word
+    groups = p[GROUPS]
     in_words = step_k == 1 and per_word * b.itemsize == 4
     blocks = length * b.itemsize // LINE if in_words else 0
     beside = blocks * LINE // b.itemsize
@@ -89,7 +90,7 @@ def _pack(b: np.ndarray, p: np.ndarray, words: np.ndarray, bias: np.ndarray, row
 def multiply_all(row: int) -> None:
     """Pack and multiply every pair of matrices that no other thread has taken."""
     p = carray(v.int64_at(row), WORDS)
-    groups = (p[LENGTH] + p[PER_WORD] - 1) // p[PER_WORD]
+    groups = p[GROUPS]
     channels = p[WIDE] * p[CHANNELS] + p[TAIL]
     panels = (p[WIDE] + (1 if p[TAIL] else 0)) * p[CHANNELS]
     size, line = channels * groups, LINE // 4

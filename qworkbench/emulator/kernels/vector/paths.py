@@ -43,6 +43,11 @@ class Path:
         Whether pixels and weights enter by Winograd's transforms.
     beside : bool
         Whether the groups of a turn of the inner loop are of one tap, beside each other.
+    tiles : int
+        Bytes of a pixel's code where pixels enter as the rows of AMX tiles (:mod:`.amx_layers`), of which `codes` are
+        the weights; 0 elsewhere.
+    chunk : int
+        Pixels that the panels pass over together, so that they stay in a cache; whole tiles of every shape.
     """
 
     name: str
@@ -56,6 +61,8 @@ class Path:
     masks: bool
     transforms: bool = False
     beside: bool = False
+    tiles: int = 0
+    chunk: int = 96
 
     def order(self, taps: int, groups: int) -> np.ndarray | None:
         """Return the order of the groups of all taps in the inner loop: whole turns, then the rest; None: as they are.

@@ -17,6 +17,7 @@ from qworkbench.emulator.kernels.slabs import lasting
 from qworkbench.emulator.kernels.threads import thread_count
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters as at
+from qworkbench.emulator.kernels.vector.amx_layers import in_steps, tiles_frame
 from qworkbench.emulator.kernels.vector.frames import Start, Tables, chunks_of, frame_of, line_of, started
 from qworkbench.emulator.kernels.vector.paths import Path
 from qworkbench.numerics.arithmetic import Requantize
@@ -58,7 +59,7 @@ class Product:
         """Return how many chunks there are for several threads, and into how many parts the panels are split."""
         panels, blocks = int(self.row[at.PANELS]), int(self.row[at.CHUNKS])
         if not self.path.transforms:
-            return chunks_of(int(self.row[at.COUNT]), panels, threads)
+            return chunks_of(int(self.row[at.COUNT]), panels, threads, self.path.chunk)
         parts = min(panels, -(-4 * threads // blocks))
         return blocks * parts, parts
 
@@ -71,6 +72,8 @@ class Product:
 
 def packed_weights(path: Path, dense: np.ndarray) -> np.ndarray:
     """Return (outputs, taps, length) codes as [panel][tap][group][channel][codes of a word], zero-padded."""
+    if path.tiles:
+        dense = in_steps(dense)
     outputs, taps, length = dense.shape
     groups = -(-length // path.per_word)
     wide, tail = path.panels(outputs)
@@ -133,7 +136,9 @@ def prepared(
     tables: Tables,
 ) -> Product:
     """Return the whole product at once, where nothing of it will be met again."""
-    return leaving(started(frame_of(path, weights, shape, tables), start, ratio), reach, rq)
+    frame = (tiles_frame if path.tiles else frame_of)(path, weights, shape, tables)
+    assert frame is not None  # tiles are chosen for no fewer rows than they have
+    return leaving(started(frame, start, ratio), reach, rq)
 
 
 def remembered(forms: Forms | None, kind: str, key: Any, make: Callable[[], Any], anchors: tuple[Any, ...]) -> Any:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from llvmlite import ir
 
@@ -205,7 +205,16 @@ class Writer:
         b.store(b.add(ahead, v.word(LINE * count)), self.ahead)
 
 
-def tile_kernel(tile: Tile, writer: type[Writer] = Writer) -> Any:
+class Body(Protocol):
+    """What writes the body of a tile's function."""
+
+    def __init__(self, b: Any, tile: Tile, args: Any) -> None: ...
+
+    def write(self) -> None:
+        """Write the body."""
+
+
+def tile_kernel(tile: Tile, writer: type[Body] = Writer) -> Any:
     """Return the intrinsic ``(p, weights, channel, count, first, end, shift)`` that computes tiles of one panel.
 
     Pixels `first` up to `end`, and up to the end of the last tile, of `count` channels from `channel` on; `weights` is
