@@ -21,8 +21,11 @@ more as wall clock. Figures of another machine differ; `make bench` makes a shor
 * `floor` is the time of all multiply-adds at that peak over onnxruntime int8's time: the lowest `/ort int8` that a
   kernel can reach which does every one of them. 3 x 3 at stride 1 goes below where Winograd's transforms, which are
   exact here, leave a quarter of the products; a goal below `floor` is beyond the hardware for everything else.
-* Instruction paths: `avx512vnni`, `avxvnni`, `avx2`, `portable`; `QWORKBENCH_ISA` forces one and
-  `QWORKBENCH_NUM_THREADS` sets the threads. All of them give the same codes, bit for bit. There is no AMX path.
+* Instruction paths: `amx`, `avx512vnni`, `avxvnni`, `avx2`, `portable`; `QWORKBENCH_ISA` forces one and
+  `QWORKBENCH_NUM_THREADS` sets the threads. All of them give the same codes, bit for bit.
+* `amx` is `avx512vnni` with what fills AMX-INT8 tiles (convolutions, linear layers, matmuls) computed in them. Its
+  machine code is tested by executing the AMX instructions in software; no machine that was measured here has them,
+  so there is no figure of it.
 * A forced path limits torch, too (`ONEDNN_MAX_CPU_ISA`, `ATEN_CPU_CAPABILITY`), but not onnxruntime.
 * Edits are ones that the workbench has never seen. Behind the ratios, in ms: `place` is the edit itself, `plan` the
   integer plan, `steps` the emulated operators (`again`: the same ones run once more, with everything prepared),

@@ -9,11 +9,16 @@ import numba
 import numpy as np
 
 from qworkbench.emulator.kernels import isa
+from qworkbench.emulator.kernels.memory import LINE
+from qworkbench.emulator.kernels.vector import amx
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
-from qworkbench.emulator.kernels.vector.tile import Tile, dot
+from qworkbench.emulator.kernels.vector.machine import dotted
+from qworkbench.emulator.kernels.vector.tile import Tile
 
 SUMS = 24
+LOOPS = 200_000
+TILE_LOOPS = 12_500  # each multiplies 16 times as much
 TILES = {
     "avx512vnni": Tile("busd", 16, SUMS, 1),
     "avxvnni": Tile("busd", 8, 12, 1),
@@ -36,7 +41,7 @@ def _registers(tile: Tile) -> Any:
                 pixel = v.splat(b, b.add(b.trunc(one, v.i32), b.trunc(loop.index, v.i32)), tile.lanes)
                 for n, room in enumerate(sums):
                     operands = (pixel, rights[n]) if tile.dot == "madd" else (left, right)
-                    b.store(dot(b, tile, b.load(room), *operands), room)
+                    b.store(dotted(b, tile.dot, b.load(room), *operands), room)
             for n, room in enumerate(sums):
                 v.store(b, b.load(room), b.add(out, v.word(4 * tile.lanes * n)))
             return context.get_dummy_value()
@@ -46,8 +51,30 @@ def _registers(tile: Tile) -> Any:
     return kernel
 
 
+def _tiles() -> Any:
+    @intrinsic
+    def products(typing_context: Any, count: Any) -> Any:
+        def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            with cgutils.for_range(b, args[0], intp=v.i64):
+                for n in range(4):
+                    amx.instruction(b, "tdpbssd", *map(amx.number, (n, 4 + n // 2, 6 + n % 2)))
+            return context.get_dummy_value()
+
+        return types.void(types.int64), generate
+
+    @numba.njit
+    def run(count: int) -> None:
+        amx.begin_tiles()
+        products(count)
+        amx.end_tiles()
+
+    return run
+
+
 def peak() -> float | None:
     """Return giga-operations a second (a multiply-add is two) of one thread, best of several; None for portable."""
+    if isa.chosen() == "amx":
+        return _best(_tiles(), TILE_LOOPS, 2.0 * 4 * amx.ROWS * amx.ROWS * LINE)
     tile = TILES.get(isa.chosen())
     if tile is None:
         return None
@@ -58,13 +85,16 @@ def peak() -> float | None:
         kernel(count, one, other, out)
 
     room = np.empty(tile.pixels * tile.lanes, np.int32)
-    loops = 200_000
     per_word = 4 if tile.dot == "busd" else 2
-    operations = 2.0 * per_word * tile.lanes * tile.pixels * loops
-    run(1, 3, 5, room.ctypes.data)
+    operations = 2.0 * per_word * tile.lanes * tile.pixels
+    return _best(run, LOOPS, operations, 0x01020304, 0x02030405, room.ctypes.data)
+
+
+def _best(run: Any, loops: int, operations: float, *arguments: int) -> float:
+    run(1, *arguments)
     best = float("inf")
     for _ in range(15):
         began = time.thread_time()
-        run(loops, 0x01020304, 0x02030405, room.ctypes.data)
+        run(loops, *arguments)
         best = min(best, time.thread_time() - began)
-    return operations / best / 1e9
+    return operations * loops / best / 1e9

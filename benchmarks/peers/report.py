@@ -16,7 +16,12 @@ from qworkbench.emulator.kernels import isa, threads
 
 KNOWN = ("avx2", "avx512f", "avxvnni", "avx512vnni", "avxvnniint8", "amx-int8", "dotprod")
 
-LIMITS = {"avx2": ("AVX2", "avx2"), "avxvnni": ("AVX2_VNNI", "avx2"), "portable": ("SSE41", "default")}
+LIMITS = {
+    "avx512vnni": ("AVX512_CORE_VNNI", "avx512"),
+    "avx2": ("AVX2", "avx2"),
+    "avxvnni": ("AVX2_VNNI", "avx2"),
+    "portable": ("SSE41", "default"),
+}
 
 
 def machine() -> str:
@@ -27,7 +32,7 @@ def machine() -> str:
 
 def skipped_paths() -> list[str]:
     """Return the instruction paths that this machine cannot run."""
-    return [name for name in (*isa.PATHS, "amx") if name not in isa.available()]
+    return [name for name in isa.PATHS if name not in isa.available()]
 
 
 def arguments(doc: str | None) -> argparse.ArgumentParser:

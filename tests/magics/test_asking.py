@@ -33,6 +33,15 @@ def test_requests_tell_asked_and_effective(loaded):
     assert table.loc["softmax", ["output", "effective_output", "followed"]].tolist() == ["int16", "float32", False]
 
 
+def test_info_names_the_instructions_and_threads_of_the_kernels(loaded, monkeypatch):
+    monkeypatch.setenv("QWORKBENCH_ISA", "portable")
+    monkeypatch.setenv("QWORKBENCH_NUM_THREADS", "3")
+    assert "kernels: portable instructions, threads: 3" in repr(loaded("info"))
+    monkeypatch.setenv("QWORKBENCH_ISA", "amy")
+    with pytest.raises(UsageError, match="did you mean 'amx'"):
+        loaded("info")
+
+
 def test_batch_and_order_are_set_told_and_refused(loaded):
     assert "input_batch: 1" in repr(loaded("batch"))
     assert "input_batch 8" in repr(loaded("batch 8"))

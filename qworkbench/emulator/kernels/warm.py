@@ -31,7 +31,9 @@ def warm_up() -> None:
     point = np.ones((16, 16, 1, 1), np.int8)
     x, _ = ops.conv2d(x, point, None, ConvGeometry((1, 1)), rq, Residual(x, np.ones(1)))
     deep, _ = ops.conv2d(x, np.ones((64, 16, 1, 1), np.int8), None, ConvGeometry((1, 1)), rq)
-    ops.conv2d(deep, np.ones((64, 64, 3, 3), np.int8), None, square, rq)  # enough channels for Winograd's transforms
+    ops.conv2d(
+        deep, np.ones((64, 64, 3, 3), np.int8), None, square, rq
+    )  # enough channels for Winograd's transforms, or tiles
     x = ops.max_pool2d(x, square)
     ops.dequantize(x, np.float32(1))
     ops.requantize(x, rq)

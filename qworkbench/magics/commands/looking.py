@@ -66,6 +66,8 @@ def widget(state: State, _: Namespace) -> Any:
 
 def info(state: State, _: Namespace) -> Any:
     """Tell inputs, outputs, assumptions."""
+    from qworkbench.emulator.kernels import isa, threads
+
     workbench = state.workbench
     graph = workbench.graph
     lines = [repr(workbench).strip("<>")]
@@ -75,6 +77,7 @@ def info(state: State, _: Namespace) -> Any:
     lines += [f"  {line}" for line in (*order_lines(workbench), *batch_lines(workbench))]
     lines.append(f"  calibration: {workbench.config.calibration.describe()}")
     lines.append(f"  default sample: {_sample_words(workbench)}")
+    lines.append(f"  kernels: {isa.chosen()} instructions, threads: {threads.thread_count()}")
     lines.append("  assumptions where the public material is silent:")
     lines += [f"    {name} = {value} ({basis}): {text}" for name, value, basis, text in workbench.placement.assumptions]
     arithmetic = workbench.config.as_dict()["arithmetic"]
@@ -145,6 +148,11 @@ LOOKING = (
     ),
     Command("workbench", "the live widget", widget, (), "%qwb workbench", "look"),
     Command(
-        "info", "inputs and their orders, outputs, batch, calibration, every assumption", info, (), "%qwb info", "look"
+        "info",
+        "inputs and their orders, outputs, batch, calibration, instructions of the kernels, every assumption",
+        info,
+        (),
+        "%qwb info",
+        "look",
     ),
 )

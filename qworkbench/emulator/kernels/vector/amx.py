@@ -36,17 +36,19 @@ PALETTE = bytes([1, *[0] * 15, *[LINE, 0] * 8, *[0] * 16, *[ROWS] * 8, *[0] * 8]
 WHOLE, HALF = (Tile("tiles", 16, BLOCK, vectors) for vectors in (4, 2))
 
 
-def _instruction(b: Any, name: str, *args: Any) -> None:
+def instruction(b: Any, name: str, *args: Any) -> None:
+    """Write an instruction that has no result but in tiles."""
     v.call(b, f"x86.{name}", ir.VoidType(), args)
 
 
-def _number(tile: int) -> Any:
+def number(tile: int) -> Any:
+    """Return a tile as instructions name it."""
     return v.constant(v.i8, tile)
 
 
 def _move(b: Any, name: str, tile: int, address: Any, step: Any) -> None:
     """Load or store the rows of a tile, which lie `step` bytes apart."""
-    _instruction(b, name, _number(tile), b.inttoptr(address, v.i8.as_pointer()), step)
+    instruction(b, name, number(tile), b.inttoptr(address, v.i8.as_pointer()), step)
 
 
 @intrinsic
@@ -57,7 +59,7 @@ def begin_tiles(typing_context: Any) -> Any:
         kind = ir.ArrayType(v.i8, len(PALETTE))
         shape = cgutils.add_global_variable(b.module, kind, "qworkbench.palette")
         shape.linkage, shape.global_constant, shape.initializer = "internal", True, kind(bytearray(PALETTE))
-        _instruction(b, "ldtilecfg", b.bitcast(shape, v.i8.as_pointer()))
+        instruction(b, "ldtilecfg", b.bitcast(shape, v.i8.as_pointer()))
         return context.get_dummy_value()
 
     return types.void(), generate
@@ -68,7 +70,7 @@ def end_tiles(typing_context: Any) -> Any:
     """Give the tiles back, so that nobody has to save them."""
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        _instruction(b, "tilerelease")
+        instruction(b, "tilerelease")
         return context.get_dummy_value()
 
     return types.void(), generate
@@ -122,7 +124,7 @@ class Bytes:
                     bias = b.add(self.start, b.add(across, v.word(LINE * (tile % 2))))
                     _move(b, "tileloadd64", tile, bias, v.word(0))  # the same line for all rows
                 else:
-                    _instruction(b, "tilezero", _number(tile))
+                    instruction(b, "tilezero", number(tile))
             self._multiply(name, [b.add(x, row) for row in rows], b.add(self.weights, across))
             for tile in range(4):
                 place = v.word(self.line * ROWS * (tile // 2) + LINE * (tile % 2))
@@ -142,7 +144,7 @@ class Bytes:
                 for n in range(2):
                     if m == 0 and n == 1:
                         _move(b, "tileloadd64", 7, b.add(weight, v.word(LINE)), line)
-                    _instruction(b, name, *map(_number, (2 * m + n, 4 + m, 6 + n)))
+                    instruction(b, name, *map(number, (2 * m + n, 4 + m, 6 + n)))
             b.store(b.add(weight, v.word(self.line * ROWS)), here)
 
     def put_together(self, places: Any) -> None:

@@ -97,15 +97,12 @@ def rows_of(pixels: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, int, np
     if pixels.size < ROWS or pixels[1] <= pixels[0]:
         return None
     step = int(pixels[1] - pixels[0])
-    index = np.arange(pixels.size)
-    begins = np.concatenate([[0], np.flatnonzero(np.diff(pixels) != step) + 1])
-    run = np.zeros(pixels.size, np.int64)
-    run[begins[1:]] = 1
-    begin = begins[np.cumsum(run)]
-    number, slot = np.divmod(index - begin, ROWS)
+    breaks = _changes(pixels - np.arange(pixels.size) * step)
+    begin = np.flatnonzero(breaks)[np.cumsum(breaks) - 1]  # of the line that a pixel is in
+    number, slot = np.divmod(np.arange(pixels.size) - begin, ROWS)
     key, first = begin + number * ROWS, pixels[begin] + number * ROWS * step
     along, rest = np.divmod(pixels - pixels[0], step)
-    if not rest.any() and np.unique(along // ROWS).size <= np.unique(key).size:
+    if not rest.any() and np.count_nonzero(_changes(along // ROWS)) <= np.count_nonzero(_changes(key)):
         key, slot = np.divmod(along, ROWS)
         first = pixels[0] + key * ROWS * step
     most = int(pixels[-1]) - (ROWS - 1) * step
@@ -113,11 +110,18 @@ def rows_of(pixels: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, int, np
     first, slot = first - back * step, slot + back
     if int(first.min()) < int(pixels[0]):
         return None
-    _, begins, tile = np.unique(key, return_index=True, return_inverse=True)
-    order = np.full((begins.size + begins.size % 2, ROWS), -1, np.int64)
-    order[tile, slot] = places
+    begins = _changes(key)
     bases = first[begins].astype(np.int64)
+    order = np.full((bases.size + bases.size % 2, ROWS), -1, np.int64)
+    order[np.cumsum(begins) - 1, slot] = places
     return np.concatenate([bases, bases[-1:]])[: len(order)], step, order.reshape(-1)
+
+
+def _changes(values: np.ndarray) -> np.ndarray:
+    """Tell where a value is another one than that before it; the first one is."""
+    found = np.ones(values.size, bool)
+    np.not_equal(values[1:], values[:-1], out=found[1:])
+    return found
 
 
 def tiles_frame(
