@@ -12,8 +12,9 @@ from qworkbench.emulator.kernels import isa
 from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.vector import amx
 from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector import machine
+from qworkbench.emulator.kernels.vector.arm import DOT
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
-from qworkbench.emulator.kernels.vector.machine import dotted
 from qworkbench.emulator.kernels.vector.tile import Tile
 
 SUMS = 24
@@ -23,14 +24,15 @@ TILES = {
     "avx512vnni": Tile("busd", 16, SUMS, 1),
     "avxvnni": Tile("busd", 8, 12, 1),
     "avx2": Tile("madd", 8, 12, 1),
+    "dotprod": Tile("sdot", 4, SUMS, 1),
 }
 
 
 def _registers(tile: Tile) -> Any:
     @intrinsic
     def kernel(typing_context: Any, count: Any, one: Any, other: Any, out: Any) -> Any:
-        def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-            count, one, other, out = args
+        def write(b: Any, given: Any) -> None:
+            count, one, other, out = given
             left, right = (v.splat(b, b.trunc(word, v.i32), tile.lanes) for word in (one, other))
             sums = [
                 cgutils.alloca_once_value(b, v.splat(b, v.constant(v.i32, n), tile.lanes)) for n in range(tile.pixels)
@@ -41,9 +43,12 @@ def _registers(tile: Tile) -> Any:
                 pixel = v.splat(b, b.add(b.trunc(one, v.i32), b.trunc(loop.index, v.i32)), tile.lanes)
                 for n, room in enumerate(sums):
                     operands = (pixel, rights[n]) if tile.dot == "madd" else (left, right)
-                    b.store(dotted(b, tile.dot, b.load(room), *operands), room)
+                    b.store(machine.dotted(b, tile.dot, b.load(room), *operands), room)
             for n, room in enumerate(sums):
                 v.store(b, b.load(room), b.add(out, v.word(4 * tile.lanes * n)))
+
+        def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            v.apart(b, f"peak.{tile.name}", args, write, DOT if tile.dot == "sdot" else "")
             return context.get_dummy_value()
 
         return types.void(*([types.int64] * 4)), generate
@@ -72,7 +77,7 @@ def _tiles() -> Any:
 
 
 def peak() -> float | None:
-    """Return giga-operations a second (a multiply-add is two) of one thread, best of several; None for portable."""
+    """Return giga-operations a second (a multiply-add is two) of one thread, best of several; None where no dot is."""
     if isa.chosen() == "amx":
         return _best(_tiles(), TILE_LOOPS, 2.0 * 4 * amx.ROWS * amx.ROWS * LINE)
     tile = TILES.get(isa.chosen())
@@ -85,7 +90,7 @@ def peak() -> float | None:
         kernel(count, one, other, out)
 
     room = np.empty(tile.pixels * tile.lanes, np.int32)
-    per_word = 4 if tile.dot == "busd" else 2
+    per_word = 4 if tile.narrow else 2
     operations = 2.0 * per_word * tile.lanes * tile.pixels
     return _best(run, LOOPS, operations, 0x01020304, 0x02030405, room.ctypes.data)
 

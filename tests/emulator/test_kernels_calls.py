@@ -105,8 +105,9 @@ OPERATIONS = {
 }
 ELSEWHERE = {"table", "table of rows"}  # run by kernels that are called with arrays
 COPIED = {"gemm", "gemm, residual"}  # rows that are filled up to whole words
-WIDENED = {"conv stride 2", "transposed"}  # AVX2 multiplies int16
-NOT_ON = {"avx512vnni": set(), "avxvnni": ELSEWHERE | COPIED, "avx2": ELSEWHERE | COPIED | WIDENED}
+WIDENED = {"conv stride 2", "transposed"}  # where pairs of int16 are multiplied
+PAIRS = ELSEWHERE | COPIED | WIDENED
+NOT_ON = {"avxvnni": ELSEWHERE | COPIED, "dotprod": ELSEWHERE | COPIED, "avx2": PAIRS, "neon": PAIRS}
 ALWAYS = set(OPERATIONS) - NOT_ON.get(isa.chosen(), set())
 
 

@@ -32,7 +32,7 @@ Lies = tuple[np.dtype, tuple[int, ...], tuple[int, ...]]
 def multiply_batches(a: np.ndarray, b: np.ndarray, outer: tuple[int, ...], rq: Requantize | None) -> np.ndarray | None:
     """Return ``a @ b`` requantized, batch by batch, as :func:`qworkbench.numerics.reference.matmul`, or None."""
     (count, length), outputs = a.shape[-2:], b.shape[-1]
-    path = path_for(a.dtype, b.dtype)
+    path = path_for(a.dtype, b.dtype, product=True)
     if path is None or not a.size or not b.size or count * length * outputs < WORTH_PACKING:
         return None
     path = _tiles(path, a, b) or path

@@ -186,7 +186,7 @@ def _started(
                 forms,
                 "parts",
                 key,
-                lambda: parts_that_fit(dense_of(path, w, geometry, pitch), path.per_word, top),
+                lambda: parts_that_fit(path, dense_of(path, w, geometry, pitch), top),
                 (w,),
             )
         if found is None:

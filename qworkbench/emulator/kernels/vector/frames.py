@@ -66,7 +66,7 @@ def frame_of(path: Path, weights: np.ndarray, shape: tuple[int, int, int], table
         In how many a sum is formed, from :func:`.parts.parts_that_fit`.
     """
     outputs, taps, length = shape
-    groups = -(-length // path.per_word)
+    groups = path.groups(taps, length)
     pixels, places, tap_offsets, shifts = tables
     wide, tail = path.panels(outputs)
     panels = wide + bool(tail)
@@ -74,9 +74,6 @@ def frame_of(path: Path, weights: np.ndarray, shape: tuple[int, int, int], table
     count = pixels.size  # the last tile computes its last pixel more than once
     pixels, places = (np.concatenate([t, np.repeat(t[-1:], MOST_PIXELS)]).astype(np.int64) for t in (pixels, places))
     reaches = (tap_offsets[:, None] + np.arange(groups) * WORD).reshape(-1).astype(np.int64)
-    order = path.order(taps, groups)
-    if order is not None:
-        reaches = reaches[order]
     shifts = shifts.astype(np.int64)
     row = np.zeros(at.WORDS, np.int64)
     addresses = {
@@ -90,7 +87,7 @@ def frame_of(path: Path, weights: np.ndarray, shape: tuple[int, int, int], table
     for slot, array in addresses.items():
         row[slot] = array.ctypes.data
     row[at.PARTS] = parts
-    row[at.TURNS], row[at.REST] = path.turns(taps, groups, parts)
+    row[at.TURNS], row[at.REST] = divmod(reaches.size // parts, at.UNROLLED)
     row[at.PANELS], row[at.WIDE], row[at.TAIL] = panels, wide, tail
     row[at.PANEL_BYTES] = path.channels * reaches.size * path.per_word * weights.itemsize
     row[at.COUNT], row[at.CHANNELS] = count, outputs

@@ -24,12 +24,13 @@ QUAD = 4  # channels of a vector that follow each other
 
 
 @cache
-def _path(isa: str, narrow: bool) -> Path | None:
+def _path(isa: str, narrow: bool) -> Path:
     if isa in ("dotprod", "neon"):
         from qworkbench.emulator.kernels.vector import neon
 
-        made = Path("groups16", np.int8, 4, 16, (), (4,), False, neon.grouped_bytes_dotprod, False)
-        return made if narrow and isa == "dotprod" else None
+        if narrow and isa == "dotprod":
+            return Path("groups16.bytes", np.int8, 4, 16, (), (4,), False, neon.grouped_bytes_dotprod, False)
+        return Path("groups8", np.int16, 2, 8, (), (4,), False, neon.grouped_pairs_neon, False)
     from qworkbench.emulator.kernels.vector import grouped
 
     if isa == "avx512vnni":
@@ -45,7 +46,7 @@ def groups_path(x: np.ndarray, w: np.ndarray, geometry: ConvGeometry) -> Path | 
     if geometry.group == 1 or len(w) != inputs * geometry.group or len(w) != x.shape[1] or isa == PORTABLE:
         return None
     path = _path(isa, x.dtype == np.int8 == w.dtype)
-    return path if path is not None and LANE // np.dtype(path.codes).itemsize % inputs == 0 else None
+    return path if LANE // np.dtype(path.codes).itemsize % inputs == 0 else None
 
 
 def _reach(inputs: int) -> int:

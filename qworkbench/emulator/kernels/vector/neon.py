@@ -36,8 +36,32 @@ class ByLane(Writer):
             yield ([v.shuffled(b, pixel, pixel, [u] * LANES)] * self.tile.vectors for pixel in pixels)
 
 
+class ByElement(Writer):
+    """Writes tiles of int16 whose products take an element of 16 bytes of a pixel; codes of a word are split."""
+
+    def groups(self, rows: list[Any], reaches: Any, count: int) -> Iterator[Iterator[list[Any]]]:
+        """Yield both codes of every pixel's word: of a whole turn from one load each, else one by one."""
+        b, whole = self.b, count == at.UNROLLED
+        kind = v.vector(v.i16, 2 * LANES if whole else 2)
+        reach = v.load(b, reaches, v.i64, 8)
+        pixels = [v.load(b, b.add(row, reach), kind) for row in rows]
+        for u in range(count):
+            yield ([v.shuffled(b, pixel, pixel, [2 * u + k] * LANES) for k in range(2)] for pixel in pixels)
+
+    def multiply(self, m: int, words: list[Any], panel: list[Any]) -> None:
+        """Add the products of pixel `m` with two lines of the panel."""
+        b, halves = self.b, [range(LANES * half, LANES * (half + 1)) for half in range(2)]
+        lines = [b.bitcast(line, v.vector(v.i16, 2 * LANES)) for line in panel]
+        for k, code in enumerate(words):
+            wide = b.sext(code, self.kind)
+            for n, room in enumerate(self.sums[m]):
+                line = lines[k * len(lines) // 2 + n // 2]
+                weight = b.sext(v.shuffled(b, line, line, halves[n % 2]), self.kind)
+                b.store(b.add(b.load(room), b.mul(weight, wide)), room)
+
+
 class Pairwise(Writer):
-    """Writes tiles of int16: two vectors of products for each of sums."""
+    """Writes tiles of int16 in words: two vectors of products for each of sums."""
 
     def write(self) -> None:
         """Write the body."""
@@ -65,7 +89,9 @@ class Pairwise(Writer):
         """Join the products of each channel."""
         b = self.b
         nothing = v.constant(self.kind, [0] * LANES)
-        starts = [b.select(first, self.bias(bias, n), nothing) for n in range(self.tile.vectors)]
+        starts = [nothing] * self.tile.vectors
+        if not self.late:
+            starts = [b.select(first, self.bias(bias, n), nothing) for n in range(self.tile.vectors)]
         for totals, row in zip(self.sums, self.apart, strict=True):
             for total, rooms, start in zip(totals, row, starts, strict=True):
                 low, high = (b.load(room) for room in rooms)
@@ -73,9 +99,15 @@ class Pairwise(Writer):
                 b.store(b.add(b.add(even, odd), start), total)
 
 
+class GroupedPairwise(Grouped, Pairwise):
+    """Writes tiles of int16 in groups of few channels."""
+
+
 _bytes = tile_kernel(Tile("sdot", LANES, 5, 4), ByLane)
 _pairs = tile_kernel(Tile("mlal", LANES, 6, 2), Pairwise)
-_grouped = tile_kernel(Tile("sdot", LANES, 4, 4), Grouped)
+_codes = tile_kernel(Tile("mlal", LANES, 5, 4), ByElement)
+_grouped_bytes = tile_kernel(Tile("sdot", LANES, 4, 4), Grouped)
+_grouped_pairs = tile_kernel(Tile("mlal", LANES, 4, 2), GroupedPairwise)
 
 
 @row_kernel
@@ -93,8 +125,22 @@ def bytes_dotprod(row: int) -> None:
 
 
 @row_kernel
+def codes_neon(row: int) -> None:
+    """Compute int16 in tiles of 16 channels, 20 sums of 128 bits in registers beside what they are made of."""
+    p = carray(v.int64_at(row), at.WORDS)
+    while True:
+        chunk = v.taken(row + 8 * at.COUNTER)
+        if chunk >= p[at.CHUNKS]:
+            break
+        first, end, begin, stop = part_of(p, chunk)
+        for panel in range(begin, stop):
+            weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
+            _codes(row, weights, panel * 16, 16, first, end, shift)
+
+
+@row_kernel
 def pairs_neon(row: int) -> None:
-    """Compute int16 in tiles of 8 channels, two vectors of products for each of sums."""
+    """Compute words of int16 in tiles of 8 channels, two vectors of products for each of sums."""
     p = carray(v.int64_at(row), at.WORDS)
     while True:
         chunk = v.taken(row + 8 * at.COUNTER)
@@ -117,4 +163,18 @@ def grouped_bytes_dotprod(row: int) -> None:
         first, end, begin, stop = part_of(p, chunk)
         for panel in range(begin, stop):
             weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 16
-            _grouped(row, weights, channel, 16, first, end, channel)
+            _grouped_bytes(row, weights, channel, 16, first, end, channel)
+
+
+@row_kernel
+def grouped_pairs_neon(row: int) -> None:
+    """Compute pairs of int16 in groups of few channels, in tiles of 8."""
+    p = carray(v.int64_at(row), at.WORDS)
+    while True:
+        chunk = v.taken(row + 8 * at.COUNTER)
+        if chunk >= p[at.CHUNKS]:
+            break
+        first, end, begin, stop = part_of(p, chunk)
+        for panel in range(begin, stop):
+            weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 8
+            _grouped_pairs(row, weights, channel, 8, first, end, 2 * channel)

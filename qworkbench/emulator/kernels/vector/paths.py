@@ -42,7 +42,9 @@ class Path:
     transforms : bool
         Whether pixels and weights enter by Winograd's transforms.
     beside : bool
-        Whether the groups of a turn of the inner loop are of one tap, beside each other.
+        Whether a turn of the inner loop reads its groups as one, beside each other.
+    split : bool
+        Whether the first codes of all words of a line lie together, then the second ones.
     tiles : int
         Bytes of a pixel's code where pixels enter as the rows of AMX tiles (:mod:`.amx_layers`), of which `codes` are
         the weights; 0 elsewhere.
@@ -61,25 +63,18 @@ class Path:
     masks: bool
     transforms: bool = False
     beside: bool = False
+    split: bool = False
     tiles: int = 0
     chunk: int = 96
 
-    def order(self, taps: int, groups: int) -> np.ndarray | None:
-        """Return the order of the groups of all taps in the inner loop: whole turns, then the rest; None: as they are.
+    def groups(self, taps: int, length: int) -> int:
+        """Return how many groups a tap of `length` codes takes: whole turns of the inner loop, where that matters."""
+        step = self.step(taps)
+        return -(-length // (self.per_word * step)) * step
 
-        A group is ``tap * groups + its place in the tap``.
-        """
-        rest = groups % UNROLLED
-        if not self.beside or not rest or taps == 1:
-            return None
-        places = np.arange(taps * groups).reshape(taps, groups)
-        return np.concatenate([places[:, :-rest].reshape(-1), places[:, -rest:].reshape(-1)])
-
-    def turns(self, taps: int, groups: int, parts: int = 1) -> tuple[int, int]:
-        """Return how many turns the inner loop takes for each of `parts` of a sum, and how many groups are left."""
-        if not self.beside:
-            return divmod(taps * groups // parts, UNROLLED)
-        return taps * (groups // UNROLLED), taps * (groups % UNROLLED)
+    def step(self, taps: int) -> int:
+        """Return how many groups are read as one, so that none of them may be of another tap."""
+        return UNROLLED if self.beside and taps > 1 else 1
 
     def panels(self, outputs: int) -> tuple[int, int]:
         """Return how many full panels `outputs` channels take, and the channels of the panel behind them or 0."""
@@ -94,13 +89,16 @@ class Path:
         return min(self.pixels, key=lambda pixels: -(-count // pixels) * pixels if count <= FEW_PIXELS else 0)
 
 
-def path_for(x_type: Any, w_type: Any) -> Path | None:
-    """Return the tiles for pixels and weights of these dtypes; None where only the portable kernels will do."""
-    return _path(vectors(), x_type, w_type)
+def path_for(x_type: Any, w_type: Any, *, product: bool = False) -> Path | None:
+    """Return the tiles for pixels and weights of these dtypes; None where only the portable kernels will do.
+
+    The weights of a `product` of two activations are packed as they come, in whole words (:mod:`.packing`).
+    """
+    return _path(vectors(), x_type, w_type, product)
 
 
 @cache
-def _path(isa: str, x_type: Any, w_type: Any) -> Path | None:
+def _path(isa: str, x_type: Any, w_type: Any, product: bool) -> Path | None:
     codes = (np.int8, np.int16)
     if isa == PORTABLE or x_type not in codes or w_type not in codes:
         return None
@@ -110,7 +108,9 @@ def _path(isa: str, x_type: Any, w_type: Any) -> Path | None:
 
         if isa == "dotprod" and narrow:
             return Path("lanes16", np.int8, 4, 16, (), (5,), False, neon.bytes_dotprod, False, beside=True)
-        return Path("pairs8", np.int16, 2, 8, (), (6,), False, neon.pairs_neon, False)
+        if product:
+            return Path("pairs8", np.int16, 2, 8, (), (6,), False, neon.pairs_neon, False)
+        return Path("codes16", np.int16, 2, 16, (), (5,), False, neon.codes_neon, False, beside=True, split=True)
     from qworkbench.emulator.kernels.vector import sweeps
 
     if isa == "avx512vnni":

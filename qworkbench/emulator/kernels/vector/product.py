@@ -71,11 +71,14 @@ class Product:
 
 
 def packed_weights(path: Path, dense: np.ndarray) -> np.ndarray:
-    """Return (outputs, taps, length) codes as [panel][tap][group][channel][codes of a word], zero-padded."""
+    """Return (outputs, taps, length) codes as [panel][tap][group][channel][codes of a word], zero-padded.
+
+    Where the path splits words: [panel][tap][group][codes of a word][channel].
+    """
     if path.tiles:
         dense = in_steps(dense)
     outputs, taps, length = dense.shape
-    groups = -(-length // path.per_word)
+    groups = path.groups(taps, length)
     wide, tail = path.panels(outputs)
     if length < groups * path.per_word:
         room = np.zeros((outputs, taps, groups * path.per_word), path.codes)
@@ -84,9 +87,6 @@ def packed_weights(path: Path, dense: np.ndarray) -> np.ndarray:
     words = (
         np.ascontiguousarray(dense, path.codes).reshape(outputs, -1).view(np.uint32)
     )  # whole words are what changes places
-    order = path.order(taps, groups)
-    if order is not None:
-        words = words[:, order]
     out = lasting((wide * path.channels + tail) * taps * groups * path.per_word, path.codes)
     into, done, row = out.view(np.uint32), 0, 0
     for channels in (*[path.channels] * wide, *[tail] * bool(tail)):
@@ -94,6 +94,9 @@ def packed_weights(path: Path, dense: np.ndarray) -> np.ndarray:
         panel = into[done : done + channels * taps * groups].reshape(taps * groups, channels)
         panel[:, : len(part)] = part.T
         panel[:, len(part) :] = 0
+        if path.split:
+            lines = panel.view(path.codes).reshape(taps * groups, channels, path.per_word)
+            lines.reshape(taps * groups, path.per_word, channels)[...] = lines.swapaxes(1, 2).copy()
         row, done = row + channels, done + panel.size
     return out
 
