@@ -104,7 +104,7 @@ class GroupedPairwise(Grouped, Pairwise):
 
 
 _bytes = tile_kernel(Tile("sdot", LANES, 5, 4), ByLane)
-_pairs = tile_kernel(Tile("mlal", LANES, 6, 2), Pairwise)
+_pairs = tile_kernel(Tile("mlal", LANES, 6, 2, 4), Pairwise)
 _codes = tile_kernel(Tile("mlal", LANES, 5, 4), ByElement)
 _grouped_bytes = tile_kernel(Tile("sdot", LANES, 4, 4), Grouped)
 _grouped_pairs = tile_kernel(Tile("mlal", LANES, 4, 2), GroupedPairwise)
@@ -140,7 +140,7 @@ def codes_neon(row: int) -> None:
 
 @row_kernel
 def pairs_neon(row: int) -> None:
-    """Compute words of int16 in tiles of 8 channels, two vectors of products for each of sums."""
+    """Compute words of int16, panels of 16 channels in tiles of 8, with two vectors of products for each of sums."""
     p = carray(v.int64_at(row), at.WORDS)
     while True:
         chunk = v.taken(row + 8 * at.COUNTER)
@@ -149,7 +149,8 @@ def pairs_neon(row: int) -> None:
         first, end, begin, stop = part_of(p, chunk)
         for panel in range(begin, stop):
             weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
-            _pairs(row, weights, panel * 8, 8, first, end, shift)
+            _pairs(row, weights, panel * 16, 8, first, end, shift)
+            _pairs(row, weights + 32, panel * 16 + 8, 8, first, end, shift)
 
 
 @row_kernel

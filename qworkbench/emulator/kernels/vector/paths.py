@@ -109,7 +109,7 @@ def _path(isa: str, x_type: Any, w_type: Any, product: bool) -> Path | None:
         if isa == "dotprod" and narrow:
             return Path("lanes16", np.int8, 4, 16, (), (5,), False, neon.bytes_dotprod, False, beside=True)
         if product:
-            return Path("pairs8", np.int16, 2, 8, (), (6,), False, neon.pairs_neon, False)
+            return Path("words16", np.int16, 2, 16, (), (6,), False, neon.pairs_neon, False)
         return Path("codes16", np.int16, 2, 16, (), (5,), False, neon.codes_neon, False, beside=True, split=True)
     from qworkbench.emulator.kernels.vector import sweeps
 

@@ -31,17 +31,26 @@ LINE = 64  # bytes of a cache line
 
 @dataclass(frozen=True)
 class Tile:
-    """Shape of a tile and the instruction that fills it (:mod:`.machine`); `lanes` are int32 lanes of a vector."""
+    """Shape of a tile and the instruction that fills it (:mod:`.machine`); `lanes` are int32 lanes of a vector.
+
+    A tile may be a part of a panel of `panel_vectors`; 0: it is a whole one.
+    """
 
     dot: str
     lanes: int
     pixels: int
     vectors: int
+    panel_vectors: int = 0
 
     @property
     def channels(self) -> int:
         """Output channels of a panel."""
         return self.lanes * self.vectors
+
+    @property
+    def line(self) -> int:
+        """Bytes of a group of the panel."""
+        return 4 * self.lanes * (self.panel_vectors or self.vectors)
 
     @property
     def narrow(self) -> bool:
@@ -191,16 +200,15 @@ class Writer:
         b, tile = self.b, self.tile
         weight, reaches, ahead = b.load(self.here), b.load(self.reach), b.load(self.ahead)
         for u, group in enumerate(self.groups(rows, reaches, count)):
-            first = u * tile.vectors
             panel = [
-                v.load(b, b.add(weight, v.word(self.width * (first + n))), self.kind, self.width)
+                v.load(b, b.add(weight, v.word(tile.line * u + self.width * n)), self.kind, self.width)
                 for n in range(tile.vectors)
             ]
             if tile.vectors == 4:
                 v.prefetch(b, b.add(ahead, v.word(LINE * u)))
             for m, words in enumerate(group):
                 self.multiply(m, words, panel)
-        b.store(b.add(weight, v.word(self.width * tile.vectors * count)), self.here)
+        b.store(b.add(weight, v.word(tile.line * count)), self.here)
         b.store(b.add(reaches, v.word(8 * count)), self.reach)
         b.store(b.add(ahead, v.word(LINE * count)), self.ahead)
 
