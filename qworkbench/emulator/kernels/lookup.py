@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
-from qworkbench.emulator.kernels.compiled import kernel
+from qworkbench.emulator.kernels.compiled import RowKernel, kernel
 from qworkbench.emulator.kernels.isa import features, vectors
 from qworkbench.emulator.kernels.lines import lined
 from qworkbench.emulator.kernels.surface import new_surface, surface_of
@@ -66,26 +66,31 @@ def _expand(rows: np.ndarray, entry: np.ndarray, full: np.ndarray) -> None:
 
 def look_up(q: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Return ``table[q + 128]`` for int8 `q` and the 256 results of the codes from -128 up."""
-    if table.dtype == np.int8 and vectors() == "avx512vnni" and permutes() and table.flags.c_contiguous:
-        return _from_registers(q, table)
+    found = _in_registers(vectors()) if table.dtype == np.int8 and table.flags.c_contiguous else None
+    if found is not None:
+        return _from_registers(found, q, table)
     out, span, to, (codes,) = lined(table.dtype, q)
     _look_up8(*codes, table, *to, span)
     return out
 
 
 @cache
-def permutes() -> bool:
-    """Tell whether the processor looks bytes up in registers."""
-    return "avx512vbmi" in features()
+def _in_registers(isa: str) -> RowKernel | None:
+    """Return the kernel of a processor that looks bytes up in registers; None of others."""
+    from qworkbench.emulator.kernels.vector import tables
+
+    if isa == "avx512vnni":
+        return tables.look_up_avx512 if "avx512vbmi" in features() else None
+    return tables.look_up_neon if isa in ("dotprod", "neon") else None
 
 
-def _from_registers(q: np.ndarray, table: np.ndarray) -> np.ndarray:
+def _from_registers(look: RowKernel, q: np.ndarray, table: np.ndarray) -> np.ndarray:
     from qworkbench.emulator.kernels.vector import tables as at
 
     surface = surface_of(q)
     row = np.zeros(at.WORDS, np.int64)
     row[at.TABLE] = table.ctypes.data
-    call = Call(at.look_up_avx512, row, ((at.SOURCE, 0, 0), (at.TARGET, RESULT, 0)))
+    call = Call(look, row, ((at.SOURCE, 0, 0), (at.TARGET, RESULT, 0)))
     if surface is None:
         codes = np.ascontiguousarray(q)
         flat = np.empty(q.shape, np.int8)

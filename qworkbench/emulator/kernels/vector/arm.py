@@ -6,10 +6,11 @@ A vector has 4 int32, 128 bits; longer ones of floats are taken apart by the com
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from qworkbench.emulator.kernels.vector.ir import call, i8, i16, i32, i64, shuffled, vector
+from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector.ir import call, constant, i8, i16, i32, i64, shuffled, vector
 
 DOT = "+dotprod"
 """What the function around a dot of bytes has to say (:func:`.ir.requires`): LLVM does not know every processor."""
@@ -25,6 +26,23 @@ def dotted(b: Any, dot: str, acc: Any, pixel: Any, weight: Any) -> Any:
 def looked_up(b: Any, codes: Any, order: Any) -> Any:
     """Return the bytes of `codes` in an `order` that holds places within 128 bits."""
     return call(b, "aarch64.neon.tbl1.v16i8", codes.type, [codes, order])
+
+
+def table_of(b: Any, address: Any) -> Callable[[Any], Any]:
+    """Return what looks 16 codes up in the 256 bytes at an address, held in registers; entry 0 is that of -128."""
+    kind = vector(i8, 16)
+    quarters = [[v.load(b, b.add(address, v.word(64 * i + 16 * j)), kind) for j in range(4)] for i in range(4)]
+    sign, step = (constant(kind, [number] * 16) for number in (0x80, 64))
+
+    def found(codes: Any) -> Any:
+        place = b.xor(codes, sign)
+        entry = call(b, "aarch64.neon.tbl4.v16i8", kind, [*quarters[0], place])
+        for quarter in quarters[1:]:
+            place = b.sub(place, step)  # an index that is too large, or below 0, changes nothing
+            entry = call(b, "aarch64.neon.tbx4.v16i8", kind, [entry, *quarter, place])
+        return entry
+
+    return found
 
 
 def nearest(b: Any, value: Any) -> Any:

@@ -55,10 +55,7 @@ class Grouped(Writer):
     def _gathered(self, held: list[Any], quads: list[tuple[int, int]]) -> Any:
         """Return the quads (place, vector) of `held` one behind the other."""
         parts = [v.shuffled(self.b, held[n], held[n], range(QUAD * place, QUAD * (place + 1))) for place, n in quads]
-        while len(parts) > 1:
-            width = 2 * parts[0].type.count
-            parts = [v.shuffled(self.b, *pair, range(width)) for pair in zip(parts[::2], parts[1::2], strict=True)]
-        return parts[0]
+        return v.joined(self.b, parts)
 
 
 _bytes = tile_kernel(Tile("busd", 16, 4, 4), Grouped)

@@ -5,7 +5,7 @@ The same on every processor; what differs is in :mod:`.machine`. Knows no convol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numba
@@ -13,6 +13,8 @@ from llvmlite import ir
 from numba import types as numba_types
 from numba.core import cgutils as numba_cgutils
 from numba.extending import intrinsic as numba_intrinsic
+
+from qworkbench.emulator.kernels.isa import features
 
 types: Any = numba_types
 cgutils: Any = numba_cgutils
@@ -86,14 +88,67 @@ def _bits(b: Any, mask: Any, lanes: int) -> Any:
 
 def masked_store(b: Any, value: Any, address: Any, mask: Any) -> None:
     """Store those elements of an integer vector whose bit of the int64 `mask` is set."""
+    if _masks():
+        _store_some(b, value, address, mask)
+        return
+    for part, there, bits, whole in _lines(b, value.type, address, mask):
+        piece = shuffled(b, value, value, part)
+        with b.if_else(whole) as (all_of_it, rest):
+            with all_of_it:
+                store(b, piece, there)
+            with rest:
+                _store_some(b, piece, there, bits)
+
+
+def masked_load(b: Any, address: Any, kind: Any, mask: Any) -> Any:
+    """Load those elements of an integer vector whose bit of the int64 `mask` is set; the others are zero."""
+    if _masks():
+        return _load_some(b, address, kind, mask)
+    found = []
+    for part, there, bits, whole in _lines(b, kind, address, mask):
+        piece = vector(kind.element, len(part))
+        room = cgutils.alloca_once(b, piece)
+        with b.if_else(whole) as (all_of_it, rest):
+            with all_of_it:
+                b.store(load(b, there, piece), room)
+            with rest:
+                b.store(_load_some(b, there, piece, bits), room)
+        found.append(b.load(room))
+    return joined(b, found)
+
+
+def _masks() -> bool:
+    """Tell whether the processor masks every kind of element; else each of them takes a branch."""
+    return "avx512bw" in features()
+
+
+def _lines(b: Any, kind: Any, address: Any, mask: Any) -> Iterator[tuple[range, Any, Any, Any]]:
+    """Yield each 128 bits of a vector: the elements, the address, their mask, and whether it is full."""
+    size = kind.element.width // 8
+    count = min(16 // size, kind.count)
+    for first in range(0, kind.count, count):
+        bits = b.and_(b.lshr(mask, word(first)), word((1 << count) - 1))
+        whole = b.icmp_signed("==", bits, word((1 << count) - 1))
+        yield range(first, first + count), b.add(address, word(first * size)), bits, whole
+
+
+def joined(b: Any, parts: Sequence[Any]) -> Any:
+    """Return vectors of one type, a power of two of them, as one."""
+    found = list(parts)
+    while len(found) > 1:
+        pairs = zip(found[::2], found[1::2], strict=True)
+        found = [shuffled(b, one, other, range(2 * one.type.count)) for one, other in pairs]
+    return found[0]
+
+
+def _store_some(b: Any, value: Any, address: Any, mask: Any) -> None:
     kind = value.type
     pointer = b.inttoptr(address, kind.as_pointer())
     name = f"masked.store.v{kind.count}i{kind.element.width}.p0"
     call(b, name, ir.VoidType(), [value, pointer, constant(i32, 1), _bits(b, mask, kind.count)])
 
 
-def masked_load(b: Any, address: Any, kind: Any, mask: Any) -> Any:
-    """Load those elements of an integer vector whose bit of the int64 `mask` is set; the others are zero."""
+def _load_some(b: Any, address: Any, kind: Any, mask: Any) -> Any:
     pointer = b.inttoptr(address, kind.as_pointer())
     zero = constant(kind, [0] * kind.count)
     name = f"masked.load.v{kind.count}i{kind.element.width}.p0"

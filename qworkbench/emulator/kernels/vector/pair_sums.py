@@ -220,7 +220,7 @@ class _Pass:
 
     def _exact(self, p: Any, q: Any, total: Any) -> Any:
         """Return ``p * q + total``; the product of two float32 is exact, so that it rounds once either way."""
-        return self._fused(p, q, total) if "fma" in features() else self.b.fadd(self.b.fmul(p, q), total)
+        return self._fused(p, q, total) if features() & {"fma", "neon"} else self.b.fadd(self.b.fmul(p, q), total)
 
     def _fused(self, p: Any, q: Any, total: Any) -> Any:
         """Return ``p * q + total`` rounded once, on every processor."""

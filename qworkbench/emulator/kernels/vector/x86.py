@@ -6,7 +6,7 @@ writes what. Knows no convolution and no layout.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from qworkbench.emulator.kernels.vector import ir as v
@@ -27,6 +27,20 @@ def looked_up(b: Any, codes: Any, order: Any) -> Any:
     """Return the bytes of `codes` in an `order` that holds places within each 128 bits."""
     name = "x86.avx512.pshuf.b.512" if codes.type.count == 64 else "x86.avx2.pshuf.b"
     return call(b, name, codes.type, [codes, order])
+
+
+def table_of(b: Any, address: Any) -> Callable[[Any], Any]:
+    """Return what looks 64 codes up in the 256 bytes at an address, held in registers; entry 0 is that of -128."""
+    kind = vector(i8, 64)
+    parts, zero = [v.load(b, b.add(address, v.word(64 * i)), kind) for i in range(4)], constant(kind, None)
+
+    def found(codes: Any) -> Any:
+        halves = (
+            call(b, "x86.avx512.vpermi2var.qi.512", kind, [one, codes, two]) for one, two in (parts[:2], parts[2:])
+        )
+        return b.select(b.icmp_signed("<", codes, zero), *halves)  # the index is code mod 128 in its half
+
+    return found
 
 
 def nearest(b: Any, value: Any) -> Any:
@@ -64,9 +78,7 @@ def packed(b: Any, vectors: Sequence[Any]) -> Any:
         half = packed_pair(b, vectors)
         mixed = b.bitcast(call(b, "x86.avx512.packsswb.512", vector(i8, 64), [half, half]), vector(i32, 16))
         return b.bitcast(shuffled(b, mixed, mixed, [i % 4 * 4 + i // 4 for i in range(8)]), vector(i8, 32))
-    whole = vectors[0]
-    for other in vectors[1:]:
-        whole = shuffled(b, whole, other, range(whole.type.count + other.type.count))
+    whole = v.joined(b, vectors)
     total = whole.type.count
     limits = (splat(b, constant(i32, limit), total) for limit in (-128, 127))
     return b.trunc(v.clamped(b, whole, *limits), vector(i8, total))
