@@ -1,4 +1,4 @@
-"""Tables of 256 bytes held in registers, as the processor looks bytes up (:func:`.x86.table_of`, :func:`.arm.table_of`).
+"""Tables of 256 bytes in registers, as the processor looks bytes up (:func:`.x86.table_of`, :func:`.arm.table_of`).
 
 Knows addresses only.
 """
