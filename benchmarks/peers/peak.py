@@ -10,9 +10,8 @@ import numpy as np
 
 from qworkbench.emulator.kernels import isa
 from qworkbench.emulator.kernels.memory import LINE
-from qworkbench.emulator.kernels.vector import amx
+from qworkbench.emulator.kernels.vector import amx, machine
 from qworkbench.emulator.kernels.vector import ir as v
-from qworkbench.emulator.kernels.vector import machine
 from qworkbench.emulator.kernels.vector.arm import DOT
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.tile import Tile
