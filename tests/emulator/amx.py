@@ -31,7 +31,7 @@ def environment(folder: Path) -> dict[str, str]:
     if missing:
         pytest.skip(f"the trap executes tiles only; this processor lacks {', '.join(sorted(missing))}")
     built = folder / "amx_trap.so"
-    subprocess.run([compiler, "-O3", "-shared", "-fPIC", "-o", built, HERE / "amx_trap.c"], check=True)
+    subprocess.run([compiler, "-O3", "-mavx2", "-shared", "-fPIC", "-o", built, HERE / "amx_trap.c"], check=True)
     features = sorted(isa.features() | isa.PATHS["amx"])
     return {
         **os.environ,

@@ -175,14 +175,15 @@ static void on_illegal(int number, siginfo_t *info, void *context)
 {
     greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
     struct instruction in;
+    int first = 1;
     (void)number;
     (void)info;
-    if (decode((const uint8_t *)regs[REG_RIP], regs, &in) && execute(&in)) {
+    while (decode((const uint8_t *)regs[REG_RIP], regs, &in) && execute(&in)) { /* others may follow at once */
         regs[REG_RIP] += in.length;
         __atomic_fetch_add(&executed, 1, __ATOMIC_RELAXED);
-    } else {
-        sigaction(SIGILL, &before, 0); /* the instruction runs again, and is the former handler's */
+        first = 0;
     }
+    if (first) sigaction(SIGILL, &before, 0); /* the instruction runs again, and is the former handler's */
 }
 
 int amx_trap(void)
