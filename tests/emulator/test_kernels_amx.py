@@ -25,7 +25,7 @@ from tests.emulator.test_plan import Prepared
 from tests.models.zoo import ZOO
 
 FILES = ["test_amx_trap", "test_kernels_amx", "test_kernels_isa", "test_kernels_products", "test_kernels_calls"]
-ELSEWHERE = "grouped or depthwise or transposed or between"  # tests of isa whose kernels are those of other paths
+ELSEWHERE = "grouped or depthwise or between"  # tests of isa whose kernels are those of other paths
 tiles = pytest.mark.skipif("amx" not in isa.available(), reason="no AMX here, nor its trap")
 
 
@@ -101,6 +101,27 @@ def test_convolutions_in_tiles_equal_the_reference(what, dtype, run):
             run("conv2d", x, w, bias, geometry, rq, residual)
     run("conv2d", x, w, bias, geometry, None, None)
     run("conv2d", x, w, bias, geometry, replace(rq, rounding="half_up"), None)
+
+
+@tiles
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "pad", "dilation"), [(2, 2, 0, 1), (4, 2, 1, 1), (3, 1, 1, 1), (3, 2, 1, 1)]
+)
+def test_transposed_convolutions_in_tiles_equal_the_reference(kernel, stride, pad, dilation, dtype, monkeypatch):
+    monkeypatch.setenv(isa.VARIABLE, "amx")
+    rng = np.random.default_rng(kernel)
+    geometry = ConvGeometry((kernel,) * 2, (stride,) * 2, (pad,) * 4, (dilation,) * 2)
+    x, w = random_codes(rng, (2, 100, 5, 15), dtype), random_codes(rng, (100, 40, kernel, kernel), "int8") // 4
+    bias = rng.integers(-(2**16), 2**16, 40).astype(np.int32)
+    shape = (2, 40, *geometry.transposed_output_size(5, 15))
+    for target in ("int8", "int16"):
+        rq = requantize(rng, 40, target, float(np.iinfo(dtype).max) * 127 * np.sqrt(100 * kernel) / 3)
+        for residual in (None, Residual(random_codes(rng, shape, "int8"), rng.uniform(50, 100, 40))):
+            before = TRAP.amx_executed() if TRAP is not None else 0
+            operands = (x, w, bias, geometry, rq, residual)
+            assert_equal(kernels.conv_transpose2d(*operands), reference.conv_transpose2d(*operands))
+            assert TRAP is None or TRAP.amx_executed() > before
 
 
 @tiles

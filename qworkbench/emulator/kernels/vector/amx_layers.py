@@ -141,6 +141,7 @@ def tiles_frame(
     steps = steps_of(length)
     made = frame_of(path, weights, (outputs, taps, steps.size * LENGTH), tables)
     along = (reaches[:, None] // size + steps).reshape(-1).astype(np.int64)
+    rows, along = rows + along.min(), along - along.min()  # the first code that is read is where a row begins
     row = made.row.copy()
     row[at.PIXELS], row[at.PLACES], row[at.REACHES] = (table.ctypes.data for table in (rows, order, along))
     row[at.STEP], row[at.TURNS], row[at.COUNT], row[at.PARTS] = step, along.size, order.size, parts

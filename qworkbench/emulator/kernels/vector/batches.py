@@ -155,6 +155,7 @@ def _prepared(
     index = np.arange(count)
     tables = (index * row_step, index * _pitch(path, outputs), np.zeros(1, np.int64), np.zeros(wide + 1, np.int64))
     none = np.zeros(0, path.codes)
-    return prepared(
-        path, none, (outputs, 1, _padded(path, length)), np.zeros(outputs, np.int64), reach, rq, None, tables
-    )
+    shape = (outputs, 1, _padded(path, length))
+    made = prepared(path, none, shape, np.zeros(outputs, np.int64), reach, rq, None, tables)
+    assert made is not None  # rows at one distance, and as many as a tile has, fit
+    return made

@@ -137,11 +137,10 @@ def prepared(
     rq: Requantize | None,
     ratio: np.ndarray | None,
     tables: Tables,
-) -> Product:
-    """Return the whole product at once, where nothing of it will be met again."""
+) -> Product | None:
+    """Return the whole product at once, where nothing of it will be met again; None where it does not fit tiles."""
     frame = (tiles_frame if path.tiles else frame_of)(path, weights, shape, tables)
-    assert frame is not None  # tiles are chosen for no fewer rows than they have
-    return leaving(started(frame, start, ratio), reach, rq)
+    return None if frame is None else leaving(started(frame, start, ratio), reach, rq)
 
 
 def remembered(forms: Forms | None, kind: str, key: Any, make: Callable[[], Any], anchors: tuple[Any, ...]) -> Any:

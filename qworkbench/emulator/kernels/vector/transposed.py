@@ -16,6 +16,7 @@ from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import laid_like, new_surface, surface_of, surfaced
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters
+from qworkbench.emulator.kernels.vector.amx_layers import ROWS, tiles_for
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import (
     INT32_LIMIT,
@@ -73,7 +74,8 @@ def convolve_transposed(
     height, width = geometry.transposed_output_size(*x.shape[2:])
     shape = (len(x), w.shape[1], height, width)
     grid = [phases(length, axis, geometry) for axis, length in enumerate((height, width))]
-    surface = surfaced(x, path.codes, _margin(grid, x.shape[2:]))
+    path = _tiles(x, w, grid) or path
+    surface = surfaced(x, x.dtype if path.tiles else path.codes, _margin(grid, x.shape[2:]))
     out_margin = OUTPUT_MARGIN if height * width > 1 else 0
     ratio = None if residual is None else residual.ratio
     key = (path.name, id(w), id(bias), id(rq), id(ratio), geometry, x.shape, surface.shape, surface.margin, x.dtype)
@@ -98,6 +100,14 @@ def convolve_transposed(
         operands = (x,) if residual is None else (x, residual.codes)
         note(operands, (out,), calls, products, sum(product.work for product in products))
     return out, 0
+
+
+def _tiles(x: np.ndarray, w: np.ndarray, grid: list[list[Phase]]) -> Path | None:
+    """Return the path of AMX tiles where every phase is theirs."""
+    down, across = (min(along, key=lambda phase: phase.places.size * phase.taps.size) for along in grid)
+    lines, width = len(x) * down.places.size, across.places.size
+    shape = (w.shape[1], down.taps.size * across.taps.size, x.shape[1])
+    return tiles_for(x.dtype, w.dtype, shape, lines * width, lines * -(-width // ROWS))
 
 
 def _margin(grid: list[list[Phase]], size: tuple[int, ...]) -> int:
@@ -154,7 +164,10 @@ def _prepare(
             places = _sums((counts[0] * out_image, down.places * out_row, across.places * pitch))
             begin = start - 128 * dense.sum(axis=(1, 2), dtype=np.int64) if path.shifts else start
             tables = (pixels, places, offsets, np.zeros(panels, np.int64))
-            products.append(prepared(path, packed_weights(path, dense), dense.shape, begin, reach, rq, ratio, tables))
+            made = prepared(path, packed_weights(path, dense), dense.shape, begin, reach, rq, ratio, tables)
+            if made is None:
+                return None
+            products.append(made)
     return products
 
 
