@@ -13,6 +13,7 @@ from qworkbench.calibration.observe import collect
 from qworkbench.emulator.builder import build_plan
 from qworkbench.emulator.cache import ResultCache
 from qworkbench.emulator.execute import execute
+from qworkbench.emulator.lower import elementwise
 from qworkbench.graph.execute import run_float
 from qworkbench.graph.ir import Graph
 from qworkbench.graph.node import Node, NodeTable, Value
@@ -233,6 +234,29 @@ def input_error(case, plan, feeds, graph):
         float(w.abs().max()) / 254 * max(w[0].numel(), w.numel() // w.shape[-1]) * reach for w in weights
     )
     return from_inputs * 1.05 + from_weights
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: x * 0.3, lambda x: x + 1.5, lambda x: x - 0.25, lambda x: 0.7 - x, lambda x: x / 3]
+)
+def test_codes_beside_a_number_are_those_of_two_operands(captured, monkeypatch, function):
+    graph = captured(lambda m, x: m.b(function(m.a(x))), (1, 3, 8, 8), a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(4, 2, 1))
+    placement = place(graph, get_march("bayes-e"))
+    assert placement.count("CPU") == 0
+    x = tensor(1, 3, 8, 8)
+    thresholds = ConfiguredThresholds(collect(graph, [x]), CalibrationMethod(), {})
+    name = graph.nodes.names()[1]
+    found = []
+    for kind, two in (("lut", False), (None, True)):
+        with monkeypatch.context() as patch:
+            if two:
+                patch.setattr(elementwise, "beside_a_number", lambda builder, unit: None)
+            plan = build_plan(graph, placement, thresholds)
+        kinds = [step.kind for step in plan.steps if step.unit == name]
+        assert kinds == [kind] if kind else "constant" in kinds
+        found.append(execute(plan, {"arg0": x.numpy()}, {plan.results[name]}, ResultCache()).arrays[plan.results[name]])
+    np.testing.assert_array_equal(*found)
+    assert len(np.unique(found[0])) > 8
 
 
 def test_concat_and_every_passive_op_in_front_of_a_convolution_pass_codes_through(captured):

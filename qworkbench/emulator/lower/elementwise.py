@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qworkbench.emulator.lower.numbers import beside_a_number, tabled
 from qworkbench.emulator.plan import Quantity
+from qworkbench.numerics import reference
+from qworkbench.numerics.arithmetic import Requantize
 from qworkbench.numerics.dtypes import QMAX
 from qworkbench.numerics.tables import build_table8, build_table16
 
@@ -41,50 +44,74 @@ def operands(builder: PlanBuilder, unit: Unit) -> list[Operand]:
 
 def add_or_sub(builder: PlanBuilder, unit: Unit) -> None:
     """Lower Add and Sub: ``clamp(round(a * s_a / s_y +- b * s_b / s_y))``."""
-    (a, qa), (b, qb) = operands(builder, unit)
     target = builder.quantity(unit.outputs[0])
-    ratios = (float(builder.ratio(qa, target)[0]), float(builder.ratio(qb, target)[0]))
     rescale = builder.requantize_to(1.0, target)
-    _emit(builder, unit, unit.op.lower(), (a, b), target, ratios=ratios, requantize=rescale)
+
+    def ratios(qa: Quantity, qb: Quantity) -> tuple[float, float]:
+        return float(builder.ratio(qa, target)[0]), float(builder.ratio(qb, target)[0])
+
+    beside = beside_a_number(builder, unit)
+    if beside is not None:
+        operation = reference.add if unit.op == "Add" else reference.sub
+        (a, qa), (b, qb) = beside.left, beside.right
+        tabled(builder, unit, beside.key, operation(a, b, *ratios(qa, qb), rescale))
+        return
+    (left, qa), (right, qb) = operands(builder, unit)
+    _emit(builder, unit, unit.op.lower(), (left, right), target, ratios=ratios(qa, qb), requantize=rescale)
 
 
 def mul(builder: PlanBuilder, unit: Unit) -> None:
     """Lower Mul: ``clamp(round(a * b * (s_a * s_b / s_y)))``."""
-    (a, qa), (b, qb) = operands(builder, unit)
-    product(builder, unit, unit.name, (a, qa), (b, qb))
+    beside = beside_a_number(builder, unit)
+    if beside is not None:
+        (a, qa), (b, qb) = beside.left, beside.right
+        tabled(builder, unit, beside.key, reference.mul(a, b, _rescaled_product(builder, unit, qa, qb)))
+        return
+    left, right = operands(builder, unit)
+    product(builder, unit, unit.name, left, right)
+
+
+def _rescaled_product(builder: PlanBuilder, unit: Unit, qa: Quantity, qb: Quantity) -> Requantize:
+    target = builder.quantity(unit.outputs[0])
+    real = np.float32 if builder.arithmetic.multiplier(target.dtype) == "float32" else np.float64
+    return builder.requantize_to(float(real(qa.single) * real(qb.single) / real(target.single)), target)
 
 
 def product(builder: PlanBuilder, unit: Unit, name: str, left: Operand, right: Operand) -> None:
     """Append the step of a product of two operands into the unit's output."""
+    rescale = _rescaled_product(builder, unit, left[1], right[1])
     target = builder.quantity(unit.outputs[0])
-    real = np.float32 if builder.arithmetic.multiplier(target.dtype) == "float32" else np.float64
-    multiplier = real(left[1].single) * real(right[1].single) / real(target.single)
-    rescale = builder.requantize_to(float(multiplier), target)
     _emit(builder, unit, "mul", (left[0], right[0]), target, name=name, requantize=rescale)
 
 
 def div(builder: PlanBuilder, unit: Unit) -> None:
     """Lower Div as the tables print it: a reciprocal table, then Mul; a constant divisor is inverted beforehand."""
-    (a, qa), (b, qb) = operands(builder, unit)
-    inverse = builder.part_quantity(f"{unit.name}.reciprocal", qb.dtype)
-    product(builder, unit, f"{unit.name}.mul", (a, qa), reciprocal(builder, unit, b, qb, inverse))
+    beside = beside_a_number(builder, unit)
+    if beside is not None and beside.number == 1 and beside.right[0].dtype == np.int8:
+        (a, qa), (b, qb) = beside.left, beside.right
+        inverse = builder.part_quantity(f"{unit.name}.reciprocal", qb.dtype)
+        inverted = reference.lut(b, _reciprocals(builder, qb, inverse))
+        tabled(builder, unit, beside.key, reference.mul(a, inverted, _rescaled_product(builder, unit, qa, inverse)))
+        return
+    dividend, (divisor, source) = operands(builder, unit)
+    inverse = builder.part_quantity(f"{unit.name}.reciprocal", source.dtype)
+    product(builder, unit, f"{unit.name}.mul", dividend, reciprocal(builder, unit, divisor, source, inverse))
+
+
+def _reciprocals(builder: PlanBuilder, source: Quantity, target: Quantity) -> Any:
+    def invert(x: np.ndarray) -> np.ndarray:
+        return np.asarray(1.0 / x)
+
+    s_in, s_out, rounding = float(source.single), float(target.single), builder.arithmetic.rounding
+    if source.dtype == "int8":
+        return build_table8(invert, s_in, s_out, target.dtype, rounding)
+    return build_table16(invert, s_in, s_out, rounding)
 
 
 def reciprocal(builder: PlanBuilder, unit: Unit, key: str, source: Quantity, target: Quantity) -> Operand:
     """Append a reciprocal table step."""
-    s_in, s_out = float(source.single), float(target.single)
-    rounding = builder.arithmetic.rounding
-    out = f"{unit.name}.reciprocal@{target.dtype}"
-
-    def invert(x: np.ndarray) -> np.ndarray:
-        return np.asarray(1.0 / x)
-
-    table = (
-        build_table8(invert, s_in, s_out, target.dtype, rounding)
-        if source.dtype == "int8"
-        else build_table16(invert, s_in, s_out, rounding)
-    )
-    bits = 8 if source.dtype == "int8" else 16
+    out, bits = f"{unit.name}.reciprocal@{target.dtype}", 8 if source.dtype == "int8" else 16
+    table = _reciprocals(builder, source, target)
     builder.add(f"{unit.name}.reciprocal", unit.name, "lut", (key,), (out,), table=table, bits=bits)
     builder.quantities[out] = target
     return out, target
