@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from qworkbench.emulator.kernels.moving import channels_of, resurfaced
+from qworkbench.emulator.kernels.moving import channels_of, compacted, resurfaced
 from qworkbench.emulator.kernels.surface import planes_of, surface_of
 
 Arrays = tuple[np.ndarray, ...]
@@ -28,19 +28,21 @@ def move_of(op: str, attrs: Attrs, shape: Shape) -> Move | None:
     ----------
     op : str
     attrs : Mapping
-        Of the node, with the batch filled in.
+        Of the node, with the batch filled in; of a Gather, ``index`` is the one that it takes.
     shape : tuple of int
     """
     make = MOVES.get(op)
     return None if make is None else make(attrs, shape)
 
 
-def _dense(x: np.ndarray) -> np.ndarray:
-    return x if x.flags.c_contiguous else planes_of(x)
-
-
 def _reshaped(to: Shape) -> Move:
-    return lambda x: (_dense(x).reshape(to),)
+    def move(x: np.ndarray) -> Arrays:
+        if x.flags.c_contiguous:
+            return (x.reshape(to),)
+        runs = compacted(x, to)
+        return (planes_of(x).reshape(to) if runs is None else runs,)
+
+    return move
 
 
 def _viewed(view: Callable[[np.ndarray], np.ndarray]) -> Move:
@@ -104,6 +106,13 @@ def _indexed(index: tuple[Any, ...]) -> Move:
     return _viewed(lambda x: x[index])
 
 
+def _gather(attrs: Attrs, shape: Shape) -> Move | None:
+    axis, index = attrs["axis"], attrs.get("index")
+    if index is None or not -len(shape) <= axis < len(shape) or not -shape[axis] <= index < shape[axis]:
+        return None
+    return _indexed((*(slice(None),) * (axis % len(shape)), index))
+
+
 def _slice(attrs: Attrs, shape: Shape) -> Move | None:
     parts = zip(attrs["axes"], attrs["starts"], attrs["ends"], attrs["steps"], strict=True)
     index: dict[int, slice] = {}
@@ -162,6 +171,7 @@ MOVES: Mapping[str, Callable[[Attrs, Shape], Move | None]] = {
     "Transpose": _transpose,
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
+    "Gather": _gather,
     "Slice": _slice,
     "Split": _split,
     "Expand": _expand,

@@ -77,6 +77,13 @@ class _Known(NamedTuple):
     run: Kernel | None
 
 
+def _one_index(node: Node, operands: Sequence[Any]) -> int | None:
+    """Return the constant index of a Gather that takes one entry, and drops the axis."""
+    if node.op != "Gather" or len(operands) != 2 or operands[1] is None or isinstance(operands[1], str):
+        return None
+    return int(operands[1]) if operands[1].ndim == 0 else None
+
+
 class NodeCall:
     """A node beside its operands.
 
@@ -89,11 +96,13 @@ class NodeCall:
         Round float results to float16.
     """
 
-    __slots__ = ("_known", "_shaped", "half", "node", "operands")
+    __slots__ = ("_index", "_known", "_shaped", "half", "node", "operands")
 
     def __init__(self, node: Node, operands: Sequence[Any], *, half: bool = False) -> None:
         self.node, self.operands, self.half = node, tuple(operands), half
-        alone = node.call is None and not half and len(self.operands) == 1 and self.operands[0] is WIRED
+        self._index = _one_index(node, self.operands)
+        wired = node.call is None and not half and self.operands[:1] == (WIRED,)
+        alone = wired and (len(self.operands) == 1 or self._index is not None)
         self._shaped = alone and (node.op in MOVES or node.op == "ReduceMean")
         self._known: _Known | None = None
 
@@ -122,6 +131,8 @@ class NodeCall:
         move = mean = None
         if shape is not None:
             op, attributes = self.node.op, self.node.attributes(batch)
+            if self._index is not None:
+                attributes = {**attributes, "index": self._index}
             move = move_of(op, attributes, shape)
             mean = mean_of(attributes, shape) if op == "ReduceMean" else None
         return _Known(batch, shape, move, mean, prepared(self.node, batch) if move is None else None)

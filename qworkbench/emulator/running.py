@@ -134,11 +134,15 @@ class Runner:
 
 
 def _view(step: Step, operands: Sequence[Value], results: Sequence[Value]) -> Prepared | None:
-    """Return how a step is repeated that only saw a C-contiguous operand in another shape; None for any other."""
-    if step.kind != "torch" or len(operands) != 1 or len(results) != 1:
+    """Return how a step is repeated that only saw its operand otherwise; None for any other."""
+    if step.kind != "torch" or len(operands) != 1:
         return None
-    before, after = operands[0].layout, results[0].layout
-    if before is None or after is None or before.whole is not None or after.whole is not None:
-        return None
-    same = operands[0].origin == results[0].origin and before.dtype == after.dtype and before.nbytes == after.nbytes
-    return Prepared((after,), (), 0, None) if same else None
+    (operand,) = operands
+    before, layouts = operand.layout, [value.layout for value in results]
+    distances = [value.origin - operand.origin for value in results]
+    for after, distance in zip(layouts, distances, strict=True):
+        if before is None or after is None or after.whole is not None or after.dtype != before.dtype:
+            return None
+        if not before.holds(after, distance):
+            return None
+    return Prepared([layout for layout in layouts if layout is not None], (), 0, None, distances=distances)

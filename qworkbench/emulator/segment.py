@@ -30,11 +30,16 @@ class Waiting(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """Where a result lies: at `start` in the arena, or where the value with the number `source` does."""
+    """Where a result lies: at `start` in the arena, or so far behind the value with the number `source`."""
 
     layout: Layout
     source: int
     start: int
+
+    @property
+    def begin(self) -> int:
+        """Distance of the first element from the source; an arena begins before any margin."""
+        return self.start + self.layout.first if self.source == ARENA else self.start
 
 
 class Segment:
@@ -72,12 +77,13 @@ class Segment:
         outside = {key: value for key, value in read if id(value) not in made}
         self._outside = [(key, value.layout) for key, value in outside.items()]
 
-        owner = {id(value): id(value) for value in (*outside.values(), *results)}
+        owner = {id(value): value for value in (*outside.values(), *results)}
         for one in waiting:
-            if one.outcome.values[0].viewed:
-                owner[id(one.outcome.values[0])] = owner[id(one.operands[0])]
-        leaves = {owner[id(value)] for key, value in zip(self.keys, results, strict=True) if key in apart}
-        owners = [value for value in results if owner[id(value)] == id(value)]
+            for value in one.outcome.values:
+                if value.viewed:
+                    owner[id(value)] = owner[id(one.operands[0])]
+        leaves = {id(owner[id(value)]) for key, value in zip(self.keys, results, strict=True) if key in apart}
+        owners = [value for value in results if owner[id(value)] is value]
         alone = [value for value in owners if id(value) in leaves]
         inside = [value for value in owners if id(value) not in leaves]
         taken = queue.taken_down()
@@ -85,12 +91,21 @@ class Segment:
         self._room, self._alone = arena_layout(tuple(map(_layout, inside)), room), [*map(_layout, alone)]
         source = {id(value): (n, 0) for n, value in enumerate((*outside.values(), *alone), 1)}
         source |= {id(value): (ARENA, start) for value, start in zip(inside, self._room.starts, strict=True)}
-        self._spots = [Spot(_layout(value), *source[owner[id(value)]]) for value in results]
+
+        def spot_of(value: Value) -> Spot:
+            mine = owner[id(value)]
+            number, start = source[id(mine)]
+            if mine is value:
+                return Spot(_layout(value), number, start)
+            before = _layout(mine).first if number == ARENA else 0
+            return Spot(_layout(value), number, start + before + value.origin - mine.origin)
+
+        self._spots = [spot_of(value) for value in results]
         last = [*accumulate(len(step.outputs) for step in self.steps)]
         self._bounds = list(zip([0, *last], last, strict=False))
 
-        places = ((*source[owner[id(value)]], value, distance) for _, value, distance in taken.trace)
-        self._script = Script(taken, [_place(*one) for one in places])
+        places = ((spot_of(value), distance) for _, value, distance in taken.trace)
+        self._script = Script(taken, [(spot.source, distance + spot.begin) for spot, distance in places])
         self._leaving = [(key, n) for key, n in self.keys.items() if key in live]
         self._gone = [key for key in outside if key not in live]
 
@@ -155,8 +170,8 @@ class Played:
                 found = self._arena.value(start, layout)
             else:
                 found = self._sources[source - 1]
-                if found.layout is not layout:
-                    found = found.seen_as(layout)
+                if found.layout is not layout or start:
+                    found = found.seen_as(layout, start)
             self._values[number] = found
         return found
 
@@ -169,8 +184,3 @@ class Played:
 def _layout(value: Value) -> Layout:
     assert value.layout is not None
     return value.layout
-
-
-def _place(source: int, start: int, value: Value, distance: int) -> tuple[int, int]:
-    """Return from which source an address is counted, and the distance; an arena begins before any margin."""
-    return source, distance + start + _layout(value).first if source == ARENA else distance

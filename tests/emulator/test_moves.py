@@ -43,6 +43,9 @@ CASES = [
     ("Unsqueeze", (2, 3), {"axes": (0, 3)}),
     ("Unsqueeze", (2, 3), {"axes": (-1,)}),
     ("Unsqueeze", (2, 3), {"axes": (-2, 1)}),
+    ("Gather", (2, 3, 4), {"axis": 1, "index": 2}),
+    ("Gather", (2, 16, 5, 6), {"axis": 0, "index": -1}),
+    ("Gather", (2, 16, 5, 6), {"axis": -1, "index": 3}),
     ("Slice", (2, 16, 5, 6), {"axes": (1,), "starts": (3,), "ends": (11,), "steps": (1,)}),
     ("Slice", (2, 16, 5, 6), {"axes": (2, 3), "starts": (-4, 0), "ends": (99, -1), "steps": (2, 3)}),
     ("Slice", (2, 16, 5, 6), {"axes": (3,), "starts": (-1,), "ends": (-99,), "steps": (-1,)}),
@@ -82,7 +85,8 @@ def test_a_move_by_numpy_is_the_move_of_the_float_kernel(
     x = _laid(shape, how, dtype)
     if x is None:
         pytest.skip("a surface has four axes")
-    expected = prepared(_node(op, **attrs), 1)([torch.from_numpy(np.array(x))])
+    index = [torch.tensor(attrs["index"])] if op == "Gather" else []
+    expected = prepared(_node(op, **attrs), 1)([torch.from_numpy(np.array(x)), *index])
     move = move_of(op, attrs, shape)
     assert move is not None, "numpy does all of these"
     for _ in range(2):
@@ -125,6 +129,19 @@ def test_a_shape_that_does_not_fit_is_refused_by_both(op: str, attrs: dict[str, 
     call, x = NodeCall(_node(op, **attrs), [WIRED]), np.zeros((2, 3, 4), np.int8)
     with pytest.raises((RuntimeError, ValueError, IndexError)):
         call([x], 1)
+
+
+@pytest.mark.parametrize("index", [torch.tensor(1), torch.tensor(-4), torch.tensor([1]), torch.tensor([[2, 0]])])
+def test_entries_are_taken_as_the_float_kernel_does(index: torch.Tensor) -> None:
+    node, x = (
+        Node("picked", "Gather", ("x", "i"), ("y",), {"axis": 1}),
+        rng.integers(-128, 128, (2, 3, 4)).astype("int8"),
+    )
+    x.flags.writeable = False
+    (y,) = NodeCall(node, [WIRED, index])([x], 1)
+    (expected,) = prepared(node, 1)([torch.from_numpy(np.array(x)), index])
+    assert np.array_equal(y, expected.numpy())
+    assert np.may_share_memory(y, x) == (index.ndim == 0 and index >= -3)
 
 
 def test_no_rows_of_anything_are_flattened_by_torch() -> None:

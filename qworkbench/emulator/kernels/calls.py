@@ -52,15 +52,23 @@ def _ready(call: Call) -> Ready:
 class Prepared:
     """The calls that make results of `layouts` from operands that lie as they did when this was noted.
 
-    Without calls the one result is the operand, seen otherwise. `work` is multiply-accumulates; `kept` is memory that
-    the rows point into; `lost` is the word of the only row that must be zero afterwards, or None.
+    Without calls the results are the operand seen otherwise, `distances` bytes behind its first element. `work` is
+    multiply-accumulates; `kept` is memory that the rows point into; `lost` is the word of the only row that must be
+    zero afterwards, or None.
     """
 
-    __slots__ = ("block", "calls", "kept", "layouts", "lost", "words", "work")
+    __slots__ = ("block", "calls", "distances", "kept", "layouts", "lost", "words", "work")
 
     def __init__(
-        self, layouts: Sequence[Layout], calls: Sequence[Call], work: int, kept: Any, lost: int | None = None
+        self,
+        layouts: Sequence[Layout],
+        calls: Sequence[Call],
+        work: int,
+        kept: Any,
+        lost: int | None = None,
+        distances: Sequence[int] = (),
     ) -> None:
+        self.distances = tuple(distances)
         self.layouts, self.work, self.kept, self.lost = tuple(layouts), work, kept, lost
         self.calls = tuple(_ready(call) for call in calls)
         self.words, self.block = sum(len(call.row) for call in calls), sum(layout.block for layout in layouts)
@@ -120,7 +128,7 @@ def noted(notes: Sequence[Note], inputs: Sequence[np.ndarray], outs: Sequence[np
     """Return the calls that made `outs` of exactly these `inputs`; None where more than calls was needed."""
     for one in notes:
         if _same(one.outs, outs):
-            layouts = [layout for out in outs if (layout := value_of(out).layout) is not None]
+            layouts = [layout for out in outs if (layout := value_of(out).layout) is not None and layout.lies_alone]
             fits = _same(one.inputs, inputs) and len(one.calls) <= MOST_CALLS and len(layouts) == len(outs)
             return Prepared(layouts, one.calls, one.work, one.kept, one.lost) if fits else None
     return None

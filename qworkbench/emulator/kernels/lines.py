@@ -7,7 +7,8 @@ arithmetic; what lies behind the last channel of a surface's pixel is computed a
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -135,6 +136,31 @@ def merged_axes(shape: tuple[int, ...], steps: list[tuple[int, ...]]) -> tuple[t
             for own, step in zip(found, here, strict=True):
                 own.insert(0, step)
     return tuple(sizes), [tuple(own) for own in found]
+
+
+class Runs(NamedTuple):
+    """Runs of adjacent numbers: sizes along each axis, the last that of a run; bytes between them, here and there."""
+
+    sizes: tuple[int, ...]
+    here: tuple[int, ...]
+    there: tuple[int, ...]
+
+
+@lru_cache(1024)
+def runs_of(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, axes: int) -> Runs | None:
+    """Return how runs of an array lie, here and in a C-contiguous copy, in so many axes; None where they do not."""
+    if 0 in shape or min(strides, default=0) < 0:
+        return None
+    dense = [itemsize]
+    for size in shape[:0:-1]:
+        dense.insert(0, dense[0] * size)
+    steps = [tuple(step // itemsize for step in own) for own in (strides, dense[: len(shape)])]
+    sizes, (left, right) = merged_axes(shape, steps)
+    if len(sizes) > axes or left[-1] != 1:
+        return None
+    more = axes - len(sizes)
+    here, there = ((0,) * more + tuple(step * itemsize for step in own) for own in (left, right))
+    return Runs((1,) * more + sizes, here, there)
 
 
 def _reach(operand: np.ndarray) -> np.ndarray:

@@ -10,9 +10,9 @@ import numpy as np
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import RowKernel, kernel
 from qworkbench.emulator.kernels.isa import features, vectors
-from qworkbench.emulator.kernels.lines import lined
+from qworkbench.emulator.kernels.lines import Runs, lined, runs_of
 from qworkbench.emulator.kernels.surface import new_surface, surface_of
-from qworkbench.emulator.kernels.values import Surface
+from qworkbench.emulator.kernels.values import Surface, new_array
 from qworkbench.numerics import checks
 from qworkbench.numerics.tables import SegmentTable
 
@@ -92,12 +92,14 @@ def _from_registers(look: RowKernel, q: np.ndarray, table: np.ndarray) -> np.nda
     row[at.TABLE] = table.ctypes.data
     call = Call(look, row, ((at.SOURCE, 0, 0), (at.TARGET, RESULT, 0)))
     if surface is None:
-        codes = np.ascontiguousarray(q)
-        flat = np.empty(q.shape, np.int8)
-        row[at.IMAGES], row[at.ROWS], row[at.LENGTH] = 1, 1, q.size
-        perform(call, (codes.ctypes.data,), flat.ctypes.data)
-        if codes is q:
-            note((q,), (flat,), (call,), table)
+        runs = runs_of(q.shape, q.strides, 1, 3)
+        if runs is None:
+            q, runs = np.ascontiguousarray(q), Runs((1, 1, q.size), (0, 0, 1), (0, 0, 1))
+        flat = new_array(q.shape, np.int8)
+        row[at.IMAGES], row[at.ROWS], row[at.LENGTH] = runs.sizes
+        (row[at.IMAGE], row[at.ROW], _), (row[at.TO_IMAGE], row[at.TO_ROW], _) = runs.here, runs.there
+        perform(call, (q.ctypes.data,), flat.ctypes.data)
+        note((q,), (flat,), (call,), table)
         return flat
     batch, _, height, width = surface.inside
     pitch = surface.shape[3]

@@ -1,6 +1,6 @@
 """Codes that move and do not change: concatenation, nearest neighbours and pieces of surfaces, surfaces again after.
 
-A surface keeps its pixels together, so these are copies of whole pixels; other arrays are numpy's business.
+A surface keeps its pixels together, so these are copies of whole pixels; of other arrays, runs of adjacent numbers.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
+from qworkbench.emulator.kernels.lines import runs_of
 from qworkbench.emulator.kernels.surface import inside_of, new_surface, planes_of, surface_of, surfaced
-from qworkbench.emulator.kernels.values import value_of
+from qworkbench.emulator.kernels.values import new_array, value_of
 from qworkbench.numerics import checks
 
 MARGIN = 1
 MOST_MAPS = 64  # of one call
+RUN = 16  # bytes beside each other from which on numpy's copy is the slower one
 
 
 def _copied(
@@ -37,7 +39,7 @@ def _copied(
         slots += [(first, operand, distance), (first + 4, RESULT - result, to_distance)]
     call = Call(at.copy_maps, row, tuple(slots))
     perform(call, [value_of(x).origin for x in operands], *(value_of(out).origin for out in outs))
-    if len(maps) <= MOST_MAPS and all(surface_of(x) is not None for x in operands):
+    if len(maps) <= MOST_MAPS:
         note(operands, outs, (call,), None)
 
 
@@ -96,6 +98,18 @@ def resurfaced(part: np.ndarray, of: np.ndarray) -> np.ndarray:
         (of,), (whole,), [(0, address - surface.origin, image, row, pixel, 0, 0, *to.strides[:3], size)], part.shape
     )
     return whole
+
+
+def compacted(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return `x` C-contiguous in another `shape`, copied run by run; None where that is not worth it."""
+    runs = None if surface_of(x) is not None else runs_of(x.shape, x.strides, x.itemsize, 4)
+    if runs is None or runs.sizes[-1] * x.itemsize < RUN:
+        return None
+    out = new_array(shape, x.dtype)
+    images, rows, columns, run = runs.sizes
+    maps = [(0, 0, *runs.here[:3], 0, 0, *runs.there[:3], run * x.itemsize)]
+    _copied((x,), (out,), maps, (images, 0, rows, columns))
+    return out
 
 
 def resize_nearest(x: np.ndarray, out_hw: tuple[int, int], index_h: np.ndarray, index_w: np.ndarray) -> np.ndarray:

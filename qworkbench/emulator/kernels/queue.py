@@ -66,7 +66,8 @@ class Queue:
         """Return what `prepared` makes of `operands`, to be computed with the next :meth:`run`."""
         calls = prepared.calls
         if not calls:
-            return (operands[0].seen_as(prepared.layouts[0]),)
+            seen = zip(prepared.layouts, prepared.distances, strict=True)
+            return [operands[0].seen_as(layout, distance) for layout, distance in seen]
         values = [new_value(layout) for layout in prepared.layouts]
         for value in values:
             if value.unclean and self.trace is not None:

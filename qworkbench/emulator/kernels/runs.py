@@ -1,4 +1,4 @@
-"""Quantize and dequantize of adjacent numbers by one scale, or of rows by one per column: the border to the CPU.
+"""Quantize and dequantize of lines of numbers by one scale, or of rows by one per column: the border to the CPU.
 
 A float network between integers crosses this border dozens of times, and every classifier ends at it. So scales are
 checked once, and the pass is all that a call costs. Other layouts go over lines (:mod:`.rescale`).
@@ -13,7 +13,9 @@ import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import inner, row_kernel
+from qworkbench.emulator.kernels.lines import runs_of
 from qworkbench.emulator.kernels.rounding import whole
+from qworkbench.emulator.kernels.surface import surface_of
 from qworkbench.emulator.kernels.values import new_array
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray
@@ -27,7 +29,8 @@ KEPT = 4096
 _scales: dict[int, np.ndarray] = {}  # those that were checked
 
 
-FROM, TO, COUNT, STEP, LOW, HIGH, ROUNDING, SIZE, MISSING, WORDS_OF_RUN = range(10)
+(FROM, FROM_IMAGE, FROM_ROW, TO, COUNT, ROW_COUNT, IMAGE_COUNT, STEP, LOW, HIGH, ROUNDING, SIZE, MISSING,
+ WORDS_OF_RUN) = range(14)  # fmt: skip
 
 
 @inner
@@ -42,14 +45,22 @@ def _quantized(x: np.ndarray, out: np.ndarray, step: Any, low: Any, high: Any, r
 
 @row_kernel
 def _quantize(row: int) -> None:
-    """``out = clamp(round(x / s), low, high)`` in float32, codes of SIZE bytes; STEP has the bits of s, MISSING NaN."""
+    """``out = clamp(round(x / s), low, high)`` in float32, codes of SIZE bytes, x in lines, out without gaps.
+
+    STEP has the bits of s; MISSING counts NaN.
+    """
     p = carray(v.int64_at(row), WORDS_OF_RUN)
-    count, step = p[COUNT], carray(v.float32_at(row + 8 * STEP), 1)[0]
-    x, low, high = carray(v.float32_at(p[FROM]), count), np.float32(p[LOW]), np.float32(p[HIGH])
-    if p[SIZE] == 1:
-        p[MISSING] = _quantized(x, carray(v.int8_at(p[TO]), count), step, low, high, p[ROUNDING])
-    else:
-        p[MISSING] = _quantized(x, carray(v.int16_at(p[TO]), count), step, low, high, p[ROUNDING])
+    count, step, missing = p[COUNT], carray(v.float32_at(row + 8 * STEP), 1)[0], 0
+    low, high = np.float32(p[LOW]), np.float32(p[HIGH])
+    for n in range(p[IMAGE_COUNT]):
+        for r in range(p[ROW_COUNT]):
+            x = carray(v.float32_at(p[FROM] + n * p[FROM_IMAGE] + r * p[FROM_ROW]), count)
+            to = p[TO] + (n * p[ROW_COUNT] + r) * count * p[SIZE]
+            if p[SIZE] == 1:
+                missing += _quantized(x, carray(v.int8_at(to), count), step, low, high, p[ROUNDING])
+            else:
+                missing += _quantized(x, carray(v.int16_at(to), count), step, low, high, p[ROUNDING])
+    p[MISSING] = missing
 
 
 (X, X_IMAGE, X_ROW, SCALE, SCALE_IMAGE, SCALE_ROW, SCALE_ONE, OUT, OUT_IMAGE, OUT_ROW, IMAGES, ROWS, LENGTH,
@@ -134,15 +145,18 @@ def _source(scale: float) -> np.ndarray:
 
 
 def quantized_run(x: object, scale: object, dtype: str, rounding: Rounding) -> tuple[np.ndarray, int] | None:
-    """Return codes and the count of NaN where float32 `x` is C-contiguous and `scale` one float32; None elsewhere."""
-    if type(x) is not np.ndarray or type(scale) is not np.float32 or x.dtype != FLOAT or not x.flags.c_contiguous:
+    """Return codes and the count of NaN where float32 `x` lies in lines and `scale` is one float32; None elsewhere."""
+    if type(x) is not np.ndarray or type(scale) is not np.float32 or x.dtype != FLOAT:
+        return None
+    runs = None if surface_of(x) is not None else runs_of(x.shape, x.strides, 4, 3)
+    if runs is None:
         return None
     step = float(scale)
     kind, low, high, code = _target(step, dtype, rounding)
     if kind.itemsize > 2:
         return None
     out = new_array(x.shape, kind)
-    row = np.array((0, 0, x.size, 0, low, high, code, kind.itemsize, 0))
+    row = np.array((0, *runs.here[:2], 0, *runs.sizes[::-1], 0, low, high, code, kind.itemsize, 0))
     row[STEP : STEP + 1].view(FLOAT)[0] = step
     call = Call(_quantize, row, ((FROM, 0, 0), (TO, RESULT, 0)))
     missing = int(perform(call, (x.ctypes.data,), out.ctypes.data)[MISSING])

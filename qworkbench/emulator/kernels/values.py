@@ -1,7 +1,7 @@
 """Results in memory, whose arrays are made when somebody asks for them: most pass from kernel to kernel by address.
 
-A :class:`Layout` says what lies there: the inside of a surface, or a C-contiguous array. Equal layouts are the same
-object, so that prepared calls are found by identity. Knows no kernel.
+A :class:`Layout` says what lies there: the inside of a surface, a C-contiguous array, or a view of either by steps.
+Equal layouts are the same object, so that prepared calls are found by identity. Knows no kernel.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Surface(np.ndarray[Any, Any]):
 
 
 class Layout:
-    """What lies where, in bytes; made by :func:`surface_layout` and :func:`plain_layout` only.
+    """What lies where, in bytes; made by :func:`surface_layout`, :func:`plain_layout` and :func:`view_layout` only.
 
     Attributes
     ----------
@@ -49,10 +49,10 @@ class Layout:
         What the array shows; (N, C, H, W) on a surface.
     dtype : numpy.dtype
     whole : tuple of int or None
-        Shape of the surface; None for a C-contiguous array.
+        Shape of the surface; None for any other array.
     margin : int
     strides : tuple of int
-        Of the view of a surface's inside; empty for a C-contiguous array.
+        Of what is shown; empty for a C-contiguous array.
     first : int
         Distance of the first element shown from the start.
     edge : tuple or None
@@ -64,16 +64,23 @@ class Layout:
     __slots__ = ("block", "dtype", "edge", "first", "margin", "nbytes", "shape", "size", "strides", "whole")
 
     def __init__(
-        self, shape: tuple[int, ...], dtype: np.dtype[Any], margin: int = 0, whole: tuple[int, ...] | None = None
+        self,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        margin: int = 0,
+        whole: tuple[int, ...] | None = None,
+        strides: tuple[int, ...] = (),
     ) -> None:
         self.shape, self.dtype, self.margin, self.whole = shape, dtype, margin, whole
-        self.strides: tuple[int, ...] = ()
+        self.strides = strides
         self.edge: Edge | None = None
         self.first, item = 0, dtype.itemsize
         self.nbytes = item
         for size in shape:
             self.nbytes *= size
-        self.size = self.nbytes
+        self.size = (
+            item + sum((n - 1) * step for n, step in zip(shape, strides, strict=True)) if strides else self.nbytes
+        )
         if whole is not None:
             pixel = whole[3] * item
             row = whole[2] * pixel
@@ -84,6 +91,15 @@ class Layout:
             if margin:
                 self.edge = whole[0], whole[1], row, pixel * margin, margin
         self.block = block_size(self.size)
+
+    @property
+    def lies_alone(self) -> bool:
+        """Tell whether memory of its own may lie so: it is no view of something else."""
+        return self.whole is not None or not self.strides
+
+    def holds(self, other: Layout, distance: int) -> bool:
+        """Tell whether what `other` shows, so far behind the first element shown here, lies within this memory."""
+        return self.first + distance >= 0 and self.first + distance + other.size <= self.size
 
 
 @lru_cache(4096)
@@ -105,6 +121,16 @@ def _plain_layout(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Layout:
 def plain_layout(shape: tuple[int, ...], dtype: Any) -> Layout:
     """Return the layout of a C-contiguous array."""
     return _plain_layout(tuple(shape), np.dtype(dtype))
+
+
+@lru_cache(4096)
+def _view_layout(shape: tuple[int, ...], dtype: np.dtype[Any], strides: tuple[int, ...]) -> Layout:
+    return Layout(shape, dtype, strides=strides)
+
+
+def view_layout(shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...]) -> Layout:
+    """Return the layout of an array whose neighbours are `strides` bytes apart, none of them negative."""
+    return _view_layout(tuple(shape), np.dtype(dtype), tuple(strides))
 
 
 class Value:
@@ -135,7 +161,7 @@ class Value:
             assert layout is not None
             assert memory is not None
             if layout.whole is None:
-                self._array = np.ndarray(layout.shape, layout.dtype, memory, self._offset)
+                self._array = np.ndarray(layout.shape, layout.dtype, memory, self._offset, layout.strides or None)
             else:
                 surface = Surface(layout.whole, layout.dtype, memory, self._offset)
                 surface.layout, surface.origin = layout, self.origin
@@ -170,11 +196,12 @@ class Value:
         if self._memory is not None and self.layout is not None and self.layout.edge is not None:
             self._memory.clean = self.layout
 
-    def seen_as(self, layout: Layout) -> Value:
-        """Return the same memory as a C-contiguous array of another shape."""
-        value = Value(layout, self.origin, self._memory, self._offset)
+    def seen_as(self, layout: Layout, distance: int = 0) -> Value:
+        """Return the same memory as the array or view `layout`, whose first element lies `distance` bytes on."""
+        first = 0 if self.layout is None else self.layout.first
+        value = Value(layout, self.origin + distance, self._memory, self._offset + first + distance)
         if self._memory is None:
-            value._array = self.array.reshape(layout.shape)
+            value._array = _seen(self.array, layout, distance)
         value._frozen = value.viewed = True
         return value
 
@@ -183,6 +210,15 @@ class Value:
         self._frozen = True
         if self._array is not None:
             self._array.flags.writeable = False
+
+
+def _seen(array: np.ndarray, layout: Layout, distance: int) -> np.ndarray:
+    if not layout.strides and not distance and array.nbytes == layout.nbytes:
+        return array.reshape(layout.shape)
+    step = layout.dtype.itemsize
+    begin = np.lib.stride_tricks.as_strided(array, (distance // step + 1,), (step,), writeable=False)[-1:]
+    strides = layout.strides or np.empty(layout.shape, layout.dtype).strides
+    return np.lib.stride_tricks.as_strided(begin, layout.shape, strides, writeable=False)
 
 
 def value_of(array: np.ndarray) -> Value:
@@ -197,6 +233,8 @@ def value_of(array: np.ndarray) -> Value:
         value = Value(surface.layout, surface.origin, None)
     elif array.flags.c_contiguous:
         value = Value(plain_layout(array.shape, array.dtype), array.ctypes.data, None)
+    elif array.size and min(array.strides) >= 0:
+        value = Value(view_layout(array.shape, array.dtype, array.strides), array.ctypes.data, None)
     else:
         value = Value(None, 0, None)
     value._array = array

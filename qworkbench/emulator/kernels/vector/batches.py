@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
+from qworkbench.emulator.kernels.memory import Memory
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.vector import packing
@@ -125,13 +126,17 @@ def _padded(path: Path, length: int) -> int:
 
 
 def _in_place(path: Path, a: np.ndarray) -> bool:
-    """Tell whether the path can read `a` where it lies."""
+    """Tell whether the path can read `a` where it lies.
+
+    What is read behind a row meets weights that are zero; behind memory of ours there is always more.
+    """
     beside = a.strides[-1] == a.itemsize and min(a.strides) >= 0
-    return beside and a.dtype == path.codes and _padded(path, a.shape[-1]) == a.shape[-1]
+    whole = _padded(path, a.shape[-1]) == a.shape[-1] or type(a.base) is Memory
+    return beside and a.dtype == path.codes and whole
 
 
 def _readable(path: Path, a: np.ndarray) -> np.ndarray:
-    """Return `a` with adjacent codes of whole words along its rows, as the path reads them."""
+    """Return `a` with adjacent codes along its rows as the path reads them, in whole words."""
     if _in_place(path, a):
         return a
     length = a.shape[-1]
