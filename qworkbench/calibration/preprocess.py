@@ -83,6 +83,14 @@ class Preprocess:
             if not all(np.isfinite(values)):
                 raise CalibrationError(f"{what} must be finite numbers, got {values}")
 
+    def describe(self) -> str:
+        """Return the declaration in words, as the configuration's keys would say it."""
+        parts = [f"{self.rt} at runtime, trained on {self.train}"]
+        for what, values in (("mean", self.mean), ("scale", self.scale)):
+            parts += [f"{what} {' '.join(f'{value:.9g}' for value in values)}"] if values else []
+        parts += [self.layout, *((f"range {self.space}",) if self.space != "regular" else ())]
+        return ", ".join([*parts, "size exact" if self.fit == "exact" else f"fitted by {self.fit}"])
+
     @property
     def is_image(self) -> bool:
         """Tell whether there is a preprocess node at all."""
@@ -183,7 +191,7 @@ class Preprocess:
         if self.fit == "exact":
             raise CalibrationError(
                 f"the image is {height} x {width}, the model takes {size[0]} x {size[1]}; resize it as in training, "
-                "or declare fit='resize' or 'crop'"
+                "or declare fit='resize' or 'crop' (%qwb input ... --fit resize)"
             )
         pillow = _pillow()
         picture = pillow.fromarray(image)

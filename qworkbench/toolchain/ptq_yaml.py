@@ -78,6 +78,19 @@ class PtqYaml:
         """Write the text; an existing file is replaced only when the new one is complete."""
         return write_text(path, self.text)
 
+    def changes(self, former: PtqYaml) -> list[str]:
+        """Return one line per key that has another value than in `former`: ``group.key: before -> now``."""
+        told = []
+        for group in dict.fromkeys((*former.tree, *self.tree)):
+            before, now = (tree.get(group) or {} for tree in (former.tree, self.tree))
+            if not isinstance(before, dict) or not isinstance(now, dict):
+                continue
+            for key in dict.fromkeys((*before, *now)):
+                if before.get(key) != now.get(key):
+                    words = [_value(key, one[key]) if key in one else "(not set)" for one in (before, now)]
+                    told.append(f"{group}.{key}: {' -> '.join(words)}")
+        return told
+
     def rules(self) -> list[str]:
         """Return one line per key that lacks another one, or has no effect beside it.
 
@@ -137,6 +150,10 @@ class PtqYaml:
         if changed.get(name) != value:
             raise FileFormatError(f"{group}.{name} could not be changed in place; write it on a line of its own")
         return changed
+
+
+def _value(name: str, value: Any) -> str:
+    return _entry(name, value).removeprefix(f"{name}: ")
 
 
 def _entry(name: str, value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qworkbench.calibration.candidates import Candidate, OnRows, SearchResult
@@ -30,9 +31,9 @@ class Calibrating(Requesting):
         self,
         data: Any = None,
         *,
-        method: str = "max",
-        percentile: float = DEFAULT_PERCENTILE,
-        per_channel: bool = False,
+        method: str | None = None,
+        percentile: float | None = None,
+        per_channel: bool | None = None,
         progress: Callable[[int, int | None], None] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
         on_rows: OnRows | None = None,
@@ -45,12 +46,15 @@ class Calibrating(Requesting):
             None keeps the statistics and changes only the method, without touching data. Data also takes the weights
             as they are now, where the model was trained on since it was loaded. A folder holds ``.npy`` files
             or raw samples (:mod:`qworkbench.calibration.data`).
-        method : "max" | "max-percentile" | "kl" | "mse" | "moving-average" | "entropy" | "default" | "mix"
-            ``default`` and ``mix`` are the searches of the PTQ FAQ (:mod:`qworkbench.calibration.search`); what wins is
-            applied as one step.
-        percentile : float
-        per_channel : bool
+        method : "max" | "max-percentile" | "kl" | "mse" | "moving-average" | "entropy" | "default" | "mix", optional
+            None keeps the method in force (``max`` at first) with its percentile and ``per_channel``. ``default`` and
+            ``mix`` are the searches of the PTQ FAQ (:mod:`qworkbench.calibration.search`); what wins is applied as one
+            step.
+        percentile : float, optional
+            Of ``max-percentile``; 0.99995 with a method that is named.
+        per_channel : bool, optional
             One threshold per feature-map channel where convolutions on both sides allow it; a search decides itself.
+            False with a method that is named.
         progress, cancelled : callable, optional
         on_rows : callable, optional
             Receives the candidates of a search so far after each.
@@ -67,29 +71,33 @@ class Calibrating(Requesting):
         Cancelled
             So does it here.
         """
-        searched = method in SEARCHES
-        choice = SetCalibration("max" if searched else method, percentile, per_channel)
+        searched = method if method in SEARCHES else None
+        choice = _chosen(self.config.calibration, method, percentile, per_channel)
         target = choice.apply(self.config)
         stages = self._stages
+        if data is None and method is None and percentile is None and per_channel is None:
+            raise QWorkbenchError("what shall change? give data, a method or both: wb.calibrate(images, method='kl')")
         if data is None and stages.statistics is None:
             raise QWorkbenchError("nothing is calibrated yet; pass calibration data once, then switch methods")
         if data is not None:
             batches = batches_of(data, stages.base, inputs=self.config.inputs)
-            statistics = collect(stages.base, batches, per_channel=per_channel, progress=progress, cancelled=cancelled)
+            statistics = collect(
+                stages.base, batches, per_channel=choice.per_channel, progress=progress, cancelled=cancelled
+            )
             stages = Stages(stages.base)
             stages.statistics = statistics
         result: SearchResult | None = None
         edits: tuple[Edit, ...] = (choice,)
-        if searched:
+        if searched is not None:
             from qworkbench.workbench.searching import edits_of, search
 
             step = None if progress is None else lambda _, done, total: progress(done, total)
             result = search(
-                method,
+                searched,
                 stages,
                 self.config,
                 self.sample,
-                percentile=percentile,
+                percentile=choice.percentile,
                 progress=step,
                 cancelled=cancelled,
                 on_rows=on_rows,
@@ -98,7 +106,8 @@ class Calibrating(Requesting):
         if data is not None:
             with self._lock:
                 self._take(stages)
-        if data is None or searched or target.calibration != self.config.calibration:
+                self._read_as = self.config.inputs if isinstance(data, (str, Path)) else None
+        if data is None or searched is not None or target.calibration != self.config.calibration:
             self.edit(*edits)
         else:
             self._publish("edited", None)
@@ -189,3 +198,19 @@ class Calibrating(Requesting):
 
         self._publish("running", None)
         return self._worker.start(work)
+
+
+def _chosen(
+    now: CalibrationMethod, method: str | None, percentile: float | None, per_channel: bool | None
+) -> SetCalibration:
+    """Return the choice that is meant; without a method the one in force stays, as far as nothing else is said."""
+    if method is None:
+        return SetCalibration(
+            now.name,
+            now.percentile if percentile is None else percentile,
+            now.per_channel if per_channel is None else per_channel,
+            now.num_bin,
+            now.max_num_bin,
+        )
+    named = "max" if method in SEARCHES else method
+    return SetCalibration(named, DEFAULT_PERCENTILE if percentile is None else percentile, per_channel is True)

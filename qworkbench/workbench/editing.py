@@ -51,7 +51,8 @@ class Editing(Holding):
         Warns
         -----
         QWorkbenchWarning
-            For a fixed scale that is far off what calibration measured; it is set all the same.
+            For a fixed scale that is far off what calibration measured, and for an image input declared otherwise than
+            the calibration files were read; both are set all the same.
         """
         if not edits:
             raise EditError("edit() needs at least one edit, e.g. SetPlacement('softmax', 'bpu')")
@@ -74,10 +75,22 @@ class Editing(Holding):
                 self._stages.plan(config)
             self._history.push(tuple(made), config)
             hints = scale_hints(self._stages, config, [edit.node for edit in made if isinstance(edit, FixScale)])
+            hints += self._read_otherwise(config, [edit.node for edit in made if isinstance(edit, SetPreprocess)])
         for hint in hints:
             warnings.warn(hint, QWorkbenchWarning, stacklevel=2)
         self._publish("edited", None)
         return placement
+
+    def _read_otherwise(self, config: Config, names: list[str]) -> list[str]:
+        """Return one sentence for each of `names` that calibration read from files under another declaration."""
+        read = self._read_as
+        said = {name: declared.describe() for name, declared in config.inputs.items()}
+        return [
+            f"calibration read the files of input {name!r} under another declaration, and its thresholds hold for that "
+            "one: %qwb calibrate FOLDER/ again, or wb.calibrate(folder)"
+            for name in names
+            if read is not None and (read[name].describe() if name in read else None) != said.get(name)
+        ]
 
     def _check_node(self, edit: Edit, config: Config) -> None:
         name = getattr(edit, "node", None)

@@ -48,10 +48,12 @@ class Exchanging(Telling):
             When what is there is no PTQ configuration, or the path cannot be written.
         """
         from qworkbench.toolchain.ptq_yaml import PtqYaml
+        from qworkbench.workbench.edits import SetCalibration
         from qworkbench.workbench.ptq_writing import writing
 
         base = PtqYaml.read(path) if Path(path).exists() else None
-        document, lost = writing(self.config, self.graph, base)
+        chosen = any(isinstance(edit, SetCalibration) for entry in self._history.done for edit in entry.edits)
+        document, lost = writing(self.config, self.graph, base, chosen=chosen)
         document.write(path)
         return lost
 
@@ -86,7 +88,8 @@ class Exchanging(Telling):
         if found.search is not None and self.statistics is not None and self.statistics.sketches:
             self.calibrate(method=found.search)
         elif found.search is not None:
-            found.remarks.append(f"calibration_type {found.search}: calibrate with data and this method to search")
+            way = f"%qwb calibrate DATA --method {found.search}"
+            found.remarks.append(f"calibration_type {found.search}: {way} searches as the tool will")
         return found.remarks
 
     def export_quant_config(self, path: str | Path) -> list[str]:

@@ -6,7 +6,7 @@ editing, calibrating, running, diagnosing, exchanging.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Self
@@ -31,6 +31,8 @@ from qworkbench.workbench.trained import Trained, open_trained, trained_config
 
 if TYPE_CHECKING:
     import torch
+
+    from qworkbench.calibration.preprocess import Preprocess
 
 
 Listener = Callable[[str, Any], None]
@@ -80,6 +82,7 @@ class Holding:
         self._effects = SensitivityMemo()
         self._findings: dict[str, Finding] = {}
         self._last: Run | None = None
+        self._read_as: Mapping[str, Preprocess] | None = None
         self._trail = Trail()
         self.display: dict[str, Any] = {}
         self._asked = self._published = 0

@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from qworkbench.graph.ir import Graph
 
 
-def writing(config: Config, graph: Graph, base: PtqYaml | None = None) -> tuple[PtqYaml, list[str]]:
+CALIBRATION = ("calibration_type", "max_percentile", "per_channel")
+
+
+def writing(
+    config: Config, graph: Graph, base: PtqYaml | None = None, *, chosen: bool = True
+) -> tuple[PtqYaml, list[str]]:
     """Return a configuration that reproduces `config`, and one line per setting for which the file has no key.
 
     `base` is changed key by key, so its comments and other keys stay; without one a whole file is made, with the keys
-    that the tools require.
+    that the tools require. Where nobody has `chosen` a calibration method, a search that `base` asks for stays.
     """
     document = base or PtqYaml(_fresh(config, graph))
     method = config.calibration
@@ -45,9 +50,11 @@ def writing(config: Config, graph: Graph, base: PtqYaml | None = None) -> tuple[
         }
         for name, wish in sorted(config.dtypes.items())
     }
+    kept: str | None = None
     if base is not None:
         said, shape = reading(base, config, graph), shape_keys(config, graph, base)
-        agrees = not said.edits and said.search is None and base.get("march") == config.march
+        kept = None if chosen else _own_way(base)
+        agrees = not said.edits and (said.search is None or kept is not None) and base.get("march") == config.march
         if agrees and not shape and kind is not None:
             return base, lost
     wanted: dict[str, Any] = {
@@ -63,6 +70,8 @@ def writing(config: Config, graph: Graph, base: PtqYaml | None = None) -> tuple[
         **input_keys(config, graph, base),
         **({} if base is None else shape_keys(config, graph, base)),
     }
+    if kept is not None:
+        wanted = {name: value for name, value in wanted.items() if name not in CALIBRATION}
     for name, value in wanted.items():
         before = document.get(name)
         same = before is not None and _same(name, before, value)
@@ -70,6 +79,12 @@ def writing(config: Config, graph: Graph, base: PtqYaml | None = None) -> tuple[
             document = document.set(name, value)
     document.rules()
     return document, lost
+
+
+def _own_way(base: PtqYaml) -> str | None:
+    """Return the calibration type of `base` where it is not a method but leaves the choice to the tool."""
+    kind = base.get("calibration_type")
+    return None if kind in ("max", "kl", None, "") else str(kind)
 
 
 def _same(name: str, before: Any, value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import warnings
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from torch import nn
 import qworkbench as q
 from qworkbench.calibration.preprocess import RUNTIME, Preprocess
 from qworkbench.emulator.preprocess import preprocess_codes
-from qworkbench.errors import CalibrationError, EditError, QWorkbenchError, UnknownNameError
+from qworkbench.errors import CalibrationError, EditError, QWorkbenchError, QWorkbenchWarning, UnknownNameError
 from qworkbench.numerics import reference
 from qworkbench.numerics.image import nv12_to_yuv444, rgb_to_yuv444, yuv444_to_nv12, yuv_to_rgb
 
@@ -266,3 +267,17 @@ def test_the_magics_declare_and_prepare(wb, tmp_path):
     assert np.abs(run("prepare photo --integers")["x"] - found["x"]).max() > 0
     run("input x --rt auto")
     assert not wb.config.inputs
+
+
+def test_a_declaration_changed_after_a_folder_was_read_says_that_thresholds_are_old(declared, tmp_path):
+    for index in range(2):
+        Image.fromarray(picture(seed=index)).save(tmp_path / f"{index}.png")
+    declared.calibrate(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kept = declared.config.inputs["x"]
+        declared.declare_input("x", rt="nv12", train="rgb", mean=kept.mean, scale=kept.scale)  # the same again
+    with pytest.warns(QWorkbenchWarning, match="under another declaration"):
+        declared.declare_input("x", rt="nv12", train="rgb", scale=1.0)
+    declared.calibrate(tmp_path)
+    assert declared.run().table["cosine"].min() > 0.9

@@ -163,3 +163,20 @@ def test_load_ext_imports_nothing_heavy():
 def test_an_absurd_scale_is_told_in_the_answer(qwb):
     qwb("load model --example x --calibration images --march bayes-e")
     assert "every value becomes 0" in str(qwb("scale stem 1e30"))
+
+
+def test_new_data_keeps_the_calibration_method_in_force(loaded, shell):
+    loaded("calibrate --method max-percentile --percentile 0.999")
+    assert "max-percentile 0.999" in repr(loaded("calibrate images"))
+    assert len(loaded("journal")) == 1
+    loaded("calibrate --method max")
+    assert loaded("use").config.calibration.name == "max"
+    with pytest.raises(UsageError, match="give data, a method or both"):
+        loaded("calibrate")
+
+
+def test_a_folder_without_its_slash_is_told_how_to_be_written(loaded, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="write photos/"):
+        loaded("calibrate photos")

@@ -425,3 +425,38 @@ def test_the_magics_export_and_apply(wb, tmp_path):
     assert "winner" in repr(run("calibrate --method mix"))
     assert set(run("cost")["kind"]) == {"quantize", "dequantize", "cpu_op"}
     assert len(run("advise --limit 1")) == 1
+
+
+def test_an_export_keeps_the_search_that_the_file_asks_for_until_a_method_is_chosen(mixed_model, tmp_path):
+    x = torch.randn(1, 3, 8, 8)
+    wb = q.Workbench(mixed_model, x)
+    calibration = "calibration_parameters:\n  calibration_type: default\n  max_percentile: 0.9999\n"
+    path = write(tmp_path, calibration)
+    wb.apply_yaml(path)
+    wb.edit(q.SetPlacement("mix", "cpu"))
+    wb.export_yaml(path)
+    assert PtqYaml.read(path).get("run_on_cpu") == "mix"
+    assert path.read_text().startswith(calibration)
+    wb.calibrate(x)
+    wb.calibrate(method="kl")
+    wb.export_yaml(path)
+    assert PtqYaml.read(path).get("calibration_type") == "kl"
+
+
+def test_the_export_magic_tells_which_keys_it_changed_and_writes_onnx(wb, tmp_path):
+    from qworkbench.magics.commands import COMMANDS
+    from qworkbench.magics.state import State
+
+    state = State({})
+    state.add("wb", wb)
+
+    def run(line):
+        command = COMMANDS[line.split()[0]]
+        return command.run(state, command.parse(line.split()[1:]))
+
+    path = write(tmp_path, "model_parameters:\n  march: bayes-e\ncalibration_parameters:\n  run_on_cpu: mix\n")
+    assert "run_on_cpu: mix -> (not set)" in repr(run(f"export {path}")).replace("'", "")
+    assert "nothing was changed" in repr(run(f"export {path}"))
+    pytest.importorskip("onnx")
+    assert "wrote" in repr(run(f"export {tmp_path / 'edited.onnx'}"))
+    assert (tmp_path / "edited.onnx").stat().st_size > 0

@@ -21,7 +21,7 @@ def declare(state: State, given: Namespace) -> Any:
 
     workbench = state.workbench
     if given.rt is None:
-        lines = [f"{name}: {declared}" for name, declared in workbench.config.inputs.items()]
+        lines = [f"{name}: {declared.describe()}" for name, declared in workbench.config.inputs.items()]
         return Lines(lines, empty="no preprocessing is declared; %qwb input NAME --rt nv12 --train rgb ...")
     name = given.node or workbench.base_graph.inputs[0]
     mean, scale, std = (" ".join(words) or None for words in (given.mean or [], given.scale or [], given.std or []))

@@ -86,7 +86,13 @@ def _check_method(given: Namespace) -> None:
 
 def calibration_data(state: State, word: str) -> Any:
     """Return what a data argument means: a word with a slash is a folder, anything else a variable."""
-    return Path(word).expanduser() if "/" in word else state.variable(word)
+    if "/" in word:
+        return Path(word).expanduser()
+    if word.partition(".")[0] not in state.namespace and Path(word).is_dir():
+        raise MagicUsageError(
+            f"no notebook variable {word!r}, but there is a folder of that name; write {word}/ for it"
+        )
+    return state.variable(word)
 
 
 def _calibrate(workbench: Any, data: Any, given: Namespace) -> Any:
@@ -94,8 +100,8 @@ def _calibrate(workbench: Any, data: Any, given: Namespace) -> Any:
         return workbench.calibrate(
             data,
             method=given.method,
-            percentile=DEFAULT_PERCENTILE if given.percentile is None else given.percentile,
-            per_channel=given.per_channel,
+            percentile=given.percentile,
+            per_channel=given.per_channel or None,
             progress=lambda done, total: report("step", done, total or 0),
         )
 
@@ -116,7 +122,7 @@ def listing(state: State, _: Namespace) -> Any:
 DEFAULT_PERCENTILE = 0.99995
 METHODS = ("max", "max-percentile", "kl", "mse", "moving-average", "entropy", "default", "mix")
 METHOD = (
-    Argument("--method", "how thresholds are read", "choice", METHODS, "max"),
+    Argument("--method", "how thresholds are read (default: the one in force, max at first)", "choice", METHODS),
     Argument("--percentile", f"fraction for max-percentile (default {DEFAULT_PERCENTILE})", "number"),
     Argument("--per-channel", "one threshold per feature-map channel where possible", "flag"),
 )

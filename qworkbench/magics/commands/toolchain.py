@@ -57,9 +57,22 @@ def export(state: State, given: Namespace) -> Any:
     elif form not in FORMS and file is None:
         form, file = next((f for f, suffixes in FORMS.items() if Path(form).suffix in suffixes), None), form
     if form not in FORMS:
-        raise MagicUsageError(f"{given.form!r} is neither yaml nor quant_config nor a file that ends in .yaml or .json")
-    lost = (workbench.export_yaml if form == "yaml" else workbench.export_quant_config)(file)
-    return Lines([f"wrote {file}", *(f"  not in the file: {line}" for line in lost)])
+        raise MagicUsageError(
+            f"{given.form!r} is none of {', '.join(FORMS)}, nor a file that ends in .yaml, .json or .onnx"
+        )
+    if form == "onnx":
+        return Lines([f"wrote {workbench.to_onnx(file)}"])
+    if form == "quant_config":
+        return Lines([f"wrote {file}", *(f"  not in the file: {line}" for line in workbench.export_quant_config(file))])
+    from qworkbench.toolchain.ptq_yaml import PtqYaml
+
+    former = PtqYaml.read(file) if Path(file).exists() else None
+    lost = workbench.export_yaml(file)
+    lines = [f"wrote {file}"]
+    if former is not None:
+        changes = PtqYaml.read(file).changes(former)
+        lines += [f"  {line}" for line in changes or ["it said all of this already; nothing was changed"]]
+    return Lines([*lines, *(f"  not in the file: {line}" for line in lost)])
 
 
 def apply_file(state: State, given: Namespace) -> Any:
@@ -71,7 +84,7 @@ def apply_file(state: State, given: Namespace) -> Any:
     return Lines([f"applied {given.file}", *state.workbench.journal[before:], *(f"  {line}" for line in remarks)])
 
 
-FORMS = {"yaml": (".yaml", ".yml"), "quant_config": (".json",)}
+FORMS = {"yaml": (".yaml", ".yml"), "quant_config": (".json",), "onnx": (".onnx",)}
 LEVELS = ("O0", "O1", "O2")
 
 TOOLCHAIN = (
@@ -122,10 +135,10 @@ TOOLCHAIN = (
     ),
     Command(
         "export",
-        "the state as a PTQ yaml or quant_config json; an existing file keeps its comments and other keys",
+        "the state as PTQ yaml, quant_config json or ONNX; a yaml or json that is there keeps its other keys",
         export,
         (
-            Argument("form", "yaml or quant_config, or a path that ends in .yaml or .json", "file", tuple(FORMS)),
+            Argument("form", "one of these, or a path that ends in .yaml, .json or .onnx", "file", tuple(FORMS)),
             Argument("file", "path (default: the model's name)", "file", optional=True),
         ),
         "%qwb export config.yaml",
