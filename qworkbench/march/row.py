@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 from qworkbench.march.clauses import Between, Clause, Equals
 
+NOT_INTEGRATED = "no CPU kernel either: conversion cannot place it"
+"""The note of operators that the lists mark as left out of the CPU's library, too."""
+
 Supported = Literal["yes", "conditional", "no", "unknown"]
 QuantClass = Literal["active", "passive", "manual", "none"]
 Basis = Literal["documented", "seen in logs", "inferred", "unknown"]
@@ -61,6 +64,11 @@ class OpRow:
     def runs(self) -> bool:
         """Tell whether the BPU has the op at all, where its clauses hold; an unknown row answers by assumption."""
         return self.assumed == "BPU" if self.supported == "unknown" else self.supported != "no"
+
+    @property
+    def converts(self) -> bool:
+        """Tell whether the converter has a place for the op at all, on the BPU or on the CPU."""
+        return self.runs or self.notes != NOT_INTEGRATED
 
     @property
     def rank_clauses(self) -> tuple[Clause, ...]:

@@ -212,6 +212,8 @@ def _alone(context: Context, unit: Unit) -> Decision | None:
     if unit.anchor in graph.training.integer:
         return Decision("BPU", "trained")
     support = context.supports[unit.anchor]
+    if not support.row.converts:
+        return Decision("CPU", "no_kernel")
     if family(unit.op) == "other" and support.row.supported == "no":
         return Decision("CPU", "not_in_list")
     if not unit.inputs or not all(graph.values[v].dtype.startswith(("float", "bfloat")) for v in unit.inputs):

@@ -15,6 +15,7 @@ from qworkbench.placement.ways import helps, in_float16, set_placement, to_auto,
 
 RULES = {
     "constraints": "An op runs on the BPU only if it meets the march's constraints.",
+    "kernel": "The converter places an op on the BPU, or on the CPU where its library has a kernel for it.",
     "threshold": "A passive op takes the threshold of the active op behind it; one that reaches none stays on the CPU.",
     "manual": "Manual ops stay on the CPU unless run_on_bpu asks for them.",
     "active": "Active ops are quantized wherever the constraints allow it.",
@@ -164,14 +165,38 @@ def _unknown_row(context: Context, unit: Unit, _: Decision) -> Reason:
 
 
 def _not_in_list(context: Context, unit: Unit, _: Decision) -> Reason:
-    node = context.graph.nodes[unit.anchor]
+    notes, name = context.supports[unit.anchor].row.notes, _as_written(context, unit)
+    if not notes or unit.op == "Opaque":
+        return Reason(
+            "not_in_list", f"{name} is not in the op list of {context.march.name}; torch runs it.", RULES["constraints"]
+        )
+    text = f"{name} does not run on the BPU of {context.march.name}; torch runs it."
+    return Reason("not_in_list", text, RULES["constraints"], (Fact(notes),))
+
+
+def _no_kernel(context: Context, unit: Unit, _: Decision) -> Reason:
     text = (
-        f"{node.source_op or unit.op} at {unit.anchor!r} is not in the op list of {context.march.name}; torch runs it."
+        f"{_as_written(context, unit)} has no kernel on {context.march.name}, neither on the BPU nor on the CPU: the "
+        "converter cannot place it. Only here torch runs it."
     )
-    return Reason("not_in_list", text, RULES["constraints"])
+    ways = (
+        Way("write it with other ops in the model (einsum: transpose, reshape and matmul), or end the model there"),
+    )
+    return Reason("no_kernel", text, RULES["kernel"], (), ways)
 
 
-def _not_a_feature(_context: Context, unit: Unit, _: Decision) -> Reason:
+def _as_written(context: Context, unit: Unit) -> str:
+    return f"{context.graph.nodes[unit.anchor].source_op or unit.op} at {unit.anchor!r}"
+
+
+def _not_a_feature(context: Context, unit: Unit, _: Decision) -> Reason:
+    values = context.graph.values
+    whole = [v for v in unit.inputs if not values[v].dtype.startswith(("float", "bfloat"))]
+    if len(whole) < len(unit.inputs) and not any(values[v].dtype.startswith("complex") for v in whole):
+        read = " and ".join(f"{values[v].dtype} from {v!r}" for v in whole)
+        text = f"{unit.op} {unit.anchor!r} reads {read} beside its feature map; such an op is taken to stay on the CPU."
+        fact = Fact("whether the BPU takes indices or conditions that are not constant is not public")
+        return Reason("not_a_feature", text, RULES["constraints"], (fact,))
     what = "indices, constants or complex numbers, not on a feature map"
     text = f"{unit.op} {unit.anchor!r} works on {what}; nothing to quantize."
     return Reason("not_a_feature", text, RULES["constraints"])
@@ -239,6 +264,7 @@ _WORDS: Mapping[str, Callable[[Context, Unit, Decision], Reason]] = {
     "constraint": _constraint,
     "not_supported": _not_supported,
     "not_in_list": _not_in_list,
+    "no_kernel": _no_kernel,
     "not_a_feature": _not_a_feature,
     "mask": _mask,
     "dynamic_weight": _dynamic_weight,

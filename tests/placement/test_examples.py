@@ -302,3 +302,32 @@ def test_a_wish_for_an_unknown_node_names_the_nearest(joined, kind):
     value = {"on": "bpu", "dtypes": None, "scales": 1.0}[kind]
     with pytest.raises(UnknownNameError, match="_generated_cat_0"):
         placed(joined, **{kind: {"generated_cat_0": value}})
+
+
+def test_an_op_that_the_converter_cannot_place_at_all_says_so(captured):
+    graph = captured(
+        lambda m, x: m.b(torch.einsum("nchw,cd->ndhw", m.a(x), torch.ones(4, 4))),
+        (1, 3, 8, 8),
+        a=nn.Conv2d(3, 4, 1),
+        b=nn.Conv2d(4, 2, 1),
+    )
+    reason = next(node.reason for node in placed(graph).values() if node.reason.code == "no_kernel")
+    assert "the converter cannot place it" in reason.sentence
+    assert "matmul" in reason.ways[0].text
+
+
+def test_an_op_of_the_list_that_only_the_cpu_has_tells_what_its_kernel_takes(captured):
+    graph = captured(lambda m, x: m.gru(x)[0], (1, 5, 3), gru=nn.GRU(3, 4, batch_first=True))
+    reason = placed(graph)["gru"].reason
+    assert "does not run on the BPU" in reason.sentence
+    assert "forward direction only" in reason.facts[0].text
+
+
+def test_an_op_on_a_feature_map_with_indices_from_the_model_is_not_called_an_index_op(captured):
+    graph = captured(
+        lambda m, x: torch.gather(m.a(x), 3, m.a(x).argmax(3, keepdim=True)), (1, 3, 8, 8), a=nn.Conv2d(3, 4, 1)
+    )
+    placement = placed(graph)
+    gather = next(placement[node.name].reason for node in graph.nodes if node.op == "GatherElements")
+    assert "beside its feature map" in gather.sentence
+    assert "nothing to quantize" not in gather.sentence

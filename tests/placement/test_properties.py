@@ -120,6 +120,7 @@ def test_every_wish_is_followed_or_answered(case):
             continue
         answered = "refused" in placed.reason.sentence or placed.reason.code in (
             "not_in_list",
+            "no_kernel",
             "not_a_feature",
             "dynamic_weight",
             "user_cpu",

@@ -32,15 +32,14 @@ def load(state: State, given: Namespace) -> Any:
     name = given.name or (model.stem if is_file else given.model)
     state.add(name, workbench)
     placed = workbench.placement
+    removed = placed.count("NONE")
     text = (
         f"{workbench.title}: {len(placed)} nodes, {placed.count('BPU')} on the BPU in {placed.subgraphs} "
         f"subgraph{'' if placed.subgraphs == 1 else 's'}, {placed.count('CPU')} on the CPU"
+        f"{f', {removed} removed at inference' if removed else ''}"
     )
-    changes = [
-        f"{n.name} ({workbench.graph.nodes[n.name].op}) on the CPU: {n.reason.sentence}"
-        for n in placed.values()
-        if n.on == "CPU"
-    ]
+    on_cpu = sorted((n for n in placed.values() if n.on == "CPU"), key=lambda n: n.reason.code != "no_kernel")
+    changes = [n.reason.sentence for n in on_cpu]
     changes = [*(f"not followed: {remark}" for remark in workbench.remarks), *changes]
     hint = "%qwb run compares with float" if workbench.statistics else "%qwb calibrate DATA comes next"
     return Step(text, changes[:8] + ([f"... and {len(changes) - 8} more"] if len(changes) > 8 else []), hint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qworkbench.march.clauses import AtLeast, AtMost, Between, Clause, Equals, When
-from qworkbench.march.row import OpRow
+from qworkbench.march.row import NOT_INTEGRATED, OpRow
 from qworkbench.march.table import March, table
 from qworkbench.march.tables.bayes_family import (
     GENERAL,
@@ -16,7 +16,7 @@ from qworkbench.march.tables.bayes_family import (
     grid_sample,
     lookups,
 )
-from qworkbench.march.tables.cpu_only import EVERYWHERE_CPU, NOT_INTEGRATED
+from qworkbench.march.tables.cpu_only import EVERYWHERE_CPU
 from qworkbench.march.tables.machine import MEBI, machine
 from qworkbench.march.tables.parameters import parameters
 from qworkbench.march.tables.plugin_bayes import PLUGIN_ROWS

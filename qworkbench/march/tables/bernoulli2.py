@@ -17,9 +17,9 @@ from qworkbench.march.clauses import (
     When,
     Within,
 )
-from qworkbench.march.row import OpRow
+from qworkbench.march.row import NOT_INTEGRATED, OpRow
 from qworkbench.march.table import March, table
-from qworkbench.march.tables.cpu_only import EVERYWHERE_CPU, NOT_INTEGRATED
+from qworkbench.march.tables.cpu_only import EVERYWHERE_CPU
 from qworkbench.march.tables.machine import MEBI, machine
 from qworkbench.march.tables.parameters import parameters
 from qworkbench.march.tables.plugin_bernoulli2 import PLUGIN_ROWS

@@ -5,10 +5,9 @@ A march adds the operators that only it leaves to the CPU in its own file.
 
 from __future__ import annotations
 
-from qworkbench.march.row import OpRow
+from qworkbench.march.row import NOT_INTEGRATED, OpRow
 from qworkbench.march.tables.rows import on_cpu
 
-NOT_INTEGRATED = "no CPU kernel either: conversion cannot place it"
 PIECES = "the converter sees the pieces that it is exported as, and places each of them by its own row"
 
 EVERYWHERE_CPU: tuple[OpRow, ...] = (
