@@ -53,14 +53,24 @@ class Cancelled(QWorkbenchError):  # noqa: N818 (a cancel is an outcome, not a f
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
     """Return up to `count` names of `known` closest to `name`, best first.
 
-    A name that contains `name` (or is contained in it) counts as close even where the edit distance is large, since
-    users type the last part of ``layer1.0.conv1``.
+    After names that look alike come those that contain `name` (or are contained in it), since users type the last part
+    of ``layer1.0.conv1``, then those that contain its last part, best in the same module: ``head.softmax`` means
+    ``head._generated_softmax_0``. Vague likeness comes last.
     """
     pool = list(dict.fromkeys(known))
     lowered = name.lower()
-    containing = [k for k in pool if lowered and (lowered in k.lower() or k.lower() in lowered) and k]
-    close = difflib.get_close_matches(name, pool, n=count, cutoff=0.5)
-    return list(dict.fromkeys([*close, *sorted(containing, key=len)]))[:count]
+    module, _, last = lowered.replace("/", ".").rpartition(".")
+    containing = [k for k in pool if lowered and lowered in k.lower()]
+    contained = [k for k in pool if k and k.lower() in lowered]
+    ending = [k for k in pool if len(last) > 2 and last in k.lower()]
+    ending.sort(key=lambda k: (not k.lower().replace("/", ".").startswith(module), len(k)))
+    alike = difflib.get_close_matches(name, pool, n=count, cutoff=0.8)
+    vague = difflib.get_close_matches(name, pool, n=count, cutoff=0.5)
+    return list(
+        dict.fromkeys(
+            [*alike, *sorted(containing, key=len), *ending, *sorted(contained, key=len, reverse=True), *vague]
+        )
+    )[:count]
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownNameError:

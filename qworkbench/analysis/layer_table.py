@@ -59,16 +59,25 @@ class LayerComparison:
     def __str__(self) -> str:
         columns = ["", *self.frame.columns]
         rows = [[index, *row] for index, row in zip(self.frame.index, self.frame.itertuples(index=False), strict=True)]
-        first = "no layer is bad by itself" if self.first_bad is None else f"first bad layer: {self.first_bad}"
-        return f"{text_table(columns, rows)}\n\n{first}"
+        return f"{text_table(columns, rows)}\n\n{self._first}"
 
     def __repr__(self) -> str:
         first = "no layer is bad by itself" if self.first_bad is None else f"first bad layer {self.first_bad!r}"
         return f"<LayerComparison: {len(self.frame)} rows, {first}, {len(self.advice)} with advice>"
 
     def _repr_html_(self) -> str:
-        first = "no layer is bad by itself" if self.first_bad is None else f"first bad layer: {self.first_bad}"
-        return f"<p>{escape(first)}</p>{self.frame.to_html()}"
+        from qworkbench.view.tables import scrolling_table
+
+        return f"<p>{escape(self._first)}</p>{scrolling_table(self.frame, rows_shown=len(self.frame))}"
+
+    def _page(self) -> str:
+        from qworkbench.view.tables import html_table
+
+        return html_table(self.frame, caption=self._first)
+
+    @property
+    def _first(self) -> str:
+        return "no layer is bad by itself" if self.first_bad is None else f"first bad layer: {self.first_bad}"
 
     def figure(self, metric: str = "Cosine") -> Figure:
         """Return `metric` per layer with the first bad layer marked; "ranges" and "accumulated" are figures, too."""
@@ -88,7 +97,7 @@ class LayerComparison:
         target = Path(path)
         makers: dict[str, Callable[[], str]] = {
             ".csv": lambda: str(self.frame.to_csv()),
-            ".html": self._repr_html_,
+            ".html": self._page,
             ".txt": lambda: f"{self}\n",
         }
         if target.suffix not in makers:

@@ -88,8 +88,16 @@ class MixedPrecision:
         if self.chosen is None:
             found = "not reached"
         else:
-            found = f"reached with {self.chosen.raised} raised tensors at cost {self.chosen.cost:.3f}"
-        return f"<MixedPrecision: {self.wanted} {found}, {len(self.trials)} trials>"
+            value, raised = f"{self.metric} {self.chosen.value:.6g}", self.chosen.raised
+            tensors = (
+                "nothing raised" if not self.chosen.edits else f"{raised} tensor{'' if raised == 1 else 's'} raised"
+            )
+            found = f"reached: {value} with {tensors}, cost {self.chosen.cost:.3f}"
+        return (
+            f"<MixedPrecision: {self.wanted} {found}, {len(self.trials)} trial{'' if len(self.trials) == 1 else 's'}>"
+        )
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(repr(self).strip('<>'))}</p>{self.trials.to_html()}"
+        from qworkbench.view.tables import html_table
+
+        return f"<p>{escape(repr(self).strip('<>'))}</p>{html_table(self.trials, caption='Trials')}"

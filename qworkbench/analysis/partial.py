@@ -49,15 +49,18 @@ class Region:
     def __repr__(self) -> str:
         shown = ", ".join(f"{name} ({kind})" for name, kind in self.members[:6])
         more = f" and {len(self.members) - 6} more" if len(self.members) > 6 else ""
+        explain = "explains" if len(self.members) == 1 else "explain"
         return (
-            f"<Region: {shown}{more} explain {self.explained:.1%} of the loss; {self.metric} {self.quantized:.6g} -> "
+            f"<Region: {shown}{more} {explain} {self.explained:.1%} of the loss; {self.metric} {self.quantized:.6g} -> "
             f"{self.repaired:.6g} with them in float, {len(self.trials)} trials>"
         )
 
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<p>{escape(repr(self).strip('<>'))}</p>{self.trials.to_html()}"
+        from qworkbench.view.tables import html_table
+
+        return f"<p>{escape(repr(self).strip('<>'))}</p>{html_table(self.trials, caption='Trials')}"
 
 
 def partial(model: FakeQuantized, patterns: Sequence[str]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -130,4 +131,6 @@ class BadCases:
     def _repr_html_(self) -> str:
         titles = ("Worst sample", "Its distance", "Worst over all outputs")
         frames = (self.indices, self.values, self.worst) if self.seen else ()
-        return "".join(f"<b>{t}</b>{f.to_html()}" for t, f in zip(titles, frames, strict=False)) or str(self)
+        from qworkbench.view.tables import html_table
+
+        return "".join(html_table(f, caption=t) for t, f in zip(titles, frames, strict=False)) or escape(str(self))

@@ -12,11 +12,12 @@ from typing import Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class
+from IPython.display import display
 
 from qworkbench.errors import QWorkbenchError, unknown_name
 from qworkbench.magics.options import QWorkbench
 from qworkbench.magics.registry import GROUPS, Command
-from qworkbench.magics.results import Lines
+from qworkbench.magics.results import Lines, Step
 from qworkbench.magics.state import State
 
 _COMMENT = re.compile(r"(^|\s)#.*$")
@@ -84,20 +85,23 @@ class QWorkbenchMagics(Magics):
             raise UsageError("%%qwb takes its commands in the cell's lines, not behind %%qwb")
         try:
             with self.state.block():
-                return self._lines(cell)
+                values = self._lines(cell)
         except QWorkbenchError as error:
             raise UsageError(str(error)) from None
+        for value in values[:-1]:
+            display(value.as_part() if isinstance(value, Step) else value)  # type: ignore[no-untyped-call]
+        return values[-1] if values else None
 
-    def _lines(self, cell: str) -> Any:
-        value = None
+    def _lines(self, cell: str) -> list[Any]:
+        values = []
         for number, text in enumerate(cell.splitlines(), start=1):
             words = split(text.strip().removeprefix("%qwb"))
             if words:
                 try:
-                    value = self.call(words)
+                    values.append(self.call(words))
                 except UsageError as error:
                     raise UsageError(f"line {number}: {error}; nothing of the cell was applied") from None
-        return value
+        return [value for value in values if value is not None]
 
     def call(self, words: list[str]) -> Any:
         """Run one command given as words."""

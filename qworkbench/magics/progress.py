@@ -1,35 +1,97 @@
-"""One line of progress for work that lasts, and none for work that does not."""
+"""One line of progress for work that lasts, and none for work that does not.
+
+In a notebook it is a bar that leaves nothing behind: a line of stderr would stay as an empty red strip, in the saved
+file, too. Anywhere else it is one line of stderr, rewritten. Knows no command.
+"""
 
 from __future__ import annotations
 
+import html
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 QUIET_SECONDS = 1.0
+BETWEEN_SECONDS = 0.1
+LONGEST = 100
+
+
+class Line(Protocol):
+    """Where progress is shown."""
+
+    def show(self, what: str, item: str, done: int, total: int) -> None:
+        """Show how far it is, in place of what was shown before."""
+
+    def clear(self) -> None:
+        """Leave nothing behind."""
 
 
 @contextmanager
 def reporter(what: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a callback (item, done, total) that rewrites one line of stderr after the first second."""
+    """Yield a callback (item, done, total) that shows one line after the first second, rewritten as it goes."""
     started = last = time.monotonic()
-    width = 0
+    line: Line | None = None
 
     def report(item: str, done: int, total: int) -> None:
-        nonlocal last, width
+        nonlocal last, line
         now = time.monotonic()
-        if now - started < QUIET_SECONDS or now - last < 0.1:
+        if now - started < QUIET_SECONDS or now - last < BETWEEN_SECONDS:
             return
         last = now
-        line = f"{what}: {done}{f'/{total}' if total else ''} {item}"[:100]
-        sys.stderr.write("\r" + line.ljust(width))
-        sys.stderr.flush()
-        width = len(line)
+        line = line or (_Bar() if _in_notebook() else _Stderr())
+        line.show(what, item, done, total)
 
     try:
         yield report
     finally:
-        if width:
-            sys.stderr.write("\r" + " " * width + "\r")
-            sys.stderr.flush()
+        if line is not None:
+            line.clear()
+
+
+def _in_notebook() -> bool:
+    from IPython.core.getipython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+class _Stderr:
+    """One line of a terminal."""
+
+    def __init__(self) -> None:
+        self._width = 0
+
+    def show(self, what: str, item: str, done: int, total: int) -> None:
+        line = f"{what}: {done}{f'/{total}' if total else ''} {item}"[:LONGEST]
+        sys.stderr.write("\r" + line.ljust(self._width))
+        sys.stderr.flush()
+        self._width = len(line)
+
+    def clear(self) -> None:
+        sys.stderr.write("\r" + " " * self._width + "\r")
+        sys.stderr.flush()
+
+
+class _Bar:
+    """A display of a notebook cell that is updated, and emptied at the end: an empty one takes no room."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, what: str, item: str, done: int, total: int) -> None:
+        text = f"{what}: {done}{f' of {total}' if total else ''} {item}"[:LONGEST]
+        share = f" value='{done}' max='{total}'" if total else ""
+        bar = f"<progress style='width: 14em; vertical-align: middle'{share}></progress>"
+        self._publish({"text/html": f"<div>{bar} <small>{html.escape(text)}</small></div>", "text/plain": text})
+
+    def clear(self) -> None:
+        self._publish({"text/html": "", "text/plain": ""})
+
+    def _publish(self, forms: dict[str, str]) -> None:
+        from IPython.display import display
+
+        if self._handle is None:
+            self._handle = display(forms, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(forms, raw=True)

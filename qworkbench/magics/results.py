@@ -48,6 +48,10 @@ class Step:
     def __init__(self, text: str, changes: list[str], hint: str = "%qwb run shows the numbers") -> None:
         self.text, self.changes, self.hint = text, changes, hint
 
+    def as_part(self) -> Step:
+        """Return the same without the hint: something follows in the same cell."""
+        return Step(self.text, self.changes, "")
+
     def __repr__(self) -> str:
         more = len(self.changes) - MANY
         lines = [self.text, *(f"  {line}" for line in self.changes[:MANY])]
@@ -73,6 +77,16 @@ class Lines:
 
     def __repr__(self) -> str:
         return "\n".join(self.lines)
+
+    def _repr_html_(self) -> str:
+        """Return the lines so that long ones break between words, and their rest stays behind their indent."""
+        made = []
+        for line in (part for text in self.lines for part in text.split("\n")):
+            depth = len(line) - len(line.lstrip())
+            style = f"padding-left: {depth + 4}ch; text-indent: -4ch; min-height: 1.3em"
+            made.append(f"<div style='{style}'>{html.escape(line.lstrip())}</div>")
+        font = "font-family: var(--jp-code-font-family, monospace); font-size: var(--jp-code-font-size, 13px)"
+        return f"<div style='{font}; line-height: 1.3; white-space: pre-wrap'>{''.join(made)}</div>"
 
     def __iter__(self) -> Any:
         return iter(self.lines)

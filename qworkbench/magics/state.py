@@ -60,10 +60,18 @@ class State:
             self.workbenches, self.current = kept, current
             raise
 
-    def add(self, name: str, workbench: Workbench) -> None:
-        """Keep `workbench` as `name` and make it the current one."""
+    def add(self, name: str, workbench: Workbench) -> str:
+        """Keep `workbench` as `name` and make it the current one.
+
+        Another one of that name with edits is not thrown away but kept as ``name.before``; its name is returned.
+        """
+        former, kept = self.workbenches.get(name), ""
+        if former is not None and former is not workbench and former.journal:
+            kept = f"{name}.before"
+            self.workbenches[kept] = former
         self.workbenches[name] = workbench
         self.current = name
+        return kept
 
     def use(self, name: str) -> Workbench:
         """Make the workbench `name` current: a loaded one, or a notebook variable that holds one."""

@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 
 TEXT_ROWS, HTML_ROWS = 100, 1000
-STYLE = "max-height: 34em; overflow: auto"
 
 
 class Table(pd.DataFrame):
@@ -37,7 +36,9 @@ class Table(pd.DataFrame):
     def _repr_html_(self) -> str:
         if not len(self):
             return f"<p>{html.escape(self.nothing)}</p>"
-        return f"<div style='{STYLE}'>{self.to_html(max_rows=HTML_ROWS, notebook=True)}</div>"
+        from qworkbench.view.tables import scrolling_table
+
+        return scrolling_table(self, rows_shown=HTML_ROWS)
 
 
 def table(frame: pd.DataFrame, nothing: str = "") -> Table:

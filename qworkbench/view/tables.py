@@ -16,9 +16,20 @@ import pandas as pd
 from qworkbench.view.figures import Figures
 from qworkbench.view.palette import DARK, LIGHT, Theme
 
-HEADERS = {"on": "on", "l1": "L1", "mse": "MSE", "atol": "max |Δ|", "rtol": "rel. Δ", "sqnr": "SQNR dB", "op": "op"}
+HEADERS = {
+    "on": "on",
+    "l1": "L1",
+    "mse": "MSE",
+    "atol": "max |Δ|",
+    "rtol": "rel. Δ",
+    "sqnr": "SQNR dB",
+    "op": "op",
+    "macs": "MACs",
+}
 _BETTER = {"delta_cosine": 1, "delta_sqnr": 1, "delta_l1": -1, "delta_mse": -1, "delta_atol": -1}
 MISSING = "–"
+LONG = 40
+"""Characters from which on a text cell is a sentence, which may take several lines."""
 
 
 def header(column: str) -> str:
@@ -45,8 +56,10 @@ def format_cell(column: str, value: Any) -> str:
         return "yes" if value else "no"
     if not isinstance(value, float):
         return str(value)
+    if column.endswith("share"):
+        return f"{value:.2%}"
     sign = "+" if column.startswith("delta_") else ""
-    if "cosine" in column:
+    if "cosine" in column.lower():
         return f"{value:{sign}.6f}"
     return f"{value:{sign}.4g}"
 
@@ -78,16 +91,28 @@ def _trend(column: str, value: Any) -> str:
     return " qwb-better" if value * _BETTER[column] > 0 else " qwb-worse"
 
 
-def table_markup(frame: Table, *, caption: str) -> str:
-    """Return the ``<table>`` alone, without its style sheet."""
+def table_markup(frame: Table, *, caption: str, rows_shown: int | None = None, own_names: bool = False) -> str:
+    """Return the ``<table>`` alone, without its style sheet.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame or Figures
+    caption : str
+        Empty: none.
+    rows_shown : int, optional
+        Later rows are counted in a last one.
+    own_names : bool
+        Head columns by the names that the frame has them under, so that they can be asked for.
+    """
     columns = _cells(frame)
     has_index = _has_index(frame)
     head = "".join(
-        f'<th scope="col"{" class=qwb-n" if numeric else ""}>{escape(header(name))}</th>'
+        f'<th scope="col"{" class=qwb-n" if numeric else ""}>{escape(name if own_names else header(name))}</th>'
         for name, _, numeric in columns
     )
     rows = []
-    for i in range(len(frame)):
+    shown = len(frame) if rows_shown is None else min(len(frame), rows_shown)
+    for i in range(shown):
         cells = []
         for place, (name, values, numeric) in enumerate(columns):
             text = escape(format_cell(name, values[i]))
@@ -98,12 +123,14 @@ def table_markup(frame: Table, *, caption: str) -> str:
             elif numeric:
                 cells.append(f'<td class="qwb-n{_trend(name, values[i])}">{text}</td>')
             else:
-                cells.append(f"<td>{text}</td>")
+                cells.append(f"<td{' class=qwb-t' if len(text) > LONG else ''}>{text}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     if not rows:
         rows = [f'<tr><td colspan="{max(len(columns), 1)}">nothing to show</td></tr>']
+    if shown < len(frame):
+        rows.append(f'<tr><td colspan="{len(columns)}">{len(frame) - shown} more rows</td></tr>')
     return (
-        f'<table class="qwb-figures"><caption>{escape(caption)}</caption>'
+        f'<table class="qwb-figures">{f"<caption>{escape(caption)}</caption>" if caption else ""}'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
 
@@ -118,6 +145,12 @@ def html_table(frame: Table, *, caption: str) -> str:
     caption : str
     """
     return f"<style>{TABLE_CSS}</style>{table_markup(frame, caption=caption)}"
+
+
+def scrolling_table(frame: pd.DataFrame, *, rows_shown: int) -> str:
+    """Return `frame` in a box of limited height for a notebook cell: heads and row names stay while it scrolls."""
+    inner = table_markup(frame, caption="", rows_shown=rows_shown, own_names=True)
+    return f'<style>{TABLE_CSS}{SCROLL_CSS}</style><div class="qwb-scroll" tabindex="0">{inner}</div>'
 
 
 def _display_width(text: str) -> int:
@@ -164,6 +197,7 @@ TABLE_CSS = (
     f"{SCOPE} tbody th{{font-weight:500;max-width:30em;white-space:normal;overflow-wrap:break-word}}"
     f"{SCOPE} tbody tr+tr>*{{border-top:1px solid rgba(128,140,152,.25)}}"
     f"{SCOPE} .qwb-n{{text-align:right}}"
+    f"{SCOPE} .qwb-t{{white-space:normal;min-width:20em;max-width:44em}}"
     ".qwb-figures .qwb-on{display:inline-block;padding:0 7px;border:1.2px solid;border-radius:5px;font-size:11px}"
     ".qwb-figures .qwb-cpu{border-style:dashed;border-radius:1px}.qwb-figures .qwb-none{border-radius:9px}"
     ".qwb-better,.qwb-worse{font-weight:600}"
@@ -171,6 +205,17 @@ TABLE_CSS = (
     f"{_placement_css(DARK, _DARK_NOTEBOOK)}"
 )
 """Style of a table; follows JupyterLab's theme."""
+
+_PAPER = "var(--jp-layout-color0,var(--vscode-editor-background,Canvas))"
+SCROLL_CSS = (
+    ".qwb-scroll{max-height:34em;overflow:auto}"
+    f".qwb-scroll {SCOPE}{{border-collapse:separate;border-spacing:0;margin:0}}"
+    f".qwb-scroll {SCOPE} thead th{{position:sticky;top:0;z-index:2;background:{_PAPER}}}"
+    f".qwb-scroll {SCOPE} :is(thead th:first-child,tbody th){{position:sticky;left:0;background:{_PAPER}}}"
+    f".qwb-scroll {SCOPE} thead th:first-child{{z-index:3}}"
+    f".qwb-scroll {SCOPE} tbody th{{max-width:22em}}"
+)
+"""What :func:`scrolling_table` adds to it."""
 
 
 def dark_table_css() -> str:

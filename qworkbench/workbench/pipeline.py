@@ -65,7 +65,7 @@ class Recipe:
         found = "reached" if self.reached else "not reached"
         return (
             f"<Recipe {self.name} on {self.march}: {self.metric} {self.target:g} {found}, {len(self.trials)} trials, "
-            f"{len(self.edits)} edits>"
+            f"{len(self.edits)} edit{'' if len(self.edits) == 1 else 's'}>"
         )
 
     def __str__(self) -> str:
@@ -74,7 +74,10 @@ class Recipe:
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<p>{'<br>'.join(escape(t) for t in (repr(self).strip('<>'), *self.notes))}</p>{self.trials.to_html()}"
+        from qworkbench.view.tables import html_table
+
+        said = "<br>".join(escape(text) for text in (repr(self).strip("<>"), *self.notes))
+        return f"<p>{said}</p>{html_table(self.trials, caption='Trials')}"
 
 
 class Pipeline:

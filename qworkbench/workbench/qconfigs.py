@@ -7,6 +7,7 @@ prepared and its operators are matched with the graph's, one by one in the order
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,7 @@ def _paths(workbench: Workbench, method: str) -> dict[str, str]:
     model = workbench.model
     if isinstance(model, str) or not hasattr(model, "named_modules"):
         raise EditError("a qconfig names the modules of a torch model; load the module instead of a file")
-    prepared = open_prepared(_prepared(workbench, model, method), workbench.example)
+    prepared = open_prepared(_prepared(workbench, model, method), _positional(model, workbench.example))
     base = workbench.base_graph
     paths = module_of_nodes(prepared)
     left = _by_op(_flat(base, {}))
@@ -153,12 +154,12 @@ def _prepared(workbench: Workbench, model: Any, method: str) -> torch.nn.Module:
     from qworkbench.qat.quantization import prepare
     from qworkbench.qat.quantization.qconfig import default_qat_8bit_fake_quant_qconfig
 
-    before = list(_set)
+    before, example = list(_set), _positional(model, workbench.example)
     try:
         set_march(workbench.march)
         made: torch.nn.Module = prepare(
             copy.deepcopy(model).eval(),
-            workbench.example if isinstance(workbench.example, tuple) else (workbench.example,),
+            example,
             {"": default_qat_8bit_fake_quant_qconfig},
             method,
             check_result=None,
@@ -166,6 +167,17 @@ def _prepared(workbench: Workbench, model: Any, method: str) -> torch.nn.Module:
     finally:
         _set[:] = before
     return made
+
+
+def _positional(model: Any, example: Any) -> tuple[Any, ...]:
+    """Return `example` as the positional arguments of ``forward``; one by name comes from a saved state."""
+    if not isinstance(example, Mapping):
+        return example if isinstance(example, tuple) else (example,)
+    try:
+        bound = inspect.signature(model.forward).bind(**example)
+    except TypeError as error:
+        raise EditError(f"the example does not fit forward of the model: {error}") from None
+    return bound.args
 
 
 def _flat(graph: Graph, chained: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -42,15 +42,15 @@ def layer_table(
 
     Columns
     -------
-    op, on, subgraph, quant_class, unit, shape
-        ``unit``: the fused operation that the node runs in; members that vanish inside one have no distances.
-    input_dtype, weight_dtype, dtype
-        As they take effect, not as they were asked for.
+    op, on, dtype
+        The dtype of the output as it takes effect, not as it was asked for.
     threshold, scale
         Of the output: the largest magnitude that its codes reach, and the value of one code. NaN where the output is
         float; the largest of the channels where there is one scale per channel.
     cosine, l1, mse, atol, sqnr, max_qscale_diff
         Accumulated distance from the float model.
+    shape, subgraph, quant_class, input_dtype, weight_dtype, unit
+        ``unit``: the fused operation that the node runs in; members that vanish inside one have no distances.
     reason
         Why it runs where it runs.
     """
@@ -64,17 +64,17 @@ def layer_table(
         {
             "op": [node.op for node in nodes],
             "on": [p.on for p in placed],
-            "subgraph": [p.subgraph for p in placed],
-            "quant_class": [p.quant_class for p in placed],
-            "unit": [p.unit for p in placed],
-            "shape": ["x".join(str(d) for d in graph.shape(node.output)) for node in nodes],
-            "input_dtype": [p.input_dtype for p in placed],
-            "weight_dtype": [p.weight_dtype for p in placed],
             "dtype": [p.dtype for p in placed],
             "threshold": [threshold for threshold, _ in steps],
             "scale": [scale for _, scale in steps],
             **{c: [nothing if m is None else getattr(m, c) for m in found] for c in OUTPUT_COLUMNS},
             "max_qscale_diff": [nothing if m is None else m.max_qscale_diff for m in found],
+            "shape": ["x".join(str(d) for d in graph.shape(node.output)) for node in nodes],
+            "subgraph": [p.subgraph for p in placed],
+            "quant_class": [p.quant_class for p in placed],
+            "input_dtype": [p.input_dtype for p in placed],
+            "weight_dtype": [p.weight_dtype for p in placed],
+            "unit": [p.unit for p in placed],
             "reason": [p.reason.sentence for p in placed],
         },
         index=pd.Index([node.name for node in nodes], name="node"),

@@ -90,3 +90,28 @@ def test_a_saved_notebook_shows_its_picture_without_a_kernel(lab, open_notebook,
     output = page.locator(".jp-OutputArea-output").last
     expect(output.locator("[data-node='softmax'], svg, img").first).to_be_visible(timeout=30_000)
     shot("saved_notebook")
+
+
+def test_progress_is_a_bar_that_leaves_nothing_behind(lab, open_notebook, page, shot):
+    slow = (
+        "from qworkbench.magics.progress import reporter\nimport time\n"
+        "print('before')\n"
+        "with reporter('working') as report:\n"
+        "    for done in range(1, 41):\n"
+        "        time.sleep(0.15)\n"
+        "        report('a <node>', done, 40)\n"
+    )
+    notebook = open_notebook(lab.notebook("bar.ipynb", [slow]))
+    notebook.command("notebook:run-all-cells")
+    outputs = page.locator(".jp-Cell-outputArea").last
+    expect(outputs.locator("progress")).to_be_visible()
+    expect(outputs).to_contain_text("of 40 a <node>")
+    shot("progress")
+    notebook.idle()
+    expect(outputs.locator("progress")).to_have_count(0)
+    expect(outputs).to_have_text("before")
+    assert page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    parts = outputs.locator(".jp-OutputArea-child").evaluate_all(
+        "all => all.map(e => e.getBoundingClientRect().height)"
+    )
+    assert parts[-1] == 0

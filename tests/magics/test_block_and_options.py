@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from IPython.utils.capture import capture_output
 from torch import nn
 
 from qworkbench.magics.commands import COMMANDS
@@ -118,3 +119,15 @@ def test_the_page_of_commands_is_the_table():
         "python -m qworkbench.magics.reference docs/magics.md"
     )
     assert all(f"### `{name}`" in page() for name in COMMANDS)
+
+
+def test_a_block_shows_what_each_of_its_lines_says(shell, qwb):
+    qwb("load model --example x --calibration images")
+    with capture_output() as shown:
+        result = shell.run_cell("%%qwb\nbpu softmax\nunitconv concat --after\ndiff\njournal")
+    texts = [output.data["text/plain"] for output in shown.outputs if output.data]
+    assert any("softmax: CPU float32 -> BPU int8" in text for text in texts)
+    assert any("on softmax: auto -> bpu" in text for text in texts)
+    assert not any("%qwb run shows" in text for text in texts)
+    assert len(result.result) == 2
+    assert len(qwb("journal")) == 1

@@ -6,6 +6,7 @@ import sys
 import pandas as pd
 import pytest
 from IPython.core.error import UsageError
+from torch import nn
 
 import qworkbench as q
 
@@ -180,3 +181,31 @@ def test_a_folder_without_its_slash_is_told_how_to_be_written(loaded, tmp_path, 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="write photos/"):
         loaded("calibrate photos")
+
+
+def test_loading_again_keeps_the_edits_of_before_within_reach(loaded, shell):
+    assert "kept" not in repr(loaded("load model --calibration images"))
+    loaded("bpu softmax")
+    assert "%qwb use model.before" in repr(loaded("load model --calibration images"))
+    assert loaded("use").journal == ()
+    assert loaded("use model.before").journal == ("softmax: run_on_bpu",)
+
+
+def test_the_counts_of_load_add_up(loaded, shell):
+    first = repr(loaded("load model --calibration images")).splitlines()[0]
+    numbers = [int(word) for word in first.replace(",", " ").split() if word.isdigit()]
+    assert numbers[0] == numbers[1] + sum(numbers[3:])
+
+
+def test_the_last_part_of_a_name_finds_it_in_its_module(shell, qwb):
+    shell.user_ns["model"] = nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 1), Softly()), nn.Conv2d(2, 2, 1)).eval()
+    qwb("load model")
+    with pytest.raises(UsageError, match=r"did you mean '0.1._generated_softmax_0'"):
+        qwb("why 0.1.softmax")
+
+
+class Softly(nn.Module):
+    """A softmax without a module of its own."""
+
+    def forward(self, x):
+        return x.softmax(1)

@@ -24,8 +24,17 @@ def test_a_table_shows_every_column_and_stays_a_frame():
     assert all(name in repr(made) and name in made._repr_html_() for name in frame)
     assert "..." not in repr(made)
     assert made._repr_html_().count("<tr") == 81
+    assert "more rows" not in made._repr_html_()
     assert repr(made[made.column_0 > 1]) == "no rows"
     pd.testing.assert_frame_equal(pd.DataFrame(made), frame)
+
+
+def test_a_sentence_in_a_table_is_shown_whole():
+    reason = "Concat 'detect.cat' is passive and no active op on the BPU follows it, so it finds no threshold."
+    page = table(pd.DataFrame({"reason": [reason], "cosine": [0.99312345]}))._repr_html_()
+    assert "so it finds no threshold." in page
+    assert "0.993123" in page
+    assert "5 more rows" in table(pd.DataFrame({"a": range(1005)}))._repr_html_()
 
 
 def test_an_empty_table_says_so_and_names_are_escaped():
@@ -73,5 +82,5 @@ def test_export_tells_the_form_by_the_suffix(qwb, tmp_path, monkeypatch):
     assert (tmp_path / "config.yaml").read_text() == (tmp_path / "other.txt").read_text()
     assert {path.name for path in tmp_path.iterdir()} >= {"config.yaml", "quant.json", "other.txt"}
     assert len([path for path in tmp_path.iterdir() if path.suffix == ".json"]) == 2
-    with pytest.raises(UsageError, match=r"'config\.onnx' is neither yaml nor quant_config"):
-        qwb("export config.onnx")
+    with pytest.raises(UsageError, match=r"'config\.txt' is none of yaml, quant_config, onnx"):
+        qwb("export config.txt")

@@ -10,8 +10,10 @@ import torch
 
 import qworkbench as q
 from qworkbench.qat.quantization import (
+    DeQuantStub,
     FakeQuantState,
     PrepareMethod,
+    QuantStub,
     convert,
     convert_fx,
     prepare,
@@ -58,6 +60,23 @@ def test_the_code_makes_the_same_setter():
     names = {}
     exec(workbench.qconfig_code(), names)
     assert names["setter"].templates[0].rules == workbench.qconfig_setter().templates[0].rules
+
+
+def test_a_state_read_back_from_a_file_names_the_same_modules_for_several_inputs(tmp_path):
+    class Two(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = QuantStub(), QuantStub()
+            self.conv, self.leave = torch.nn.Conv2d(3, 4, 3), DeQuantStub()
+
+        def forward(self, a, b):
+            return self.leave(self.conv(self.first(a)) + self.conv(self.second(b)))
+
+    model, x = Two().eval(), (torch.randn(1, 3, 8, 8), torch.randn(1, 3, 8, 8))
+    workbench = q.Workbench(model, x, calibration=[x], march="bayes")
+    workbench.save(tmp_path / "state.qwb.json")
+    opened = q.Workbench.open(tmp_path / "state.qwb.json", model)
+    assert opened.qconfig_code() == workbench.qconfig_code()
 
 
 def test_a_file_has_no_modules_to_name(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qworkbench.files import write_bytes
+from qworkbench.magics.commands.loading import kept_words
 from qworkbench.magics.registry import Argument, Command, MagicUsageError
 from qworkbench.magics.results import Lines, Picture, Step
 from qworkbench.magics.state import State
@@ -34,8 +35,8 @@ def open_file(state: State, given: Namespace) -> Any:
     model: Any = state.model(name) if given.model else state.workbench.model
     example = state.variable(given.example) if given.example else None
     workbench = Workbench.open(given.file, model, example)
-    state.add(name, workbench)
-    return Step(f"opened {given.file} as {name}", list(workbench.journal))
+    former = kept_words(state, state.add(name, workbench))
+    return Step(f"opened {given.file} as {name}", [*former, *workbench.journal])
 
 
 def report(state: State, given: Namespace) -> Any:

@@ -30,7 +30,7 @@ def load(state: State, given: Namespace) -> Any:
     if given.calibration is not None:
         _calibrate(workbench, calibration_data(state, given.calibration), given)
     name = given.name or (model.stem if is_file else given.model)
-    state.add(name, workbench)
+    former = kept_words(state, state.add(name, workbench))
     placed = workbench.placement
     removed = placed.count("NONE")
     text = (
@@ -40,9 +40,17 @@ def load(state: State, given: Namespace) -> Any:
     )
     on_cpu = sorted((n for n in placed.values() if n.on == "CPU"), key=lambda n: n.reason.code != "no_kernel")
     changes = [n.reason.sentence for n in on_cpu]
-    changes = [*(f"not followed: {remark}" for remark in workbench.remarks), *changes]
+    changes = [*former, *(f"not followed: {remark}" for remark in workbench.remarks), *changes]
     hint = "%qwb run compares with float" if workbench.statistics else "%qwb calibrate DATA comes next"
     return Step(text, changes[:8] + ([f"... and {len(changes) - 8} more"] if len(changes) > 8 else []), hint)
+
+
+def kept_words(state: State, name: str) -> list[str]:
+    """Return the line about a workbench that made place for another one; none where there was no edit to lose."""
+    if not name:
+        return []
+    count = len(state.workbenches[name].journal)
+    return [f"the former one, with {count} step{'' if count == 1 else 's'} in its journal, is kept: %qwb use {name}"]
 
 
 def input_shapes(text: str) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
