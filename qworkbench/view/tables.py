@@ -7,6 +7,7 @@ of the product prints the same figure the same way. Everything from the model is
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from html import escape
 from typing import Any
@@ -27,6 +28,7 @@ HEADERS = {
     "macs": "MACs",
 }
 _BETTER = {"delta_cosine": 1, "delta_sqnr": 1, "delta_l1": -1, "delta_mse": -1, "delta_atol": -1}
+_COMPARES = re.compile("^delta_|_before$")
 MISSING = "–"
 LONG = 40
 """Characters from which on a text cell is a sentence, which may take several lines."""
@@ -72,7 +74,18 @@ def _has_index(table: Table) -> bool:
 
 
 def _cells(frame: Table) -> list[tuple[str, list[Any], bool]]:
-    """Return (column, values as Python objects, numeric) with the index first, unless it only counts."""
+    """Return (column, values as Python objects, numeric) with the index first, unless it only counts.
+
+    Columns that compare with a run before are left out where there is none.
+    """
+    return [
+        (name, values, numeric)
+        for name, values, numeric in _all_cells(frame)
+        if not (values and _COMPARES.search(name) and all(map(is_missing, values)))
+    ]
+
+
+def _all_cells(frame: Table) -> list[tuple[str, list[Any], bool]]:
     if isinstance(frame, Figures):
         return frame.cells()
     columns: list[tuple[str, list[Any], bool]] = []
@@ -86,7 +99,7 @@ def _cells(frame: Table) -> list[tuple[str, list[Any], bool]]:
 
 
 def _trend(column: str, value: Any) -> str:
-    if column not in _BETTER or is_missing(value) or value == 0:
+    if column not in _BETTER or is_missing(value) or not float(format_cell(column, value)):
         return ""
     return " qwb-better" if value * _BETTER[column] > 0 else " qwb-worse"
 
@@ -197,7 +210,7 @@ TABLE_CSS = (
     f"{SCOPE} tbody th{{font-weight:500;max-width:30em;white-space:normal;overflow-wrap:break-word}}"
     f"{SCOPE} tbody tr+tr>*{{border-top:1px solid rgba(128,140,152,.25)}}"
     f"{SCOPE} .qwb-n{{text-align:right}}"
-    f"{SCOPE} .qwb-t{{white-space:normal;min-width:20em;max-width:44em}}"
+    f"{SCOPE} .qwb-t{{white-space:normal;min-width:36em;max-width:60em}}"
     ".qwb-figures .qwb-on{display:inline-block;padding:0 7px;border:1.2px solid;border-radius:5px;font-size:11px}"
     ".qwb-figures .qwb-cpu{border-style:dashed;border-radius:1px}.qwb-figures .qwb-none{border-radius:9px}"
     ".qwb-better,.qwb-worse{font-weight:600}"

@@ -102,7 +102,7 @@ def test_progress_is_a_bar_that_leaves_nothing_behind(lab, open_notebook, page, 
         "        report('a <node>', done, 40)\n"
     )
     notebook = open_notebook(lab.notebook("bar.ipynb", [slow]))
-    notebook.command("notebook:run-all-cells")
+    page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
     outputs = page.locator(".jp-Cell-outputArea").last
     expect(outputs.locator("progress")).to_be_visible()
     expect(outputs).to_contain_text("of 40 a <node>")

@@ -112,3 +112,16 @@ def test_figures_are_shown_as_the_frame_they_become() -> None:
     none = Figures("node", (), {"op": [], "cosine": []})
     assert "nothing to show" in html_table(none, caption="x")
     assert len(none) == len(none.frame()) == 0
+
+
+def test_a_first_run_has_no_columns_about_the_run_before() -> None:
+    frame = outputs()[["cosine", "cosine_before", "delta_l1"]].assign(cosine_before=np.nan, delta_l1=np.nan)
+    for shown in (html_table(frame, caption="outputs"), text_table(frame)):
+        assert "before" not in shown
+        assert "Δ" not in shown
+
+
+def test_a_difference_that_rounds_to_nothing_is_neither_better_nor_worse() -> None:
+    page = html_table(pd.DataFrame({"delta_cosine": [9e-12]}), caption="")
+    assert "+0.000000" in page
+    assert 'class="qwb-n"' in page.split("<tbody>")[1]
