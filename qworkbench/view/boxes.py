@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from qworkbench.graph.ir import Graph
 from qworkbench.graph.node import Node
+from qworkbench.view.frames import FEWEST
 from qworkbench.view.palette import GLYPHS
 from qworkbench.view.text import last_part, shorten, text_width
 
@@ -105,6 +107,24 @@ def node_box(
         l1=l1,
         reason=place.reason.sentence,
     )
+
+
+def name_apart(boxes: Sequence[dict[str, Any]]) -> None:
+    """Put the module before the labels that several boxes share, where the module is too small to have a frame.
+
+    ``conv``, ``bn``, ``act`` of twenty blocks of three become ``stem.conv``, ``stem.bn`` ...; in a frame, which says
+    the module, the last part of the name is enough. Names of files become ``stem/conv/Conv``.
+    """
+    labels = Counter(box["label"] for box in boxes if box["kind"] == "op")
+    around = Counter(box["module"] for box in boxes)
+    for box in boxes:
+        name, scope = box["id"], box["module"]
+        if box["kind"] != "op" or not scope or labels[box["label"]] < 2 or around[scope] >= FEWEST:
+            continue
+        if "/" in name:
+            box["label"] = shorten("/".join([part for part in name.split("/") if part][-3:]), LONGEST)
+        elif name.startswith(f"{scope}."):
+            box["label"] = shorten(f"{last_part(scope)}.{name.removeprefix(f'{scope}.')}", LONGEST)
 
 
 def module_box(

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from qworkbench.graph.ir import Graph
-from qworkbench.view.boxes import PILE, box_size, detail_text, module_box, node_box, terminal_box
+from qworkbench.view.boxes import PILE, box_size, detail_text, module_box, name_apart, node_box, terminal_box
 from qworkbench.view.colouring import Shading, cosine_text, known_colouring
 from qworkbench.view.frames import module_frames
 from qworkbench.view.layout import layout
@@ -128,6 +128,7 @@ def build_view(
     for value, name in zip(graph.outputs, graph.output_names, strict=True):
         nodes.append(terminal_box("output", graph, value, name))
 
+    name_apart(nodes)
     effects = node_effects(workbench)
     for node in nodes:
         node["sensitivity"] = max(

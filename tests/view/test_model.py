@@ -7,8 +7,11 @@ import math
 from types import SimpleNamespace
 
 import pytest
+import torch
+from torch import nn
 
 from qworkbench.errors import UnknownNameError
+from qworkbench.view.boxes import name_apart
 from qworkbench.view.colouring import cosine_text
 from qworkbench.view.frames import module_frames, overlap, rect_of
 from qworkbench.view.model import build_view, sentence
@@ -252,3 +255,34 @@ def test_cosine_is_not_rounded_up_to_one() -> None:
 
 def test_run_of_the_fakes_ends_at_the_worst() -> None:
     assert run_of(resnet18().graph).layers["cosine"].iloc[-1] == pytest.approx(0.9931)
+
+
+def test_boxes_of_small_modules_that_share_a_name_say_their_module(make_workbench) -> None:
+    class Block(nn.Module):
+        def __init__(self, channels: int) -> None:
+            super().__init__()
+            self.conv, self.act = nn.Conv2d(channels, 4, 1), nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.act(self.conv(x))
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.neck, self.head = Block(3), Block(4), nn.Conv2d(4, 2, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.neck(self.stem(x)))
+
+    view = make_workbench(Net().eval(), torch.randn(1, 3, 8, 8)).view()
+    labels = {node["id"]: node["label"] for node in view["nodes"] if node["kind"] == "op"}
+    assert labels == {
+        "stem.conv": "stem.conv",
+        "stem.act": "stem.act",
+        "neck.conv": "neck.conv",
+        "neck.act": "neck.act",
+        "head": "head",
+    }
+    boxes = [{"id": f"/{stage}/act/Mul", "label": "Mul", "kind": "op", "module": f"{stage}.act"} for stage in "ab"]
+    name_apart(boxes)
+    assert [box["label"] for box in boxes] == ["a/act/Mul", "b/act/Mul"]

@@ -248,6 +248,27 @@ describe('pointer', () => {
     click(canvas.svg.querySelector('[data-module="head"] .qwb-caption')!);
     expect(actions.toggleModule).toHaveBeenLastCalledWith('head', true);
   });
+
+  test('a double click on the frame of a module folds it', () => {
+    const frame = canvas.svg.querySelector('[data-module="head"] path')!;
+    frame.dispatchEvent(new MouseEvent('dblclick', { bubbles: true }));
+    expect(actions.toggleModule).toHaveBeenLastCalledWith('head', true);
+  });
+
+  test('who asks for a node while no name can be read is taken to where it can', () => {
+    canvas.viewport.scale = 0.1;
+    canvas.reveal('pool');
+    expect(canvas.viewport.scale).toBe(0.1);
+    canvas.reveal('pool', true);
+    expect(canvas.viewport.scale).toBe(0.75);
+    const { scale, x, y, pane } = canvas.viewport;
+    const pool = view().nodes.find(node => node.id === 'pool')!;
+    expect(pool.x * scale + x).toBeCloseTo(pane.width / 2);
+    expect(pool.y * scale + y).toBeCloseTo(pane.height / 2);
+    canvas.viewport.scale = 0.5;
+    canvas.reveal('pool', true);
+    expect(canvas.viewport.scale).toBe(0.5);
+  });
 });
 
 describe('marks', () => {

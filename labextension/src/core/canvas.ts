@@ -12,7 +12,7 @@ import { Links } from './links';
 import { Minimap } from './minimap';
 import { Painter, boxOf, type Marks } from './painter';
 import { EMPTY_VIEW, type GraphView, type ViewNode } from './types';
-import { Viewport } from './viewport';
+import { READABLE_SCALE, Viewport } from './viewport';
 
 export interface GraphActions {
   /** Select `id` (empty: nothing); `more` adds it to what is selected, or takes it out again. */
@@ -161,11 +161,14 @@ export class GraphCanvas {
     }
   }
 
-  /** Bring `id` into sight and make it the tab stop. */
-  reveal(id: string): void {
+  /** Bring `id` into sight and make it the tab stop; `readable` also zooms in where no name can be read. */
+  reveal(id: string, readable = false): void {
     const node = this.nodes.get(id);
     if (node) {
       this.marks.current = id;
+      if (readable && this.viewport.magnify(node.x, node.y)) {
+        this.viewport.covered = this.minimap.strip(this.view);
+      }
       this.viewport.reveal(boxOf(node));
       this.schedule();
       this.actions.moved?.();
@@ -227,7 +230,7 @@ export class GraphCanvas {
     this.frame = 0;
     const { scale } = this.viewport;
     const held = this.hasFocus() ? (focused(this.svg) as SVGElement | null)?.dataset.node : undefined;
-    this.svg.dataset.detail = scale >= 0.62 ? 'full' : scale >= 0.34 ? 'labels' : 'shapes';
+    this.svg.dataset.detail = scale >= 0.62 ? 'full' : scale >= READABLE_SCALE ? 'labels' : 'shapes';
     this.painter.draw(this.viewport, this.marks, held ?? '');
     this.minimap.draw(this.view, this.painter.shading);
   }
@@ -261,9 +264,7 @@ export class GraphCanvas {
       { signal }
     );
     svg.addEventListener('click', event => this.clicked(event), { signal });
-    svg.addEventListener('dblclick', event => this.open(this.nodes.get(idAt(event.target as Element))), {
-      signal
-    });
+    svg.addEventListener('dblclick', event => this.doubleClicked(event.target as Element), { signal });
     svg.addEventListener('keydown', event => this.pressed(event), { signal });
     if (typeof ResizeObserver !== 'undefined') {
       const observer = new ResizeObserver(() => this.resize());
@@ -284,6 +285,16 @@ export class GraphCanvas {
     this.marks.current = id || this.marks.current;
     this.focus();
     this.actions.select(id, event.shiftKey || event.ctrlKey || event.metaKey);
+  }
+
+  /** Open the folded module, or fold the one whose frame it is. */
+  private doubleClicked(target: Element): void {
+    const framed = target.closest<SVGGElement>('.qwb-frame')?.dataset.module;
+    if (framed) {
+      this.actions.toggleModule(framed, true);
+    } else {
+      this.open(this.nodes.get(idAt(target)));
+    }
   }
 
   private open(node: ViewNode | undefined): void {

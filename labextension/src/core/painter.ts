@@ -73,6 +73,11 @@ class Shelf<T> {
   }
 }
 
+/** The end of a module path, which says more than its beginning. */
+function short(path: string): string {
+  return path.length > LONGEST_CAPTION ? `\u2026${path.slice(1 - LONGEST_CAPTION)}` : path;
+}
+
 function frameElement(frame: ViewFrame): SVGGElement {
   const { x0, y0 } = boxOf(frame);
   const caption = { class: 'qwb-caption', x: x0 - 8, y: y0 + 11, dy: '0.36em', 'text-anchor': 'end' };
@@ -80,9 +85,11 @@ function frameElement(frame: ViewFrame): SVGGElement {
     'g',
     { class: 'qwb-frame', 'data-module': frame.module },
     s('path', { d: outline('rounded', frame.w, frame.h), transform: `translate(${frame.x} ${frame.y})` }),
-    s('text', caption, frame.module)
+    s('text', caption, short(frame.module), s('title', {}, frame.module))
   );
 }
+
+const LONGEST_CAPTION = 24;
 
 export class Painter {
   readonly layer = s('g', { class: 'qwb-layer' });

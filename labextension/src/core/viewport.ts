@@ -15,6 +15,10 @@ export interface Size {
 const MIN_SCALE = 0.02;
 const MAX_SCALE = 4;
 const MARGIN = 24;
+/** From here on the names of nodes are drawn. */
+export const READABLE_SCALE = 0.34;
+/** Where somebody is taken who asks for a node while no name can be read. */
+const READING_SCALE = 0.75;
 
 export class Viewport {
   scale = 1;
@@ -82,6 +86,16 @@ export class Viewport {
       this.pane.width - this.covered
     );
     this.y += nudge(box.y0 * this.scale + this.y, box.y1 * this.scale + this.y, this.pane.height);
+  }
+
+  /** Make what is drawn large enough to be read, with (dx, dy) at the centre; whether that was needed. */
+  magnify(dx: number, dy: number): boolean {
+    if (this.scale >= READABLE_SCALE) {
+      return false;
+    }
+    this.scale = READING_SCALE;
+    this.centre(dx, dy);
+    return true;
   }
 
   /** Put the drawing point (dx, dy) at the centre of the pane. */

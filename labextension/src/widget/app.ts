@@ -78,7 +78,7 @@ export class App {
     this.canvas = new GraphCanvas(
       {
         select: (id, more) => this.select(id, more),
-        toggleModule: (module, collapsed) => send({ type: 'collapse', module, collapsed }),
+        toggleModule: (module, collapsed) => this.fold(module, collapsed),
         search: () => this.toolbar.search.focus(),
         undo: () => send({ type: 'undo' }),
         redo: () => send({ type: 'redo' }),
@@ -89,7 +89,7 @@ export class App {
     );
     this.compare = new ComparePane(
       id => this.select(id, false, true),
-      () => this.together(this.compare.canvas),
+      () => this.together(this.compare.touched ? this.compare.canvas : this.canvas),
       signal
     );
     this.setup = new Setup(send, () => this.measure());
@@ -106,7 +106,7 @@ export class App {
     });
     this.inspector = new Inspector({
       edit: (...edits) => this.edit(edits),
-      collapse: (module, collapsed) => send({ type: 'collapse', module, collapsed }),
+      collapse: (module, collapsed) => this.fold(module, collapsed),
       select: id => this.select(id, false, true),
       channels: node =>
         send({ type: 'analyse', analysis: 'channels', options: { node }, ...this.panels.samples.asked })
@@ -213,7 +213,7 @@ export class App {
       model.save_changes();
     }
     if (reveal) {
-      this.canvas.reveal(id);
+      this.canvas.reveal(id, true);
     }
     if (picked.length > 1) {
       this.announce(`${picked.length} nodes selected`);
@@ -221,6 +221,14 @@ export class App {
     }
     const node = this.view.nodes.find(candidate => candidate.id === id);
     this.announce(node ? `${nodeText(node)}. ${node.reason}` : '');
+  }
+
+  /** Fold or open a module; one that is opened is no box any more, so nothing stays selected of it. */
+  private fold(module: string, collapsed: boolean): void {
+    if (!collapsed && this.model.get('selected') === module) {
+      this.select('', false);
+    }
+    this.send({ type: 'collapse', module, collapsed });
   }
 
   private leave(): void {

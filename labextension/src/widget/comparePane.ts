@@ -12,6 +12,8 @@ export class ComparePane {
   private readonly head = h('header', { class: 'qwb-side-head' });
   private readonly list = h('ul', { class: 'qwb-differences', 'aria-label': 'Nodes that differ' });
   private shown: GraphView | null = null;
+  /** Whether the user has taken hold of this side; before that it goes where the other one is. */
+  touched = false;
 
   /** `moved` is called when the user moved this side. */
   constructor(
@@ -24,6 +26,13 @@ export class ComparePane {
       { select, toggleModule: nothing, search: nothing, undo: nothing, redo: nothing, leave: nothing, moved },
       signal
     );
+    for (const gesture of ['pointerdown', 'wheel', 'keydown']) {
+      this.canvas.element.addEventListener(gesture, () => (this.touched = true), {
+        capture: true,
+        passive: true,
+        signal
+      });
+    }
     this.element = h(
       'section',
       { class: 'qwb-compare', 'aria-label': 'Former state', hidden: true },
@@ -39,6 +48,7 @@ export class ComparePane {
     this.element.hidden = !view;
     if (!view) {
       this.shown = null;
+      this.touched = false;
       return;
     }
     const count = Object.keys(nodes).length;

@@ -121,6 +121,8 @@ export class Inspector {
             ['Enter', 'select'],
             ['Shift+Enter', 'select one more'],
             ['/', 'search'],
+            ['e', 'open or fold a module'],
+            ['w', 'fit the width'],
             ['0', 'show all']
           ].flatMap(([key, text]) => [h('kbd', {}, key), h('span', {}, text)])
         )
