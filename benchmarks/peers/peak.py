@@ -12,6 +12,7 @@ from qworkbench.emulator.kernels import isa
 from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.vector import amx, machine
 from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector.amx_layers import ROWS
 from qworkbench.emulator.kernels.vector.arm import DOT
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.tile import Tile
@@ -78,7 +79,7 @@ def _tiles() -> Any:
 def peak() -> float | None:
     """Return giga-operations a second (a multiply-add is two) of one thread, best of several; None where no dot is."""
     if isa.chosen() == "amx":
-        return _best(_tiles(), TILE_LOOPS, 2.0 * 4 * amx.ROWS * amx.ROWS * LINE)
+        return _best(_tiles(), TILE_LOOPS, 2.0 * 4 * ROWS * ROWS * LINE)
     tile = TILES.get(isa.chosen())
     if tile is None:
         return None

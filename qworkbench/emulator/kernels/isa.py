@@ -18,8 +18,8 @@ from qworkbench.errors import EmulationError
 
 VARIABLE = "QWORKBENCH_ISA"
 PORTABLE = "portable"
-# best first: features as LLVM names them
 AVX512VNNI = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni"})
+# best first: features as LLVM names them
 PATHS: dict[str, frozenset[str]] = {
     "amx": AVX512VNNI | {"amx-tile", "amx-int8"},
     "avx512vnni": AVX512VNNI,
@@ -30,8 +30,8 @@ PATHS: dict[str, frozenset[str]] = {
     PORTABLE: frozenset(),
 }
 ALIASES = {"vnni": "avx512vnni"}
-AT_HWCAP, HWCAP = 16, {"neon": 1, "dotprod": 20}  # of Linux on AArch64: HWCAP_ASIMD and HWCAP_ASIMDDP
 BASES = {"amx": "avx512vnni"}  # a path, and the one whose kernels compute what it has none of its own for
+AT_HWCAP, HWCAP = 16, {"neon": 1, "dotprod": 20}  # of Linux on AArch64: HWCAP_ASIMD and HWCAP_ASIMDDP
 ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XTILEDATA = 158, 0x1023, 18  # of Linux on x86-64
 
 

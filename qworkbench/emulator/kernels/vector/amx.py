@@ -25,13 +25,12 @@ from llvmlite import ir
 from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import parameters as at
+from qworkbench.emulator.kernels.vector.amx_layers import ROWS
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.leaving import Leaving
 from qworkbench.emulator.kernels.vector.tile import Tile
 
-ROWS = 16  # of a tile: pixels, groups of four codes, pixels again
 BLOCK = 2 * ROWS  # pixels and channels of a block
-GROUP = 4  # codes of a group
 PALETTE = bytes([1, *[0] * 15, *[LINE, 0] * 8, *[0] * 16, *[ROWS] * 8, *[0] * 8])  # eight tiles of 16 rows of 64 bytes
 WHOLE, HALF = (Tile("tiles", 16, BLOCK, vectors) for vectors in (4, 2))
 

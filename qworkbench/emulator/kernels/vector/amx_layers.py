@@ -20,7 +20,7 @@ from qworkbench.emulator.kernels.vector.frames import Frame, Tables, chunks_of, 
 from qworkbench.emulator.kernels.vector.paths import Path
 from qworkbench.numerics.arithmetic import ConvGeometry
 
-ROWS = 16  # of a tile
+ROWS = 16  # of a tile: pixels, groups of four codes, pixels again
 LENGTH = 64  # codes of a row
 CHUNK = 256  # pixels: their codes stay in the second-level cache while the panels stream
 # Products, zeros among them, for each one of AVX512-VNNI's up to which tiles take less time. From figures of earlier
@@ -38,14 +38,17 @@ def _path(x_type: Any) -> Path:
     return Path(f"tiles{size}", np.int8, 4, 64, (32,), (2 * ROWS,), False, sweep, True, tiles=size, chunk=CHUNK)
 
 
-def tiles_for(x_type: Any, w_type: Any, shape: tuple[int, int, int], pixels: int, tiles: int) -> Path | None:
+def tiles_for(
+    x_type: Any, w_type: Any, shape: tuple[int, int, int], pixels: int, tiles: int | None = None
+) -> Path | None:
     """Return the path of tiles for products of (outputs, taps, codes of a tap) where it takes less time, or None.
 
-    `pixels` fill so many `tiles` of 16. What both ways multiply, zeros included, decides.
+    `pixels` fill so many `tiles` of 16, or no more than they need. What both ways multiply, zeros included, decides.
     """
     if chosen() != "amx" or w_type != np.int8 or x_type not in (np.int8, np.int16) or pixels < ROWS:
         return None
     outputs, taps, length = shape
+    tiles = -(-pixels // ROWS) if tiles is None else tiles
     vectors = pixels * (-(-outputs // 16) * 16) * taps * (-(-length // 4) * 4)
     matrices = (tiles + tiles % 2) * ROWS * (-(-outputs // 32) * 32) * taps * (-(-length // LENGTH) * LENGTH)
     return _path(np.dtype(x_type).type) if matrices < PAYS * vectors else None

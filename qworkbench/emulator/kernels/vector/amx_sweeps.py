@@ -10,9 +10,9 @@ import numpy as np
 
 from qworkbench.emulator.kernels.compiled import inner, row_kernel
 from qworkbench.emulator.kernels.memory import LINE
-from qworkbench.emulator.kernels.vector import amx
 from qworkbench.emulator.kernels.vector import ir as v
-from qworkbench.emulator.kernels.vector.amx import BLOCK, HALF, ROWS, WHOLE, Bytes, Halves, begin_tiles, end_tiles
+from qworkbench.emulator.kernels.vector.amx import BLOCK, HALF, WHOLE, Bytes, Halves, begin_tiles, end_tiles, split
+from qworkbench.emulator.kernels.vector.amx_layers import ROWS
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.emulator.kernels.vector.parameters import (
     CHANNELS,
@@ -34,7 +34,6 @@ from qworkbench.emulator.kernels.vector.tile import tile_kernel
 
 _bytes64, _bytes32 = (tile_kernel(shape, Bytes) for shape in (WHOLE, HALF))
 _halves64, _halves32 = (tile_kernel(shape, Halves) for shape in (WHOLE, HALF))
-_split = amx.split
 
 
 @inner
@@ -79,7 +78,7 @@ def halves_amx(row: int) -> None:
         first, end, begin, stop = _part_of(p, chunk)
         rows = carray(v.int64_at(p[PIXELS] + 8 * (first // ROWS)), (end - first) // ROWS)
         lowest = rows.min()
-        _split(p[X] + 2 * lowest, high, high + p[PLANE], rows.max() - lowest + p[SPAN])
+        split(p[X] + 2 * lowest, high, high + p[PLANE], rows.max() - lowest + p[SPAN])
         shift = high - lowest - p[X]
         for panel in range(begin, stop):
             weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64

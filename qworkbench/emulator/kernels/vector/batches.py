@@ -18,7 +18,7 @@ from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.vector import packing
 from qworkbench.emulator.kernels.vector import parameters as at
-from qworkbench.emulator.kernels.vector.amx_layers import LENGTH, ROWS, tiles_for
+from qworkbench.emulator.kernels.vector.amx_layers import LENGTH, tiles_for
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, WORTH_A_THREAD, Product, prepared
 from qworkbench.numerics.arithmetic import Requantize
@@ -58,7 +58,7 @@ def _tiles(path: Path, a: np.ndarray, b: np.ndarray) -> Path | None:
     (count, length), outputs = a.shape[-2:], b.shape[-1]
     if a.dtype != np.int8 or (length % LENGTH and _in_place(path, a)) or a.strides[-2] <= 0:
         return None
-    return tiles_for(a.dtype, b.dtype, (outputs, 1, length), count, -(-count // ROWS))
+    return tiles_for(a.dtype, b.dtype, (outputs, 1, length), count)
 
 
 def _lies(x: np.ndarray) -> Lies:

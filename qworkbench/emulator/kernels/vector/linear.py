@@ -11,7 +11,7 @@ from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.vector import parameters
-from qworkbench.emulator.kernels.vector.amx_layers import LENGTH, ROWS, tiles_for
+from qworkbench.emulator.kernels.vector.amx_layers import LENGTH, tiles_for
 from qworkbench.emulator.kernels.vector.frames import Tables
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import (
@@ -44,9 +44,8 @@ def multiply(
     if path is None or not x.size or not w.size:
         return None
     outputs, length = w.shape
-    count = x.size // length
     if length >= LENGTH and x.flags.c_contiguous:  # no step reads beyond a row
-        path = tiles_for(x.dtype, w.dtype, (outputs, 1, length), count, -(-count // ROWS)) or path
+        path = tiles_for(x.dtype, w.dtype, (outputs, 1, length), x.size // length) or path
     rows = _rows(path, x)
     ratio = None if residual is None else residual.ratio
     shape = (*x.shape[:-1], outputs)

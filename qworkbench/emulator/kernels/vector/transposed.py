@@ -104,6 +104,8 @@ def convolve_transposed(
 
 def _tiles(x: np.ndarray, w: np.ndarray, grid: list[list[Phase]]) -> Path | None:
     """Return the path of AMX tiles where every phase is theirs."""
+    if not all(grid):
+        return None
     down, across = (min(along, key=lambda phase: phase.places.size * phase.taps.size) for along in grid)
     lines, width = len(x) * down.places.size, across.places.size
     shape = (w.shape[1], down.taps.size * across.taps.size, x.shape[1])
