@@ -58,6 +58,16 @@ def test_a_value_seen_otherwise_shows_what_numpy_shows(how: str, view: Any) -> N
     assert np.array_equal(again.array, expected)
 
 
+@pytest.mark.parametrize("how", ["array", "memory"])
+def test_a_view_of_a_view_may_be_whole_again(how: str) -> None:
+    held = _held((2, 4, 6), how)
+    turned = value_of(held.array.transpose(0, 2, 1)).layout
+    assert turned is not None
+    assert held.layout is not None
+    back = held.seen_as(turned).seen_as(held.layout)
+    assert np.array_equal(back.array, held.array)
+
+
 def test_a_layout_does_not_hold_what_lies_beside_it() -> None:
     whole, part = plain_layout((4, 8), np.int8), plain_layout((2, 8), np.int8)
     assert whole.holds(part, 16)

@@ -213,7 +213,7 @@ class Value:
 
 
 def _seen(array: np.ndarray, layout: Layout, distance: int) -> np.ndarray:
-    if not layout.strides and not distance and array.nbytes == layout.nbytes:
+    if array.flags.c_contiguous and not layout.strides and not distance and array.nbytes == layout.nbytes:
         return array.reshape(layout.shape)
     step = layout.dtype.itemsize
     begin = np.lib.stride_tricks.as_strided(array, (distance // step + 1,), (step,), writeable=False)[-1:]
