@@ -14,6 +14,7 @@ import numpy as np
 from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.lines import Line, Span, lined
 from qworkbench.emulator.kernels.lookup import look_up
+from qworkbench.emulator.kernels.products import multiplied
 from qworkbench.emulator.kernels.rescale import CODES, WORTH_A_TABLE
 from qworkbench.emulator.kernels.rounding import shifted, whole
 from qworkbench.emulator.kernels.sums import summed
@@ -165,6 +166,9 @@ def mul(a: np.ndarray, b: np.ndarray, rq: Requantize) -> np.ndarray:
     multiplier = checks.requantize("mul", rq, 1)
     if b.size == 1 and a.dtype == np.int8 and a.size >= WORTH_A_TABLE and b.ndim <= a.ndim:
         return look_up(a, _products(int(b.reshape(-1)[0]), str(b.dtype), rq))
+    found = multiplied(a, b, rq)
+    if found is not None:
+        return found
     out, span, to, x, y, _ = _operands(rq.dtype, a, b)
     rounding = ROUNDING_CODES[rq.rounding]
     if rq.kind in ("float32", "float64"):

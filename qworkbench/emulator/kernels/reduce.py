@@ -11,7 +11,7 @@ import numpy as np
 
 from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.rescale import requantize
-from qworkbench.emulator.kernels.vector.pooling import image_sums
+from qworkbench.emulator.kernels.vector.pooling import image_means, image_sums, of_images
 from qworkbench.emulator.kernels.views import owned
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import Requantize
@@ -54,5 +54,8 @@ def reduce_mean(x: np.ndarray, axes: tuple[int, ...], keepdims: bool, rq: Requan
     """Return :func:`reduce_sum` with the multiplier divided (in float64) by the number of reduced elements."""
     checks.codes("reduce_mean", x)
     multiplier = checks.requantize("reduce_mean", rq, 1)
+    found = image_means(x, rq, keepdims=keepdims) if of_images(x, axes) else None
+    if found is not None:
+        return found
     count = int(np.prod([x.shape[axis] for axis in axes]))
     return reduce_sum(x, axes, keepdims, replace(rq, multiplier=multiplier / count))

@@ -7,8 +7,8 @@ import numpy as np
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import kernel, row_kernel
 from qworkbench.emulator.kernels.isa import PORTABLE, vectors
-from qworkbench.emulator.kernels.surface import surface_of
-from qworkbench.emulator.kernels.values import Surface
+from qworkbench.emulator.kernels.surface import new_surface, surface_of
+from qworkbench.emulator.kernels.values import Surface, new_array, value_of
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.numerics.arithmetic import Requantize
@@ -28,7 +28,7 @@ def _sums(x: int, strides: np.ndarray, sizes: np.ndarray, out: np.ndarray) -> No
                     total[c] = np.int32(total[c] + np.int32(codes[c]))
 
 
-X, X_IMAGE, X_ROW, X_PIXEL, BATCH, HEIGHT, WIDTH, PITCH, OUT, CHANNELS, FACTOR, LOW, HIGH, WORDS = range(14)
+X, X_IMAGE, X_ROW, X_PIXEL, BATCH, HEIGHT, WIDTH, PITCH, OUT, OUT_PITCH, FACTOR, LOW, HIGH, WORDS = range(14)
 
 
 @row_kernel
@@ -39,28 +39,37 @@ def means(row: int) -> None:
     _sums(p[X], p[X_IMAGE : X_PIXEL + 1], p[HEIGHT : WIDTH + 1], sums)
     factor = carray(v.float32_at(row + 8 * FACTOR), 1)[0]
     low, high = np.float32(p[LOW]), np.float32(p[HIGH])
-    codes = carray(v.int8_at(p[OUT]), p[BATCH] * p[CHANNELS])
+    codes = carray(v.int8_at(p[OUT]), p[BATCH] * p[OUT_PITCH])
     for n in range(p[BATCH]):
-        for c in range(p[CHANNELS]):
+        for c in range(p[OUT_PITCH]):
             y = np.float32(sums[n, c]) * factor
             y = low if y < low else y
-            codes[n * p[CHANNELS] + c] = np.int8(np.int32(np.rint(high if y > high else y)))
+            codes[n * p[OUT_PITCH] + c] = np.int8(np.int32(np.rint(high if y > high else y)))
 
 
-def image_means(x: np.ndarray, rq: Requantize) -> np.ndarray | None:
-    """Return the requantized means (N, C, 1, 1) of the surface `x` in the default arithmetic; None for all else."""
+def image_means(x: np.ndarray, rq: Requantize, *, keepdims: bool = True) -> np.ndarray | None:
+    """Return the requantized means of the surface `x` in the default arithmetic; None for all else.
+
+    (N, C, 1, 1) on a surface, or (N, C) without `keepdims`.
+    """
     surface = _found(x) if rq.kind == "float32" and rq.dtype == "int8" and rq.rounding == "half_even" else None
     if surface is None or rq.multiplier.size != 1 or x.shape[2] * x.shape[3] >= 1 << 24:
         return None
-    out = np.empty((*x.shape[:2], 1, 1), np.int8)
+    pitch = surface.shape[3] if keepdims else x.shape[1]
+    out = new_surface((*x.shape[:2], 1, 1), np.int8, 0, pitch) if keepdims else new_array(x.shape[:2], np.int8)
     row = np.zeros(WORDS, np.int64)
     row[X_IMAGE : X_PIXEL + 1], row[HEIGHT : WIDTH + 1] = surface.strides[:3], x.shape[2:]
-    row[BATCH], row[CHANNELS], row[PITCH], row[LOW], row[HIGH] = *x.shape[:2], surface.shape[3], rq.low, rq.high
+    row[BATCH], row[OUT_PITCH], row[PITCH], row[LOW], row[HIGH] = len(x), pitch, surface.shape[3], rq.low, rq.high
     row[FACTOR : FACTOR + 1].view(np.float32)[0] = float(rq.multiplier.reshape(-1)[0]) / (x.shape[2] * x.shape[3])
     call = Call(means, row, ((X, 0, 0), (OUT, RESULT, 0)))
-    perform(call, (surface.origin,), out.ctypes.data)
+    perform(call, (surface.origin,), value_of(out).origin)
     note((x,), (out,), (call,), None)
     return out
+
+
+def of_images(x: np.ndarray, axes: tuple[int, ...]) -> bool:
+    """Tell whether `axes` are all but images and channels of the 4-d `x`."""
+    return x.ndim == 4 and sorted(axis % 4 for axis in axes) == [2, 3]
 
 
 def _found(x: np.ndarray) -> Surface | None:
@@ -69,7 +78,7 @@ def _found(x: np.ndarray) -> Surface | None:
 
 def image_sums(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray | None:
     """Return the int64 sums (N, C) over `axes` of the surface `x`; None where `x` is none or `axes` are not H and W."""
-    surface = _found(x) if x.ndim == 4 and sorted(axis % 4 for axis in axes) == [2, 3] else None
+    surface = _found(x) if of_images(x, axes) else None
     if surface is None or x.shape[2] * x.shape[3] >= 1 << 24:
         return None
     out = np.empty((x.shape[0], surface.shape[3]), np.int32)
