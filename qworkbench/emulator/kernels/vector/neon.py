@@ -1,8 +1,9 @@
-"""Tiles of 128-bit vectors: dots that take their word of a pixel from a lane, and sums of pairs that are joined late.
+"""Tiles of 128-bit vectors, whose instructions take what they need of a pixel from a lane of a register.
 
-Everything else is as in :mod:`.tile`. A turn of the loop over bytes loads 16 of a pixel, four groups, and each dot
-names its lane; so groups of a turn lie beside each other (``Path.beside``). Pairs of int16 have no dot: products of the
-low and the high pairs of a vector are added apart, and pairwise when all are.
+Everything else is as in :mod:`.tile`. A turn of the loop loads 16 bytes of a pixel, four groups, so these lie beside
+each other (``Path.beside``). A dot of bytes names its lane, a product of int16 its element: the weights of a word's two
+codes lie apart (``Path.split``). Where weights come in whole words, of a second activation or in groups of channels,
+products of the low and the high pairs of a vector are added apart, and pairwise when all are.
 """
 
 from __future__ import annotations
