@@ -201,3 +201,58 @@ def test_axe_finds_nothing_serious(opened, page, shot, theme):
         ]
         assert serious == [], (theme, pane)
     shot(f"axe_{theme.split()[1].lower()}")
+
+
+DEEP = """
+import torch
+from torch import nn
+import qworkbench as q
+%load_ext qworkbench
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.act, self.again, self.more = nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.Sigmoid()
+
+    def forward(self, x):
+        return self.more(self.again(self.act(self.conv(x))))
+
+torch.manual_seed(0)
+model = nn.Sequential(*(Block() for _ in range(40))).eval()
+wb = q.Workbench(model, torch.rand(1, 4, 4, 4), calibration=torch.rand(4, 4, 4, 4))
+get_ipython().user_ns["wb"] = wb
+run = %qwb use wb
+"""
+
+
+def test_who_searches_in_a_deep_network_sees_what_is_found_and_a_comparison_stays_there(opened, page, shot):
+    _, widget = opened("deep.ipynb", DEEP)
+    canvas = widget.locator(".qwb-graph-pane .qwb-svg")
+    widget.get_by_title("Show all (0)").click()
+    expect(canvas).to_have_attribute("data-detail", "shapes")
+    search = widget.get_by_label("Search nodes by name, op, place or dtype")
+    search.fill("30.again")
+    search.press("Enter")
+    expect(canvas).to_have_attribute("data-detail", "full")
+    expect(node(widget, "30.again")).to_be_in_viewport()
+    shot("deep_found")
+    widget.get_by_role("complementary", name="Selected node").locator("label[data-value='cpu']").click()
+    done(widget)
+    widget.get_by_label("Compare with").select_option("0")
+    former = widget.get_by_role("region", name="Former state")
+    expect(former.locator("[data-node='30.again']")).to_be_in_viewport()
+    expect(node(widget, "30.again")).to_be_in_viewport()
+    shot("deep_compared")
+
+
+def test_a_double_click_opens_a_module_and_folds_its_frame(opened, page):
+    _, widget = opened("fold.ipynb", DEEP, shown="wb.display = {'collapsed': ['0', '1']}\nwb")
+    panel = widget.get_by_role("complementary", name="Selected node")
+    node(widget, "0").dblclick()
+    expect(node(widget, "0.conv")).to_be_visible()
+    expect(panel).to_contain_text("Click a node")
+    inside = node(widget, "0.again").locator("path").first.bounding_box()
+    frame = widget.locator(".qwb-graph-pane [data-module='0'] path").bounding_box()
+    page.mouse.dblclick(frame["x"] + 5, inside["y"] + inside["height"] / 2)
+    expect(node(widget, "0.conv")).to_have_count(0)
+    expect(node(widget, "0")).to_be_visible()
