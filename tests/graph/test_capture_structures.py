@@ -124,3 +124,25 @@ def test_input_whose_first_axis_is_not_the_batch_stays_fixed():
 def test_compiled_and_data_parallel_wrappers_are_taken_off():
     inner = nn.Sequential(nn.Conv2d(4, 2, 1))
     assert [n.name for n in capture(nn.DataParallel(inner), X).nodes] == ["0"]
+
+
+@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM, nn.RNN])
+@pytest.mark.parametrize("options", [{}, {"batch_first": True, "bidirectional": True}, {"num_layers": 2}], ids=str)
+@pytest.mark.parametrize("first_state", [False, True])
+def test_a_recurrent_layer_has_the_shapes_of_all_its_steps(kind, options, first_state):
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = kind(3, 4, **options)
+
+        def forward(self, x):
+            if not first_state:
+                return self.cell(x)[0]
+            rows = x.shape[0 if options.get("batch_first") else 1]
+            depth = (1 + bool(options.get("bidirectional"))) * options.get("num_layers", 1)
+            state = x.new_zeros(depth, rows, 4)
+            return self.cell(x, (state, state) if kind is nn.LSTM else state)[0]
+
+    model, x = Recurrent().eval(), torch.randn(2, 7, 3)
+    graph = capture(model, x)
+    assert graph.shape(graph.outputs[0]) == tuple(model(x).shape)

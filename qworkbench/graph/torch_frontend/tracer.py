@@ -156,6 +156,8 @@ class Tracer(Recorder, TorchFunctionMode):
         versions = [(t, t._version) for t in sources if not t.is_inference()]
         if self._keeps_shape(module, cls, sources):
             result: Any = torch.empty_like(sources[0])
+        elif self._repeats_steps(module, cls, args):
+            result = _one_step(original, module, args, kwargs)
         else:
             result = original(module, *args, **kwargs)
         changed = next((t for t, version in versions if t._version != version), None)
@@ -168,6 +170,12 @@ class Tracer(Recorder, TorchFunctionMode):
         """Tell whether the result need not be computed: torch decomposes a fake normalisation in 10 ms of Python."""
         hooked = module._forward_hooks or module._forward_pre_hooks
         return cls in NORMS and len(sources) == 1 and isinstance(sources[0], FakeTensor) and not hooked
+
+    def _repeats_steps(self, module: nn.Module, cls: type[nn.Module], args: Any) -> bool:
+        """Tell whether one time step shows the shapes of all: torch decomposes a fake recurrent layer step by step."""
+        hooked = module._forward_hooks or module._forward_pre_hooks
+        fake = bool(args) and isinstance(args[0], FakeTensor) and args[0].dim() in (2, 3)
+        return issubclass(cls, nn.RNNBase) and fake and not hooked
 
     def _adopt(self, module: nn.Module, path: str, start: int) -> None:
         """Give the only call of the base operator inside a subclass of it the module's own name."""
@@ -209,6 +217,17 @@ class Tracer(Recorder, TorchFunctionMode):
             finally:
                 call.inner_modules, self._inside_wrapped = tuple(self._inside_wrapped), None
             return self._made(call, result, sources)
+
+
+def _one_step(original: Callable[..., Any], module: Any, args: Any, kwargs: Any) -> Any:
+    """Run the first time step of a recurrent layer and return results of the shapes that all steps have."""
+    sequence, *rest = args
+    axis = 1 if module.batch_first and sequence.dim() == 3 else 0
+    steps = sequence.shape[axis]
+    output, state = original(module, sequence.narrow(axis, 0, min(1, steps)), *rest, **kwargs)
+    shape = list(output.shape)
+    shape[axis] = steps
+    return output.new_empty(shape), state
 
 
 def _plain_factory(
