@@ -7,6 +7,7 @@ without a traceback and nothing else is swallowed. Knows nothing of graphs, marc
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -55,7 +56,7 @@ def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
 
     After names that look alike come those that contain `name` (or are contained in it), since users type the last part
     of ``layer1.0.conv1``, then those that contain its last part, best in the same module: ``head.softmax`` means
-    ``head._generated_softmax_0``. Vague likeness comes last.
+    ``head._generated_softmax_0``, and so does ``sofmax``. Vague likeness comes last.
     """
     pool = list(dict.fromkeys(known))
     lowered = name.lower()
@@ -65,10 +66,12 @@ def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
     ending = [k for k in pool if len(last) > 2 and last in k.lower()]
     ending.sort(key=lambda k: (not k.lower().replace("/", ".").startswith(module), len(k)))
     alike = difflib.get_close_matches(name, pool, n=count, cutoff=0.8)
+    words = {word: k for k in reversed(pool) for word in re.split(r"[^a-z]+", k.lower()) if len(word) > 2}
+    spelt = [words[word] for word in difflib.get_close_matches(last, words, n=count, cutoff=0.75)]
     vague = difflib.get_close_matches(name, pool, n=count, cutoff=0.5)
     return list(
         dict.fromkeys(
-            [*alike, *sorted(containing, key=len), *ending, *sorted(contained, key=len, reverse=True), *vague]
+            [*alike, *sorted(containing, key=len), *ending, *spelt, *sorted(contained, key=len, reverse=True), *vague]
         )
     )[:count]
 

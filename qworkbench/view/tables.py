@@ -59,7 +59,7 @@ def format_cell(column: str, value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
     if column.endswith("share"):
-        return f"{value:.2%}"
+        return "<0.01%" if 0 < value < 0.0001 else f"{value:.2%}"
     sign = "+" if column.startswith("delta_") else ""
     if "cosine" in column.lower():
         return f"{value:{sign}.6f}"

@@ -202,6 +202,8 @@ def test_the_last_part_of_a_name_finds_it_in_its_module(shell, qwb):
     qwb("load model")
     with pytest.raises(UsageError, match=r"did you mean '0.1._generated_softmax_0'"):
         qwb("why 0.1.softmax")
+    with pytest.raises(UsageError, match=r"did you mean '0.1._generated_softmax_0'"):
+        qwb("why sofmax")
 
 
 class Softly(nn.Module):

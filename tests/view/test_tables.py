@@ -39,6 +39,8 @@ def outputs() -> pd.DataFrame:
         ("scale", 0.0078125, "0.007812"),
         ("elements", 1234567, "1234567"),
         ("l1", float("nan"), "–"),
+        ("flops_share", 0.315185, "31.52%"),
+        ("share", 0.00001, "<0.01%"),
         ("subgraph", pd.NA, "–"),
         ("reason", None, "–"),
         ("stale", True, "yes"),
