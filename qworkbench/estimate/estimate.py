@@ -67,7 +67,7 @@ class Estimate:
         return (
             f"estimate at {self.level} for {self.objective}: {self.microseconds / 1e3:.3f} ms per inference of batch "
             f"{self.batch} ({self.frames_per_second:.0f} per s), of which {cpu / 1e3:.3f} ms on the CPU; "
-            f"{self.ddr_bytes / 2**20:.2f} MB of DDR traffic in {len(self.groups)} group{'s'[: len(self.groups) != 1]}"
+            f"{self.ddr_bytes / 1e6:.2f} MB of DDR traffic in {len(self.groups)} group{'s'[: len(self.groups) != 1]}"
         )
 
     def __repr__(self) -> str:

@@ -46,11 +46,10 @@ figure svg{display:block;margin:0 auto}
 .p-grid{fill:none;stroke:var(--line)}
 .p-text{font-size:12px;fill:var(--muted)}
 pre{margin:0;padding:14px 18px;border-radius:8px;background:var(--card);font-size:13px;overflow:auto}
-.scroll{overflow:auto}
+.scroll{overflow:auto;max-height:80vh}
 .scroll:focus-visible{outline:2px solid var(--link);outline-offset:3px}
 #reasons td:last-child,#assumptions td:last-child{white-space:normal;min-width:22em}
-#layers thead th{position:sticky;top:0;background:var(--paper)}
-#layers .scroll{max-height:80vh}
+.scroll thead th{position:sticky;top:0;background:var(--paper)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 20px;margin:0;font-size:14px}
 dt{color:var(--muted)}dd{margin:0;overflow-wrap:anywhere}
 main{padding-bottom:72px}
@@ -62,9 +61,9 @@ _PRINT = """
 nav{display:none}
 header,main{max-width:none;padding:0}
 body{font-size:11pt}
-figure .scroll,.scroll,#layers .scroll{max-height:none;overflow:visible;border:0}
+figure .scroll,.scroll{max-height:none;overflow:visible;border:0}
 thead{display:table-header-group}tr{break-inside:avoid}h2{break-after:avoid}
-#layers thead th{position:static}
+.scroll thead th{position:static}
 """
 _PRINT += f"{SCOPE}{{font-size:8pt}}{SCOPE} th,{SCOPE} td{{padding-right:6px;white-space:normal}}"
 

@@ -38,7 +38,7 @@ def report_data(workbench: Workbench) -> ReportData:
         (name, str(value), "assumed", "parameter of the integer arithmetic, not public")
         for name, value in workbench.config.as_dict()["arithmetic"].items()
     ]
-    estimated = workbench.estimate("O1")
+    estimated = workbench.estimate()
     return ReportData(
         title=workbench.title,
         sentence=str(view["sentence"]),
