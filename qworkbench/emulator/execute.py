@@ -150,7 +150,7 @@ def execute(
     for step, outcome in held:
         deliver_all(step, outcome)
     prepares = getattr(ops, "PACKS", False)
-    with Runner(feeds, plan.batch_of(feeds), ops, finished, prepares, together) as runner:
+    with Runner(feeds, plan.batch_of(feeds), ops, finished, prepares, together, plan.margins) as runner:
         for step, outcome in held:
             runner.live.update(zip(step.outputs, outcome.values, strict=True))
         if together and prepares and len(todo) > 1 and not 0 < cache.max_bytes < AMPLE:

@@ -133,6 +133,24 @@ class Plan(Travelling):
         """The keys that nobody reads behind each step."""
         return _Unneeded(self.steps)
 
+    @cached_property
+    def margins(self) -> Mapping[str, int]:
+        """How far beyond their edges convolutions read results, by key, where that is more than one pixel.
+
+        A residual lies as the sum that it enters does.
+        """
+        windows = [step for step in self.steps if step.kind == "conv"]
+        found = {step.inputs[0]: 0 for step in windows}
+        for step in reversed(windows):
+            if not step.params["transposed"]:
+                found[step.inputs[0]] = max(found[step.inputs[0]], *step.params["geometry"].pads)
+            if step.params["residual"] is not None:
+                found[step.inputs[1]] = max(found.get(step.inputs[1], 0), found.get(step.outputs[0], 0))
+        for step in windows:
+            if step.params["residual"] is not None:
+                found[step.outputs[0]] = found[step.inputs[1]]
+        return {key: margin for key, margin in found.items() if margin > 1}
+
     def way_to(self, keys: Set[str]) -> tuple[Step, ...]:
         """Return the steps that lead to `keys` from the inputs, in order."""
         asked = frozenset(keys)

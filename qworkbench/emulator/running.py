@@ -14,7 +14,8 @@ import numpy as np
 from qworkbench.emulator.cache import StepResult
 from qworkbench.emulator.kernels.calls import Prepared, listening, noted, setting
 from qworkbench.emulator.kernels.queue import Queue, give_back, lent_queue
-from qworkbench.emulator.kernels.values import Value, value_of
+from qworkbench.emulator.kernels.surface import asking
+from qworkbench.emulator.kernels.values import Layout, Value, value_of
 from qworkbench.emulator.plan import Step
 from qworkbench.emulator.segment import Segment, Waiting
 from qworkbench.emulator.steps import run_step
@@ -39,6 +40,8 @@ class Runner:
         Whether calls are prepared and wait for each other; else every step runs at once.
     together : bool
         Whether prepared calls may wait for each other; else each runs, and is told of, before the next one begins.
+    margins : Mapping of str to int, optional
+        How far beyond its edges a result is read, by its key, where that is further than usual.
 
     Attributes
     ----------
@@ -56,9 +59,11 @@ class Runner:
         finished: Callable[[Step, StepResult], None],
         prepares: bool,
         together: bool = True,
+        margins: Mapping[str, int] | None = None,
     ) -> None:
         self.live: dict[str, Value] = {name: value_of(array) for name, array in feeds.items()}
         self._batch, self._ops, self._finished = batch, ops, finished
+        self._margins = margins or {}
         self._prepares = prepares
         self._queue: Queue | None = None
         self.setting = setting()
@@ -73,7 +78,7 @@ class Runner:
         operands = [live[key] for key in step.inputs]
         if self._prepares:
             queue = self._own_queue()
-            prepared = step.made.get((self.setting, *[value.layout for value in operands]))
+            prepared = step.made.get(self._lie(step, [value.layout for value in operands]))
             if prepared is not None:
                 if not queue.fits(prepared):
                     self.flush()
@@ -93,14 +98,21 @@ class Runner:
 
     def _at_once(self, step: Step, operands: Sequence[Value]) -> StepResult:
         arrays = [value.array for value in operands]
-        with listening() as notes:
+        with listening() as notes, asking(self._margin(step)):
             outcome = run_step(step, arrays, self._batch, self._ops)
         layouts = [value.layout for value in operands]
         if self._prepares and None not in layouts:
             prepared = noted(notes, arrays, outcome.outputs) or _view(step, operands, outcome.values)
             if prepared is not None:
-                step.made.keep((self.setting, *layouts), prepared, KEPT)
+                step.made.keep(self._lie(step, layouts), prepared, KEPT)
         return outcome
+
+    def _margin(self, step: Step) -> int:
+        return max([self._margins.get(key, 0) for key in step.outputs]) if self._margins else 0
+
+    def _lie(self, step: Step, layouts: Sequence[Layout | None]) -> tuple[object, ...]:
+        """Return what prepared calls of a step depend on."""
+        return (self.setting, self._margin(step), *layouts)
 
     def record(self, tape: Tape, apart: Collection[str]) -> None:
         """Take down what comes; results of the keys `apart` have memory of their own."""

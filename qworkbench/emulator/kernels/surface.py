@@ -7,6 +7,9 @@ reads windows that reach into the margin without padding, copying or gathering f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from qworkbench.emulator.kernels.calls import clear_around
 from qworkbench.emulator.kernels.memory import LINE, SLACK
 from qworkbench.emulator.kernels.values import CHANNELS, Surface, new_array, new_value, surface_layout
 
+MARGIN = 1  # of a feature map, unless whoever reads it next asks for more
 FEW = 4  # up to so many channels lie without gaps where a convolution is to read them: an image
 
 
@@ -36,8 +40,37 @@ def pixel_pitch(channels: int) -> int:
     return channels if channels <= FEW else pitch_of(channels)
 
 
+class _Asked(local):
+    margin = 0
+
+
+_asked = _Asked()
+
+
+@contextmanager
+def asking(margin: int) -> Iterator[None]:
+    """Give new feature maps of this thread at least such a margin meanwhile: windows that read them reach so far."""
+    before, _asked.margin = _asked.margin, margin
+    try:
+        yield
+    finally:
+        _asked.margin = before
+
+
+def asked_margin() -> int:
+    """Return the margin that is asked for, 0 where nobody does."""
+    return _asked.margin
+
+
+def margin_of(shape: tuple[int, ...]) -> int:
+    """Return the margin that a result of this shape is given."""
+    return 0 if shape[2] * shape[3] == 1 else max(MARGIN, _asked.margin)
+
+
 def new_surface(shape: tuple[int, ...], dtype: Any, margin: int, pitch: int | None = None) -> np.ndarray:
-    """Return an (N, C, H, W) view of a new surface: inside uninitialized, margin zero."""
+    """Return an (N, C, H, W) view of a new surface: inside uninitialized, margin zero, and as wide as is asked for."""
+    if shape[2] * shape[3] > 1:
+        margin = max(margin, _asked.margin)
     value = new_value(surface_layout(shape, dtype, margin, pitch or pitch_of(shape[1])))
     clear_around(value)
     return value.array

@@ -12,16 +12,16 @@ from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import RowKernel
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.isa import PORTABLE, vectors
-from qworkbench.emulator.kernels.surface import aligned, new_surface, pitch_of, surface_of, surfaced
+from qworkbench.emulator.kernels.surface import asked_margin, margin_of, new_surface, pitch_of, surface_of, surfaced
 from qworkbench.emulator.kernels.threads import thread_count
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector.frames import sign
 from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, WORTH_A_THREAD, Forms, remembered
+from qworkbench.emulator.kernels.vector.quarters import lines, weight_lines
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
 
 CODES = (np.dtype(np.int8), np.dtype(np.int16))
-MARGIN = 1
 PAGES = 96  # of a walk down a column, each row on its own: what a first-level TLB holds
 
 
@@ -79,7 +79,8 @@ def convolve_channels(
     surface = surfaced(x, x.dtype, max(geometry.pads), pitch_of(x.shape[1]))
     if surface.shape[3] != pitch_of(x.shape[1]):
         return None
-    key = (isa, id(w), id(bias), id(rq), residual is None, geometry, x.shape, surface.margin, x.dtype)
+    lies = (surface.margin, asked_margin())
+    key = (isa, id(w), id(bias), id(rq), residual is None, geometry, x.shape, lies, x.dtype)
     made: Channels | None = remembered(
         forms,
         "channels",
@@ -89,7 +90,7 @@ def convolve_channels(
     )
     if made is None:
         return None
-    out = new_surface(made.shape, made.dtype, _margin(made.shape))
+    out = new_surface(made.shape, made.dtype, margin_of(made.shape))
     to = surface_of(out)
     assert to is not None
     call = made.on(surface, to)
@@ -126,16 +127,18 @@ def _prepare(
     square = geometry.kernel == (3, 3) and geometry.dilations == (1, 1) and geometry.strides in ((1, 1), (2, 2))
     narrow = x.dtype == np.int8 and w.dtype == np.int8
     arm, full = isa in ("dotprod", "neon"), isa == "avx512vnni"
-    columns = (full or isa == "dotprod") and square and narrow and mode == depthwise.INT8
+    dots = narrow and mode == depthwise.INT8
+    columns = (full or isa == "dotprod") and square and dots
+    fours = full and dots and not columns
     paired = square and not columns and (not full or x.dtype == np.int16)
     scale = np.zeros(pitch, np.float64 if mode == depthwise.INT16 else np.float32)
     if rq is not None and mode != depthwise.INT32:
         scale[:count] = rq.multiplier
     begin = np.zeros(pitch, np.int32)
-    begin[:count] = (start - 128 * sums if columns and full else start).astype(np.int32)
+    begin[:count] = (start - 128 * sums if dots and full else start).astype(np.int32)
     row = np.zeros(depthwise.WORDS, np.int64)
     if columns:
-        weights, begin, scale = _quarters(w, begin, scale)
+        weights, begin, scale = weight_lines(w[:, 0], pitch), lines(begin), lines(scale)
         taps, sweep = np.zeros(1, np.int64), _columns(isa)
     elif paired and arm:
         from qworkbench.emulator.kernels.vector import neon_depthwise
@@ -146,11 +149,13 @@ def _prepare(
             w, begin, scale, pair_sweeps.BLOCK512 if full else pair_sweeps.BLOCK256
         )
         taps, sweep = np.zeros(1, np.int64), pair_sweeps.pairs_avx512 if full else pair_sweeps.pairs_avx2
+    elif fours:
+        from qworkbench.emulator.kernels.vector.fours import fours_avx512, in_blocks, in_fours
+
+        weights, taps = in_blocks(w.reshape(count, -1), begin, scale), in_fours(_taps(surface, geometry))
+        sweep = fours_avx512
     else:
-        sweep = depthwise.taps_any
-        down = np.arange(geometry.kernel[0]) * geometry.dilations[0] * surface.strides[1]
-        across = np.arange(geometry.kernel[1]) * geometry.dilations[1] * surface.strides[2]
-        taps = (down[:, None] + across).reshape(-1).astype(np.int64)
+        taps, sweep = _taps(surface, geometry), depthwise.taps_any
         weights = np.zeros((taps.size, pitch), np.int16)
         weights[:, :count] = w.reshape(count, -1).T
     row[depthwise.X_IMAGE], row[depthwise.X_ROW], row[depthwise.X_PIXEL] = surface.strides[:3]
@@ -164,11 +169,19 @@ def _prepare(
     if rq is not None:
         row[depthwise.LOW], row[depthwise.HIGH] = rq.low, rq.high
     dtype = {depthwise.INT8: np.int8, depthwise.INT16: np.int16}.get(mode, np.int32)
-    line = (shape[3] + 2 * _margin(shape)) * pitch * np.dtype(dtype).itemsize
-    row[depthwise.OUT_IMAGE], row[depthwise.OUT_ROW] = (shape[2] + 2 * _margin(shape)) * line, line
+    margin = margin_of(shape)
+    line = (shape[3] + 2 * margin) * pitch * np.dtype(dtype).itemsize
+    row[depthwise.OUT_IMAGE], row[depthwise.OUT_ROW] = (shape[2] + 2 * margin) * line, line
     row[depthwise.OUT_PIXEL] = pitch * np.dtype(dtype).itemsize
     work = int(np.prod(shape)) * w[0].size
     return Channels(row, sweep, columns or paired, shape, dtype, reach, geometry, work, (weights, begin, scale, taps))
+
+
+def _taps(surface: Surface, geometry: ConvGeometry) -> np.ndarray:
+    """Return the bytes from the first pixel of a window to each of its pixels."""
+    down = np.arange(geometry.kernel[0]) * geometry.dilations[0] * surface.strides[1]
+    across = np.arange(geometry.kernel[1]) * geometry.dilations[1] * surface.strides[2]
+    return (down[:, None] + across).reshape(-1).astype(np.int64)
 
 
 def _columns(isa: str) -> RowKernel:
@@ -181,10 +194,6 @@ def _columns(isa: str) -> RowKernel:
     return columns_avx512
 
 
-def _margin(shape: tuple[int, ...]) -> int:
-    return MARGIN if shape[2] * shape[3] > 1 else 0
-
-
 def _mode(rq: Requantize | None, reach: int) -> int:
     from qworkbench.emulator.kernels.vector import depthwise
 
@@ -193,25 +202,3 @@ def _mode(rq: Requantize | None, reach: int) -> int:
     if rq.kind == "float64" and rq.dtype == "int16":
         return depthwise.INT16
     return depthwise.INT8 if rq.kind == "float32" and rq.dtype == "int8" else depthwise.INT32
-
-
-def _quarters(w: np.ndarray, start: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return weights as [kernel row][quarter][group of 16][4 channels][4 taps], bias and scale likewise.
-
-    A quarter holds channels 4 j .. 4 j + 3 of each group, as interleaving leaves them; three more groups follow the
-    last, so that a block of four may begin at any.
-    """
-    groups = start.size // 16
-    taps = np.zeros((groups * 16, 3, 4), np.int8)
-    taps[: len(w), :, :3] = w[:, 0]
-    wrapped = np.arange(groups + 3) % groups
-    order = taps.reshape(groups, 4, 4, 3, 4).transpose(3, 1, 0, 2, 4)[:, :, wrapped]
-    weights = aligned(order.size, np.int8)
-    weights.reshape(order.shape)[...] = order
-    made = []
-    for array in (start, scale):
-        quarters = array.reshape(groups, 4, 4).transpose(1, 0, 2)[:, wrapped]
-        room = aligned(quarters.size, array.dtype)
-        room.reshape(quarters.shape)[...] = quarters
-        made.append(room)
-    return weights, made[0], made[1]

@@ -17,7 +17,7 @@ from qworkbench.emulator.kernels.vector.ir import intrinsic, types
 AHEAD = 256  # bytes: the columns between asking for a line and reaching it
 
 
-def _interleaved(b: Any, one: Any, other: Any, low: bool, bits: int) -> Any:
+def interleaved(b: Any, one: Any, other: Any, low: bool, bits: int) -> Any:
     """Return the low or high elements of each 128-bit lane of two vectors of as many bits, alternating."""
     size = one.type.count * one.type.element.width
     count, per_lane = size // bits, 128 // bits
@@ -60,10 +60,10 @@ class Column(Descent):
         b = self.b
         loaded = (v.load(b, b.add(address, b.mul(self.x_pixel, v.word(i))), self.words) for i in range(3))
         left, middle, right = (b.xor(part, self.sign) if self.sign is not None else part for part in loaded)
-        pairs = [_interleaved(b, left, middle, low, 8) for low in (True, False)]
-        doubles = [_interleaved(b, right, right, low, 8) for low in (True, False)]
+        pairs = [interleaved(b, left, middle, low, 8) for low in (True, False)]
+        doubles = [interleaved(b, right, right, low, 8) for low in (True, False)]
         whole = [
-            _interleaved(b, pair, double, low, 16)
+            interleaved(b, pair, double, low, 16)
             for pair, double in zip(pairs, doubles, strict=True)
             for low in (True, False)
         ]

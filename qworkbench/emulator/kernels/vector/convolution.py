@@ -10,7 +10,9 @@ from qworkbench.emulator.kernels.calls import note
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import (
+    asked_margin,
     laid_like,
+    margin_of,
     new_surface,
     pixel_pitch,
     surface_of,
@@ -24,7 +26,7 @@ from qworkbench.emulator.kernels.vector.groups import grouped_weights, groups_fr
 from qworkbench.emulator.kernels.vector.parts import LIMIT, parts_that_fit
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, Forms, Product, leaving, remembered
-from qworkbench.emulator.kernels.vector.windows import dense_of, margin_of, panels_of, places_of, taps_of
+from qworkbench.emulator.kernels.vector.windows import dense_of, panels_of, places_of, taps_of
 from qworkbench.emulator.kernels.vector.winograd_layers import transformed_weights, winograd_for, winograd_frame
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
@@ -95,7 +97,8 @@ def _made_by(
     """Return `x` as the `path` reads it, the product and the shape of the result."""
     surface = surfaced(x, codes, max(geometry.pads), pixel_pitch(x.shape[1]))
     ratio = None if residual is None else residual.ratio
-    key = (path.name, id(w), id(bias), id(ratio), geometry, x.shape, surface.shape, surface.margin, x.dtype)
+    lies = (surface.shape, surface.margin, asked_margin())
+    key = (path.name, id(w), id(bias), id(ratio), geometry, x.shape, lies, x.dtype)
     return surface, remembered(
         forms,
         "conv",
@@ -199,7 +202,7 @@ def _started(
     frame: Frame | None = remembered(
         forms,
         "frame",
-        (path.name, id(w), geometry, x.shape, surface.shape, surface.margin, parts),
+        (path.name, id(w), geometry, x.shape, surface.shape, surface.margin, margin_of(shape), parts),
         lambda: _frame(path, surface, w, geometry, shape, parts, forms),
         (w,),
     )

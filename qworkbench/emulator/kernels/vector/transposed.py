@@ -13,7 +13,7 @@ import numpy as np
 from qworkbench.emulator.kernels.calls import note
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.rescale import requantize
-from qworkbench.emulator.kernels.surface import laid_like, new_surface, surface_of, surfaced
+from qworkbench.emulator.kernels.surface import laid_like, margin_of, new_surface, surface_of, surfaced
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters
 from qworkbench.emulator.kernels.vector.amx_layers import ROWS, tiles_for
@@ -29,8 +29,6 @@ from qworkbench.emulator.kernels.vector.product import (
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
 from qworkbench.numerics.dtypes import NUMPY
-
-OUTPUT_MARGIN = 1
 
 
 class Phase(NamedTuple):
@@ -76,9 +74,10 @@ def convolve_transposed(
     grid = [phases(length, axis, geometry) for axis, length in enumerate((height, width))]
     path = _tiles(x, w, grid) or path
     surface = surfaced(x, x.dtype if path.tiles else path.codes, _margin(grid, x.shape[2:]))
-    out_margin = OUTPUT_MARGIN if height * width > 1 else 0
+    out_margin = margin_of(shape)
     ratio = None if residual is None else residual.ratio
-    key = (path.name, id(w), id(bias), id(rq), id(ratio), geometry, x.shape, surface.shape, surface.margin, x.dtype)
+    lies = (surface.shape, surface.margin, out_margin)
+    key = (path.name, id(w), id(bias), id(rq), id(ratio), geometry, x.shape, lies, x.dtype)
     products: list[Product] | None = remembered(
         forms,
         "transposed",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from qworkbench.emulator.kernels.surface import pitch_of
+from qworkbench.emulator.kernels.surface import margin_of, pitch_of
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector.paths import Path
 from qworkbench.emulator.kernels.vector.product import packed_weights
 from qworkbench.numerics.arithmetic import ConvGeometry
-
-OUTPUT_MARGIN = 1  # what a 3x3 convolution reads beyond the edge
 
 
 def panels_of(
@@ -75,8 +73,3 @@ def places_of(surface: Surface, shape: tuple[int, ...], geometry: ConvGeometry) 
     line = (width + 2 * margin) * pitch_of(outputs)
     out = n[:, None, None] * (height + 2 * margin) * line + (i[:, None] * line) + j * pitch_of(outputs)
     return windows.reshape(-1), out.reshape(-1)
-
-
-def margin_of(shape: tuple[int, ...]) -> int:
-    """Return the margin that a result of this shape is given."""
-    return 0 if shape[2] * shape[3] == 1 else OUTPUT_MARGIN

@@ -11,12 +11,11 @@ import numpy as np
 from qworkbench.emulator.kernels.isa import vectors
 from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.slabs import lasting
-from qworkbench.emulator.kernels.surface import pitch_of
+from qworkbench.emulator.kernels.surface import margin_of, pitch_of
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.frames import Frame, frame_of
 from qworkbench.emulator.kernels.vector.paths import Path
-from qworkbench.emulator.kernels.vector.windows import margin_of
 from qworkbench.numerics.arithmetic import ConvGeometry
 
 EXACT = 2**25  # a sum below it survives the division of 576 times itself, modulo 2**32, by 576
