@@ -117,3 +117,5 @@ class QWorkbenchMagics(Magics):
             return shown(command, command.run(self.state, given))
         except QWorkbenchError as error:
             raise UsageError(str(error)) from None
+        except KeyboardInterrupt:
+            raise UsageError(f"%qwb {words[0]} was interrupted; edits and thresholds are as they were") from None

@@ -6,11 +6,13 @@ file, too. Anywhere else it is one line of stderr, rewritten. Knows no command.
 
 from __future__ import annotations
 
+import contextvars
 import html
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock, Timer
 from typing import Any, Protocol
 
 QUIET_SECONDS = 1.0
@@ -30,22 +32,38 @@ class Line(Protocol):
 
 @contextmanager
 def reporter(what: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a callback (item, done, total) that shows one line after the first second, rewritten as it goes."""
+    """Yield a callback (item, done, total) that shows one line after the first second, rewritten as it goes.
+
+    In a notebook the bar comes after that second also where nothing was reported yet.
+    """
     started = last = time.monotonic()
     line: Line | None = None
+    ended, lock = False, Lock()
 
     def report(item: str, done: int, total: int) -> None:
         nonlocal last, line
         now = time.monotonic()
         if now - started < QUIET_SECONDS or now - last < BETWEEN_SECONDS:
             return
-        last = now
-        line = line or (_Bar() if _in_notebook() else _Stderr())
-        line.show(what, item, done, total)
+        with lock:
+            if ended:
+                return
+            last = now
+            line = line or (_Bar() if in_notebook else _Stderr())
+            line.show(what, item, done, total)
 
+    in_notebook = _in_notebook()
+    # the context tells the kernel which cell an output belongs to
+    waiting = Timer(QUIET_SECONDS, contextvars.copy_context().run, args=(report, "", 0, 0))
+    waiting.daemon = True
+    if in_notebook:
+        waiting.start()
     try:
         yield report
     finally:
+        waiting.cancel()
+        with lock:
+            ended = True
         if line is not None:
             line.clear()
 
@@ -56,6 +74,11 @@ def _in_notebook() -> bool:
     return getattr(get_ipython(), "kernel", None) is not None
 
 
+def _words(what: str, item: str, done: int, total: int, between: str) -> str:
+    count = f": {done}{f'{between}{total}' if total else ''}" if done or total else " ..."
+    return f"{what}{count} {item}"[:LONGEST].rstrip()
+
+
 class _Stderr:
     """One line of a terminal."""
 
@@ -63,7 +86,7 @@ class _Stderr:
         self._width = 0
 
     def show(self, what: str, item: str, done: int, total: int) -> None:
-        line = f"{what}: {done}{f'/{total}' if total else ''} {item}"[:LONGEST]
+        line = _words(what, item, done, total, "/")
         sys.stderr.write("\r" + line.ljust(self._width))
         sys.stderr.flush()
         self._width = len(line)
@@ -80,7 +103,7 @@ class _Bar:
         self._handle: Any = None
 
     def show(self, what: str, item: str, done: int, total: int) -> None:
-        text = f"{what}: {done}{f' of {total}' if total else ''} {item}"[:LONGEST]
+        text = _words(what, item, done, total, " of ")
         share = f" value='{done}' max='{total}'" if total else ""
         bar = f"<progress style='width: 14em; vertical-align: middle'{share}></progress>"
         self._publish({"text/html": f"<div>{bar} <small>{html.escape(text)}</small></div>", "text/plain": text})

@@ -97,6 +97,7 @@ def test_progress_is_a_bar_that_leaves_nothing_behind(lab, open_notebook, page, 
         "from qworkbench.magics.progress import reporter\nimport time\n"
         "print('before')\n"
         "with reporter('working') as report:\n"
+        "    time.sleep(3)\n"
         "    for done in range(1, 41):\n"
         "        time.sleep(0.15)\n"
         "        report('a <node>', done, 40)\n"
@@ -105,6 +106,7 @@ def test_progress_is_a_bar_that_leaves_nothing_behind(lab, open_notebook, page, 
     page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
     outputs = page.locator(".jp-Cell-outputArea").last
     expect(outputs.locator("progress")).to_be_visible()
+    expect(outputs).to_contain_text("working ...")  # nothing was reported yet
     expect(outputs).to_contain_text("of 40 a <node>")
     shot("progress")
     notebook.idle()

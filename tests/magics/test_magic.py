@@ -211,3 +211,14 @@ class Softly(nn.Module):
 
     def forward(self, x):
         return x.softmax(1)
+
+
+def test_an_interrupt_is_one_line_and_leaves_the_workbench_as_it_was(loaded, monkeypatch):
+    def interrupted(self, *given, **options):
+        raise KeyboardInterrupt
+
+    loaded("bpu softmax")
+    monkeypatch.setattr(q.Workbench, "sensitivity", interrupted)
+    with pytest.raises(UsageError, match="%qwb sensitivity was interrupted"):
+        loaded("sensitivity")
+    assert loaded("use").journal == ("softmax: run_on_bpu",)

@@ -158,7 +158,7 @@ export class Shading {
     return {
       cosine: 'press Run to measure the cosine',
       l1: 'press Run to measure L1',
-      sensitivity: 'press Sensitivity to measure it',
+      sensitivity: 'not measured yet: press Sensitivity, or %qwb sensitivity',
       cost: 'there is no boundary'
     }[this.colouring as 'cosine' | 'l1' | 'sensitivity' | 'cost'];
   }

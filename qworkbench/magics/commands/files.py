@@ -8,6 +8,7 @@ from typing import Any
 
 from qworkbench.files import write_bytes
 from qworkbench.magics.commands.loading import kept_words
+from qworkbench.magics.progress import reporter
 from qworkbench.magics.registry import Argument, Command, MagicUsageError
 from qworkbench.magics.results import Lines, Picture, Step
 from qworkbench.magics.state import State
@@ -34,14 +35,16 @@ def open_file(state: State, given: Namespace) -> Any:
         raise MagicUsageError("which model is it for? %qwb open FILE --model MODEL")
     model: Any = state.model(name) if given.model else state.workbench.model
     example = state.variable(given.example) if given.example else None
-    workbench = Workbench.open(given.file, model, example)
+    with reporter("opening"):
+        workbench = Workbench.open(given.file, model, example)
     former = kept_words(state, state.add(name, workbench))
     return Step(f"opened {given.file} as {name}", [*former, *workbench.journal])
 
 
 def report(state: State, given: Namespace) -> Any:
     """Write one self-contained HTML file."""
-    return Lines([f"wrote {state.workbench.report(given.file)}"])
+    with reporter("writing the report"):
+        return Lines([f"wrote {state.workbench.report(given.file)}"])
 
 
 def export(state: State, given: Namespace) -> Any:

@@ -26,7 +26,8 @@ def load(state: State, given: Namespace) -> Any:
     shape = None if given.input_shape is None else input_shapes(given.input_shape)
     # a trained model brings its march along
     march = given.march or (None if not is_file and holds_training(model) else state.options.march)
-    workbench = Workbench(model, example, march=march, name=given.name, input_shape=shape)
+    with reporter("capturing the model"):
+        workbench = Workbench(model, example, march=march, name=given.name, input_shape=shape)
     if given.calibration is not None:
         _calibrate(workbench, calibration_data(state, given.calibration), given)
     name = given.name or (model.stem if is_file else given.model)

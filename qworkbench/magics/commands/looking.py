@@ -40,7 +40,8 @@ def layers(state: State, given: Namespace) -> Any:
     """Return the table of nodes of the newest run, running first where edits are newer."""
     workbench = state.workbench
     newest = workbench.last_run
-    frame = (workbench.run() if newest is None or workbench.stale else newest).layers
+    with reporter("running") as report:
+        frame = (workbench.run(progress=report) if newest is None or workbench.stale else newest).layers
     if given.on is not None:
         frame = frame[frame["on"] == given.on.upper()]
     return frame.sort_values(given.sort, kind="stable") if given.sort else frame

@@ -81,10 +81,14 @@ def apply_file(state: State, given: Namespace) -> Any:
     workbench = state.workbench
     is_yaml = Path(given.file).suffix in (".yaml", ".yml")
     remarks = (workbench.apply_yaml if is_yaml else workbench.apply_quant_config)(given.file)
-    return Lines([f"applied {given.file}", *state.workbench.journal[before:], *(f"  {line}" for line in remarks)])
+    idle = [line.removesuffix(KEPT) for line in remarks if line.endswith(KEPT)]
+    said = [line for line in remarks if not line.endswith(KEPT)]
+    said += [f"{', '.join(idle)}{KEPT}"] if idle else []
+    return Lines([f"applied {given.file}", *state.workbench.journal[before:], *(f"  {line}" for line in said)])
 
 
 FORMS = {"yaml": (".yaml", ".yml"), "quant_config": (".json",), "onnx": (".onnx",)}
+KEPT = ": kept in the file, without effect here"
 LEVELS = ("O0", "O1", "O2")
 
 TOOLCHAIN = (
