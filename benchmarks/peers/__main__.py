@@ -21,16 +21,18 @@ more as wall clock. Figures of another machine differ; `make bench` makes a shor
 * `floor` is the time of all multiply-adds at that peak over onnxruntime int8's time: the lowest `/ort int8` that a
   kernel can reach which does every one of them. 3 x 3 at stride 1 goes below where Winograd's transforms, which are
   exact here, leave a quarter of the products; a goal below `floor` is beyond the hardware for everything else.
-* Instruction paths: `amx`, `avx512vnni`, `avxvnni`, `avx2` on x86-64, `dotprod`, `neon` on AArch64, `portable`
-  anywhere; `QWORKBENCH_ISA` forces one and `QWORKBENCH_NUM_THREADS` sets the threads. All of them give the same codes,
+* Instruction paths: `amx`, `avx512vnni`, `avxvnni`, `avx2` on x86-64, `i8mm`, `dotprod`, `neon` on AArch64,
+  `portable` anywhere; `QWORKBENCH_ISA` forces one and `QWORKBENCH_NUM_THREADS` sets the threads. All of them give the same codes,
   bit for bit.
 * `amx` is `avx512vnni` with what fills AMX-INT8 tiles (convolutions, linear layers, matmuls) computed in them. Its
   machine code is tested by executing the AMX instructions in software; no machine that was measured here has them,
   so there is no figure of it.
 * `dotprod` (Apple M1 and later, Graviton2 and later, Cortex-A55, A76 and later) multiplies int8 by `sdot` and int16 by
-  `smlal`; `neon` (Cortex-A53, A72) takes int8 as int16, too. Both are tested on an emulated processor and were not
+  `smlal`; `neon` (Cortex-A53, A72) takes int8 as int16, too. They are tested on an emulated processor and were not
   timed on a real one. The inner loops take 103 instructions for 1280 multiply-adds of int8 and 183 for 640 of int16, a
-  whole 3 x 3 convolution of 64 channels 0.086 and 0.30 a multiply-add. Winograd's transforms are x86-64's alone.
+  whole 3 x 3 convolution of 64 channels 0.086 and 0.30 a multiply-add. `i8mm` (Apple M2 and later, Graviton3 and
+  later) is `dotprod` with convolutions and linear layers of int8 by `smmla`: 58 instructions for 1024 multiply-adds.
+  Winograd's transforms are x86-64's alone.
 * A forced path limits torch, too (`ONEDNN_MAX_CPU_ISA`, `ATEN_CPU_CAPABILITY`), but not onnxruntime.
 * Edits are ones that the workbench has never seen. Behind the ratios, in ms: `place` is the edit itself, `plan` the
   integer plan, `steps` the emulated operators (`again`: the same ones run once more, with everything prepared),

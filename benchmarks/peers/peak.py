@@ -13,7 +13,7 @@ from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.vector import amx, machine
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.amx_layers import ROWS
-from qworkbench.emulator.kernels.vector.arm import DOT
+from qworkbench.emulator.kernels.vector.arm import FEATURES
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.tile import Tile
 
@@ -48,7 +48,7 @@ def _registers(tile: Tile) -> Any:
                 v.store(b, b.load(room), b.add(out, v.word(4 * tile.lanes * n)))
 
         def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-            v.apart(b, f"peak.{tile.name}", args, write, DOT if tile.dot == "sdot" else "")
+            v.apart(b, f"peak.{tile.name}", args, write, FEATURES.get(tile.dot, ""))
             return context.get_dummy_value()
 
         return types.void(*([types.int64] * 4)), generate

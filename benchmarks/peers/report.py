@@ -14,7 +14,7 @@ import torch
 
 from qworkbench.emulator.kernels import isa, threads
 
-KNOWN = ("avx2", "avx512f", "avxvnni", "avx512vnni", "avxvnniint8", "amx-int8", "dotprod")
+KNOWN = ("avx2", "avx512f", "avxvnni", "avx512vnni", "avxvnniint8", "amx-int8", "i8mm", "dotprod")
 
 LIMITS = {
     "avx512vnni": ("AVX512_CORE_VNNI", "avx512"),

@@ -13,7 +13,7 @@ import pytest
 from llvmlite import ir
 
 from qworkbench.emulator.kernels.vector import ir as v
-from qworkbench.emulator.kernels.vector.arm import DOT
+from qworkbench.emulator.kernels.vector.arm import FEATURES
 from qworkbench.emulator.kernels.vector.tile import Tile, Writer
 
 TRIPLE = "aarch64-unknown-linux-gnu"
@@ -52,7 +52,7 @@ def module_of(write: Callable[[Any, Any], None], parameters: int, features: str 
 
 def tile_module(tile: Tile, writer: type[Writer]) -> ir.Module:
     """A module whose function ``run`` of seven int64 computes tiles."""
-    return module_of(lambda b, given: writer(b, tile, given).write(), 7, DOT if tile.dot == "sdot" else "")
+    return module_of(lambda b, given: writer(b, tile, given).write(), 7, FEATURES.get(tile.dot, ""))
 
 
 def assembly(module: ir.Module, cpu: str) -> str:

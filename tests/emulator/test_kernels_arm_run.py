@@ -11,7 +11,7 @@ from qworkbench.emulator.kernels.surface import new_surface, surface_of, surface
 from qworkbench.emulator.kernels.vector import channels, convolution, depthwise, neon, paths
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import parameters as at
-from qworkbench.emulator.kernels.vector.arm import DOT, table_of
+from qworkbench.emulator.kernels.vector.arm import FEATURES, table_of
 from qworkbench.emulator.kernels.vector.columns import Column
 from qworkbench.emulator.kernels.vector.neon_depthwise import WideningWalk
 from qworkbench.emulator.kernels.vector.tile import Tile
@@ -36,7 +36,7 @@ def arrays_of(held: Any) -> list[np.ndarray]:
 
 def convolve(x, w, bias, geometry, rq, residual=None):
     """A convolution by the tiles of `dotprod`, one panel after the other, and the instructions that it takes."""
-    path = paths._path("dotprod", x.dtype.type, w.dtype.type, False)
+    path = paths._path("dotprod", x.dtype.type, w.dtype.type)
     surface = surfaced(x, path.codes, max(geometry.pads))
     product, shape = convolution._prepare(path, surface, x, w, bias, geometry, rq, residual, None, ())
     out = new_surface(shape, rq.dtype if rq else np.int32, margin_of(shape))
@@ -121,7 +121,7 @@ def test_depthwise_columns_equal_the_reference(isa, dtype, leaves, stride):
     out = new_surface(made.shape, made.dtype, 1)
     to, p, dots = surface_of(out), made.row, made.sweep.__name__ == "columns_dotprod"
     if dots:
-        module, block = module_of(lambda b, given: Column(b, stride, 4, given).write(), 14, DOT), 16
+        module, block = module_of(lambda b, given: Column(b, stride, 4, given).write(), 14, FEATURES["sdot"]), 16
     else:
         bits = 8 * x.itemsize
         module, block = module_of(lambda b, given: WideningWalk(b, stride, 4, bits, given).write(), 14), 8

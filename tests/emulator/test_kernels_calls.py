@@ -107,7 +107,8 @@ ELSEWHERE = {"table", "table of rows"}  # run by kernels that are called with ar
 COPIED = {"gemm", "gemm, residual"}  # rows that are filled up to whole words
 WIDENED = {"conv stride 2", "transposed"}  # where pairs of int16 are multiplied
 PAIRS = ELSEWHERE | COPIED | WIDENED
-NOT_ON = {"avxvnni": ELSEWHERE | COPIED, "dotprod": ELSEWHERE | COPIED, "avx2": PAIRS, "neon": PAIRS}
+ROWS = ELSEWHERE | COPIED
+NOT_ON = {"avxvnni": ROWS, "i8mm": ROWS, "dotprod": ROWS, "avx2": PAIRS, "neon": PAIRS}
 ALWAYS = set(OPERATIONS) - NOT_ON.get(isa.chosen(), set())
 
 

@@ -25,13 +25,18 @@ PATHS: dict[str, frozenset[str]] = {
     "avx512vnni": AVX512VNNI,
     "avxvnni": frozenset({"avx2", "fma", "avxvnni"}),
     "avx2": frozenset({"avx2", "fma"}),
+    "i8mm": frozenset({"neon", "dotprod", "i8mm"}),
     "dotprod": frozenset({"neon", "dotprod"}),
     "neon": frozenset({"neon"}),
     PORTABLE: frozenset(),
 }
 ALIASES = {"vnni": "avx512vnni"}
-BASES = {"amx": "avx512vnni"}  # a path, and the one whose kernels compute what it has none of its own for
-AT_HWCAP, HWCAP = 16, {"neon": 1, "dotprod": 20}  # of Linux on AArch64: HWCAP_ASIMD and HWCAP_ASIMDDP
+BASES = {
+    "amx": "avx512vnni",
+    "i8mm": "dotprod",
+}  # a path, and the one whose kernels compute what it has none of its own for
+# of Linux on AArch64: words of AT_HWCAP and AT_HWCAP2, and the bits of ASIMD, ASIMDDP and I8MM
+HWCAP = {"neon": (16, 1), "dotprod": (16, 20), "i8mm": (26, 13)}
 ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XTILEDATA = 158, 0x1023, 18  # of Linux on x86-64
 
 
@@ -56,11 +61,10 @@ def arm_features() -> frozenset[str]:
     if platform.machine() not in ("aarch64", "arm64"):
         return frozenset()
     if sys.platform == "darwin":
-        return frozenset({"neon", "dotprod"})
+        return frozenset({"neon", "dotprod"} | ({"i8mm"} if _told_by_macos("FEAT_I8MM") else set()))
     if sys.platform != "linux":
         return frozenset({"neon"})  # part of the architecture
-    bits = _auxiliary(AT_HWCAP)
-    return frozenset(name for name, bit in HWCAP.items() if bits >> bit & 1)
+    return frozenset(name for name, (kind, bit) in HWCAP.items() if _auxiliary(kind) >> bit & 1)
 
 
 def _auxiliary(kind: int) -> int:
@@ -71,6 +75,16 @@ def _auxiliary(kind: int) -> int:
     ask.argtypes, ask.restype = [ctypes.c_ulong], ctypes.c_ulong
     found: int = ask(kind)
     return found
+
+
+def _told_by_macos(feature: str) -> bool:
+    """Tell whether macOS says that the processor has a feature; a system that does not know it has an older one."""
+    import ctypes
+
+    value, size = ctypes.c_int32(0), ctypes.c_size_t(4)
+    name = f"hw.optional.arm.{feature}".encode()
+    failed = ctypes.CDLL(None).sysctlbyname(name, ctypes.byref(value), ctypes.byref(size), None, 0)
+    return not failed and value.value == 1
 
 
 @cache

@@ -12,8 +12,8 @@ from typing import Any
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import call, constant, i8, i16, i32, i64, shuffled, vector
 
-DOT = "+dotprod"
-"""What the function around a dot of bytes has to say (:func:`.ir.requires`): LLVM does not know every processor."""
+FEATURES = {"sdot": "+dotprod", "smmla": "+dotprod,+i8mm"}
+"""What the function around a dot of bytes is compiled for (:func:`.ir.apart`): LLVM does not know every processor."""
 
 
 def dotted(b: Any, dot: str, acc: Any, pixel: Any, weight: Any) -> Any:
@@ -21,6 +21,12 @@ def dotted(b: Any, dot: str, acc: Any, pixel: Any, weight: Any) -> Any:
     assert dot == "sdot"
     codes = vector(i8, 16)
     return call(b, "aarch64.neon.sdot.v4i32.v16i8", acc.type, [acc, b.bitcast(weight, codes), b.bitcast(pixel, codes)])
+
+
+def matrix_dotted(b: Any, acc: Any, pixels: Any, weights: Any) -> Any:
+    """Return ``acc[i, j] + sum over k < 8 of pixels[i, k] * weights[j, k]`` for 2 x 2 int32 and 2 x 8 int8 each."""
+    codes = [b.bitcast(value, vector(i8, 16)) for value in (pixels, weights)]
+    return call(b, "aarch64.neon.smmla.v4i32.v16i8", acc.type, [acc, *codes])
 
 
 def looked_up(b: Any, codes: Any, order: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import machine
-from qworkbench.emulator.kernels.vector.arm import DOT
+from qworkbench.emulator.kernels.vector.arm import FEATURES
 from qworkbench.emulator.kernels.vector.descent import Descent
 from qworkbench.emulator.kernels.vector.ir import intrinsic, types
 
@@ -101,7 +101,7 @@ def column_kernel(stride: int, lanes: int) -> Any:
                 Column(inside, stride, lanes, given).write()
 
             if lanes == 4:
-                v.apart(b, f"qworkbench.column{stride}", args, write, DOT)
+                v.apart(b, f"qworkbench.column{stride}", args, write, FEATURES["sdot"])
             else:
                 write(b, args)
             return context.get_dummy_value()

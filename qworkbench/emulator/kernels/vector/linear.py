@@ -100,7 +100,7 @@ def _rows(path: Path, x: np.ndarray) -> np.ndarray:
     length = x.shape[-1]
     if path.tiles:
         return x.reshape(-1, length)
-    padded = -(-length // path.per_word) * path.per_word
+    padded = path.groups(1, length) * path.per_word
     if x.dtype == path.codes and padded == length and x.flags.c_contiguous:
         return x.reshape(-1, length)
     return _pitched(x.reshape(-1, length), padded, path.codes)

@@ -2,7 +2,7 @@
 
 Everything else is as in :mod:`.tile`. A turn of the loop loads 16 bytes of a pixel, four groups, so these lie beside
 each other (``Path.beside``). A dot of bytes names its lane, a product of int16 its element: the weights of a word's two
-codes lie apart (``Path.split``). Where weights come in whole words, of a second activation or in groups of channels,
+codes lie apart (``Path.layout``). Where weights come in whole words, of a second activation or in groups of channels,
 products of the low and the high pairs of a vector are added apart, and pairwise when all are.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import parameters as at
+from qworkbench.emulator.kernels.vector.arm import matrix_dotted
 from qworkbench.emulator.kernels.vector.grouped import Grouped
 from qworkbench.emulator.kernels.vector.ir import carray, cgutils
 from qworkbench.emulator.kernels.vector.sweeps import part_of
@@ -35,6 +36,53 @@ class ByLane(Writer):
         pixels = [v.load(b, b.add(row, reach), self.kind) for row in rows]
         for u in range(count):
             yield ([v.shuffled(b, pixel, pixel, [u] * LANES)] * self.tile.vectors for pixel in pixels)
+
+
+class ByMatrix(Writer):
+    """Writes tiles of 2 x 2 sums a vector: two pixels by two channels, 8 codes of each at once."""
+
+    late = True
+
+    def write(self) -> None:
+        """Write the body."""
+        pairs, quads = range(self.tile.pixels // 2), range(2 * self.tile.vectors)
+        self.apart = [[cgutils.alloca_once(self.b, self.kind) for _ in quads] for _ in pairs]
+        super().write()
+
+    def begin_part(self) -> None:
+        """Begin at zero."""
+        for room in (room for row in self.apart for room in row):
+            self.b.store(v.constant(self.kind, [0] * LANES), room)
+
+    def groups(self, rows: list[Any], reaches: Any, count: int) -> Iterator[Iterator[list[Any]]]:
+        """Yield 8 codes of every two pixels, twice each: for the first and for the other half of the channels."""
+        b, eight = self.b, v.vector(v.i64, 2)
+        if count != at.UNROLLED:  # there are whole turns only
+            yield from (iter(()) for _ in range(count))
+            return
+        reach = v.load(b, reaches, v.i64, 8)
+        pixels = [v.load(b, b.add(row, reach), eight) for row in rows]
+        pairs = list(zip(pixels[::2], pixels[1::2], strict=True))
+        for u in range(count):
+            yield ([v.shuffled(b, one, other, [u // 2, 2 + u // 2]), u % 2] for one, other in pairs)
+
+    def multiply(self, m: int, words: list[Any], panel: list[Any]) -> None:
+        """Add the products of pair `m` with a half of the channels."""
+        b, (pixels, half) = self.b, words
+        for n, weights in enumerate(panel, half * len(panel)):
+            room = self.apart[m][n]
+            b.store(matrix_dotted(b, b.load(room), pixels, weights), room)
+
+    def put_in_order(self, bias: Any) -> None:
+        """Let each pixel have its sums, with the bias."""
+        b = self.b
+        starts = [self.bias(bias, n) for n in range(self.tile.vectors)]
+        for m, row in enumerate(self.sums):
+            held, k = self.apart[m // 2], m % 2
+            for n, (room, start) in enumerate(zip(row, starts, strict=True)):
+                left, right = (b.load(part) for part in held[2 * n : 2 * n + 2])
+                whole = v.shuffled(b, left, right, [2 * k, 2 * k + 1, 4 + 2 * k, 5 + 2 * k])
+                b.store(b.add(whole, start), room)
 
 
 class ByElement(Writer):
@@ -105,6 +153,7 @@ class GroupedPairwise(Grouped, Pairwise):
 
 
 _bytes = tile_kernel(Tile("sdot", LANES, 5, 4), ByLane)
+_steps = tile_kernel(Tile("smmla", LANES, 4, 4), ByMatrix)
 _pairs = tile_kernel(Tile("mlal", LANES, 6, 2, 4), Pairwise)
 _codes = tile_kernel(Tile("mlal", LANES, 5, 4), ByElement)
 _grouped_bytes = tile_kernel(Tile("sdot", LANES, 4, 4), Grouped)
@@ -123,6 +172,20 @@ def bytes_dotprod(row: int) -> None:
         for panel in range(begin, stop):
             weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
             _bytes(row, weights, panel * 16, 16, first, end, shift)
+
+
+@row_kernel
+def bytes_i8mm(row: int) -> None:
+    """Compute int8 by int8 in tiles of 16 channels, 16 vectors of 2 x 2 sums in registers."""
+    p = carray(v.int64_at(row), at.WORDS)
+    while True:
+        chunk = v.taken(row + 8 * at.COUNTER)
+        if chunk >= p[at.CHUNKS]:
+            break
+        first, end, begin, stop = part_of(p, chunk)
+        for panel in range(begin, stop):
+            weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
+            _steps(row, weights, panel * 16, 16, first, end, shift)
 
 
 @row_kernel

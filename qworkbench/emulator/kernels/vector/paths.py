@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qworkbench.emulator.kernels.compiled import RowKernel
-from qworkbench.emulator.kernels.isa import PORTABLE, vectors
+from qworkbench.emulator.kernels.isa import PORTABLE, chosen, vectors
 from qworkbench.emulator.kernels.vector.parameters import UNROLLED
 
 FEW_PIXELS = 96  # up to here the last tile of a panel matters
@@ -43,8 +43,10 @@ class Path:
         Whether pixels and weights enter by Winograd's transforms.
     beside : bool
         Whether a turn of the inner loop reads its groups as one, beside each other.
-    split : bool
-        Whether the first codes of all words of a line lie together, then the second ones.
+    layout : str
+        How the words (of ``[group][channel]``) of a panel lie; with ``codes`` the first codes of all words of a line
+        lie together, then the second ones; with ``steps`` two groups of a channel lie beside each other, and taps are
+        filled up to whole turns.
     tiles : int
         Bytes of a pixel's code where pixels enter as the rows of AMX tiles (:mod:`.amx_layers`), of which `codes` are
         the weights; 0 elsewhere.
@@ -63,7 +65,7 @@ class Path:
     masks: bool
     transforms: bool = False
     beside: bool = False
-    split: bool = False
+    layout: str = "words"
     tiles: int = 0
     chunk: int = 96
 
@@ -74,7 +76,7 @@ class Path:
 
     def step(self, taps: int) -> int:
         """Return how many groups are read as one, so that none of them may be of another tap."""
-        return UNROLLED if self.beside and taps > 1 else 1
+        return UNROLLED if self.beside and (taps > 1 or self.layout == "steps") else 1
 
     def panels(self, outputs: int) -> tuple[int, int]:
         """Return how many full panels `outputs` channels take, and the channels of the panel behind them or 0."""
@@ -94,11 +96,11 @@ def path_for(x_type: Any, w_type: Any, *, product: bool = False) -> Path | None:
 
     The weights of a `product` of two activations are packed as they come, in whole words (:mod:`.packing`).
     """
-    return _path(vectors(), x_type, w_type, product)
+    return _path(vectors(), x_type, w_type, product, chosen() == "i8mm")
 
 
 @cache
-def _path(isa: str, x_type: Any, w_type: Any, product: bool) -> Path | None:
+def _path(isa: str, x_type: Any, w_type: Any, product: bool = False, matrices: bool = False) -> Path | None:
     codes = (np.int8, np.int16)
     if isa == PORTABLE or x_type not in codes or w_type not in codes:
         return None
@@ -106,11 +108,14 @@ def _path(isa: str, x_type: Any, w_type: Any, product: bool) -> Path | None:
     if isa in ("dotprod", "neon"):
         from qworkbench.emulator.kernels.vector import neon
 
+        if matrices and narrow and not product:
+            sweep = neon.bytes_i8mm
+            return Path("steps16", np.int8, 4, 16, (), (4,), False, sweep, False, beside=True, layout="steps")
         if isa == "dotprod" and narrow:
             return Path("lanes16", np.int8, 4, 16, (), (5,), False, neon.bytes_dotprod, False, beside=True)
         if product:
             return Path("words16", np.int16, 2, 16, (), (6,), False, neon.pairs_neon, False)
-        return Path("codes16", np.int16, 2, 16, (), (5,), False, neon.codes_neon, False, beside=True, split=True)
+        return Path("codes16", np.int16, 2, 16, (), (5,), False, neon.codes_neon, False, beside=True, layout="codes")
     from qworkbench.emulator.kernels.vector import sweeps
 
     if isa == "avx512vnni":

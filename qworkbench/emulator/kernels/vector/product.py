@@ -73,7 +73,7 @@ class Product:
 def packed_weights(path: Path, dense: np.ndarray) -> np.ndarray:
     """Return (outputs, taps, length) codes as [panel][tap][group][channel][codes of a word], zero-padded.
 
-    Where the path splits words: [panel][tap][group][codes of a word][channel].
+    Or as the path's layout says.
     """
     if path.tiles:
         dense = in_steps(dense)
@@ -94,9 +94,12 @@ def packed_weights(path: Path, dense: np.ndarray) -> np.ndarray:
         panel = into[done : done + channels * taps * groups].reshape(taps * groups, channels)
         panel[:, : len(part)] = part.T
         panel[:, len(part) :] = 0
-        if path.split:
+        if path.layout == "codes":
             lines = panel.view(path.codes).reshape(taps * groups, channels, path.per_word)
             lines.reshape(taps * groups, path.per_word, channels)[...] = lines.swapaxes(1, 2).copy()
+        elif path.layout == "steps":
+            steps = panel.reshape(taps * groups // 2, 2, channels)
+            steps.reshape(taps * groups // 2, channels, 2)[...] = steps.swapaxes(1, 2).copy()
         row, done = row + channels, done + panel.size
     return out
 

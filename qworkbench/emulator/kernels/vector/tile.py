@@ -22,7 +22,7 @@ from llvmlite import ir
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import machine
 from qworkbench.emulator.kernels.vector import parameters as at
-from qworkbench.emulator.kernels.vector.arm import DOT
+from qworkbench.emulator.kernels.vector.arm import FEATURES
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.leaving import Leaving
 
@@ -55,7 +55,7 @@ class Tile:
     @property
     def narrow(self) -> bool:
         """Tell whether codes are bytes, whose sums never come in parts."""
-        return self.dot in ("busd", "sdot")
+        return self.dot in ("busd", "sdot", "smmla")
 
     @property
     def name(self) -> str:
@@ -113,6 +113,7 @@ class Writer:
         b.store(self.weights, self.here)
         b.store(self.reaches, self.reach)
         if tile.narrow:
+            self.begin_part()
             self._part(rows)
             return
         parts = self.parameter(at.PARTS)
@@ -238,7 +239,7 @@ def tile_kernel(tile: Tile, writer: type[Body] = Writer) -> Any:
             def write(inside: Any, given: Any) -> None:
                 writer(inside, tile, given).write()
 
-            v.apart(b, f"{tile.name}.{writer.__name__}", args, write, DOT if tile.dot == "sdot" else "")
+            v.apart(b, f"{tile.name}.{writer.__name__}", args, write, FEATURES.get(tile.dot, ""))
             return context.get_dummy_value()
 
         return types.void(*([types.int64] * 7)), generate
