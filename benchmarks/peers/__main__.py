@@ -22,8 +22,8 @@ more as wall clock. Figures of another machine differ; `make bench` makes a shor
   kernel can reach which does every one of them. 3 x 3 at stride 1 goes below where Winograd's transforms, which are
   exact here, leave a quarter of the products; a goal below `floor` is beyond the hardware for everything else.
 * Instruction paths: `amx`, `avx512vnni`, `avxvnni`, `avx2` on x86-64, `i8mm`, `dotprod`, `neon` on AArch64,
-  `portable` anywhere; `QWORKBENCH_ISA` forces one and `QWORKBENCH_NUM_THREADS` sets the threads. All of them give the same codes,
-  bit for bit.
+  `portable` anywhere; `QWORKBENCH_ISA` forces one and `QWORKBENCH_NUM_THREADS` sets the threads. All of them give the
+  same codes, bit for bit.
 * `amx` is `avx512vnni` with what fills AMX-INT8 tiles (convolutions, linear layers, matmuls) computed in them. Its
   machine code is tested by executing the AMX instructions in software; no machine that was measured here has them,
   so there is no figure of it.

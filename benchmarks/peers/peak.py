@@ -24,6 +24,7 @@ TILES = {
     "avx512vnni": Tile("busd", 16, SUMS, 1),
     "avxvnni": Tile("busd", 8, 12, 1),
     "avx2": Tile("madd", 8, 12, 1),
+    "i8mm": Tile("smmla", 4, SUMS, 1),
     "dotprod": Tile("sdot", 4, SUMS, 1),
 }
 
@@ -90,7 +91,7 @@ def peak() -> float | None:
         kernel(count, one, other, out)
 
     room = np.empty(tile.pixels * tile.lanes, np.int32)
-    per_word = 4 if tile.narrow else 2
+    per_word = 8 if tile.dot == "smmla" else 4 if tile.narrow else 2
     operations = 2.0 * per_word * tile.lanes * tile.pixels
     return _best(run, LOOPS, operations, 0x01020304, 0x02030405, room.ctypes.data)
 

@@ -37,7 +37,7 @@ def test_the_page_holds_what_was_measured_and_names_what_was_skipped(tmp_path, m
     assert f"`{held['path']}`" in text
 
 
-@pytest.mark.parametrize("path", ["avx2", "avx512vnni", "dotprod"])
+@pytest.mark.parametrize("path", ["avx2", "avx512vnni", "i8mm", "dotprod"])
 def test_a_path_with_dot_instructions_has_a_peak(path, monkeypatch):
     from benchmarks.peers.peak import peak
     from qworkbench.emulator.kernels import isa

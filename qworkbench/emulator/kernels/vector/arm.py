@@ -17,16 +17,14 @@ FEATURES = {"sdot": "+dotprod", "smmla": "+dotprod,+i8mm"}
 
 
 def dotted(b: Any, dot: str, acc: Any, pixel: Any, weight: Any) -> Any:
-    """Return `acc` plus the products of 4 bytes of pixel with 4 bytes of weight, all signed, in every lane."""
-    assert dot == "sdot"
-    codes = vector(i8, 16)
-    return call(b, "aarch64.neon.sdot.v4i32.v16i8", acc.type, [acc, b.bitcast(weight, codes), b.bitcast(pixel, codes)])
+    """Return `acc` plus products of signed bytes.
 
-
-def matrix_dotted(b: Any, acc: Any, pixels: Any, weights: Any) -> Any:
-    """Return ``acc[i, j] + sum over k < 8 of pixels[i, k] * weights[j, k]`` for 2 x 2 int32 and 2 x 8 int8 each."""
-    codes = [b.bitcast(value, vector(i8, 16)) for value in (pixels, weights)]
-    return call(b, "aarch64.neon.smmla.v4i32.v16i8", acc.type, [acc, *codes])
+    ``sdot``: 4 bytes of pixel with 4 bytes of weight, in every lane. ``smmla``: ``acc[i, j] + sum over k < 8 of
+    pixel[i, k] * weight[j, k]``, for 2 x 2 int32 and 2 x 8 bytes each.
+    """
+    pixel, weight = (b.bitcast(value, vector(i8, 16)) for value in (pixel, weight))
+    operands = (pixel, weight) if dot == "smmla" else (weight, pixel)  # a lane is named of the last one
+    return call(b, f"aarch64.neon.{dot}.v4i32.v16i8", acc.type, [acc, *operands])
 
 
 def looked_up(b: Any, codes: Any, order: Any) -> Any:

@@ -17,7 +17,7 @@ def dotted(b: Any, dot: str, acc: Any, pixel: Any, weight: Any) -> Any:
     """Return `acc` plus the products of 32 bits of pixel with 32 bits of weight, in every lane.
 
     What is multiplied is the `dot`: ``busd`` unsigned by signed bytes, ``sdot`` signed bytes, ``wssd`` and ``madd``
-    pairs of int16.
+    pairs of int16; ``smmla`` multiplies matrices of signed bytes (:func:`.arm.dotted`).
     """
     return _OF_LANES[acc.type.count].dotted(b, dot, acc, pixel, weight)
 

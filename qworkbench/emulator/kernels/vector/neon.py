@@ -13,8 +13,8 @@ from typing import Any
 
 from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector import machine
 from qworkbench.emulator.kernels.vector import parameters as at
-from qworkbench.emulator.kernels.vector.arm import matrix_dotted
 from qworkbench.emulator.kernels.vector.grouped import Grouped
 from qworkbench.emulator.kernels.vector.ir import carray, cgutils
 from qworkbench.emulator.kernels.vector.sweeps import part_of
@@ -71,7 +71,7 @@ class ByMatrix(Writer):
         b, (pixels, half) = self.b, words
         for n, weights in enumerate(panel, half * len(panel)):
             room = self.apart[m][n]
-            b.store(matrix_dotted(b, b.load(room), pixels, weights), room)
+            b.store(machine.dotted(b, self.tile.dot, b.load(room), pixels, weights), room)
 
     def put_in_order(self, bias: Any) -> None:
         """Let each pixel have its sums, with the bias."""
