@@ -26,7 +26,7 @@ QUAD = 4  # channels of a vector that follow each other
 @cache
 def _path(isa: str, narrow: bool) -> Path:
     if isa in ("dotprod", "neon"):
-        from qworkbench.emulator.kernels.vector import neon
+        from qworkbench.emulator.kernels.vector import neon_sweeps as neon
 
         if narrow and isa == "dotprod":
             return Path("groups16.bytes", np.int8, 4, 16, (), (4,), False, neon.grouped_bytes_dotprod, False)

@@ -1,9 +1,10 @@
 """Tiles of 128-bit vectors, whose instructions take what they need of a pixel from a lane of a register.
 
 Everything else is as in :mod:`.tile`. A turn of the loop loads 16 bytes of a pixel, four groups, so these lie beside
-each other (``Path.beside``). A dot of bytes names its lane, a product of int16 its element: the weights of a word's two
-codes lie apart (``Path.layout``). Where weights come in whole words, of a second activation or in groups of channels,
-products of the low and the high pairs of a vector are added apart, and pairwise when all are.
+each other (``Path.beside``). A dot of bytes names its lane; a product of matrices takes half the bytes of two pixels; a
+product of int16 names its element, the weights of a word's two codes lying apart (``Path.layout``). Where weights come
+in whole words, of a second activation or in groups of channels, products of the low and the high pairs of a vector are
+added apart, and pairwise when all are.
 """
 
 from __future__ import annotations
@@ -11,14 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import machine
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.grouped import Grouped
-from qworkbench.emulator.kernels.vector.ir import carray, cgutils
-from qworkbench.emulator.kernels.vector.sweeps import part_of
-from qworkbench.emulator.kernels.vector.tile import Tile, Writer, tile_kernel
+from qworkbench.emulator.kernels.vector.ir import cgutils
+from qworkbench.emulator.kernels.vector.tile import Writer
 
 LANES = 4
 
@@ -150,96 +149,3 @@ class Pairwise(Writer):
 
 class GroupedPairwise(Grouped, Pairwise):
     """Writes tiles of int16 in groups of few channels."""
-
-
-_bytes = tile_kernel(Tile("sdot", LANES, 5, 4), ByLane)
-_steps = tile_kernel(Tile("smmla", LANES, 4, 4), ByMatrix)
-_pairs = tile_kernel(Tile("mlal", LANES, 6, 2, 4), Pairwise)
-_codes = tile_kernel(Tile("mlal", LANES, 5, 4), ByElement)
-_grouped_bytes = tile_kernel(Tile("sdot", LANES, 4, 4), Grouped)
-_grouped_pairs = tile_kernel(Tile("mlal", LANES, 4, 2), GroupedPairwise)
-
-
-@row_kernel
-def bytes_dotprod(row: int) -> None:
-    """Compute int8 by int8 in tiles of 16 channels, 20 sums of 128 bits in registers beside what they are made of."""
-    p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
-            _bytes(row, weights, panel * 16, 16, first, end, shift)
-
-
-@row_kernel
-def bytes_i8mm(row: int) -> None:
-    """Compute int8 by int8 in tiles of 16 channels, 16 vectors of 2 x 2 sums in registers."""
-    p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
-            _steps(row, weights, panel * 16, 16, first, end, shift)
-
-
-@row_kernel
-def codes_neon(row: int) -> None:
-    """Compute int16 in tiles of 16 channels, 20 sums of 128 bits in registers beside what they are made of."""
-    p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
-            _codes(row, weights, panel * 16, 16, first, end, shift)
-
-
-@row_kernel
-def pairs_neon(row: int) -> None:
-    """Compute words of int16, panels of 16 channels in tiles of 8, with two vectors of products for each of sums."""
-    p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
-            _pairs(row, weights, panel * 16, 8, first, end, shift)
-            _pairs(row, weights + 32, panel * 16 + 8, 8, first, end, shift)
-
-
-@row_kernel
-def grouped_bytes_dotprod(row: int) -> None:
-    """Compute int8 by int8 in groups of few channels, in tiles of 16."""
-    p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 16
-            _grouped_bytes(row, weights, channel, 16, first, end, channel)
-
-
-@row_kernel
-def grouped_pairs_neon(row: int) -> None:
-    """Compute pairs of int16 in groups of few channels, in tiles of 8."""
-    p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 8
-            _grouped_pairs(row, weights, channel, 8, first, end, 2 * channel)

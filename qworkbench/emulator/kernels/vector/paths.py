@@ -106,7 +106,7 @@ def _path(isa: str, x_type: Any, w_type: Any, product: bool = False, matrices: b
         return None
     narrow = x_type == np.int8 and w_type == np.int8
     if isa in ("dotprod", "neon"):
-        from qworkbench.emulator.kernels.vector import neon
+        from qworkbench.emulator.kernels.vector import neon_sweeps as neon
 
         if matrices and narrow and not product:
             sweep = neon.bytes_i8mm
