@@ -89,7 +89,8 @@ def build_view(
     workbench : Viewed
     collapsed : collection of module paths, optional
         Modules drawn as one box. None folds nothing up to about 300 nodes and, above, the deepest module level that
-        brings the picture below that. A module that cannot be one box without a cycle is opened one level.
+        brings the picture below that; "overview" folds the outer modules. A module that cannot be one box without a
+        cycle is opened one level.
     color_by : str
         One of :data:`qworkbench.view.colouring.COLOURINGS`.
 

@@ -16,6 +16,9 @@ from qworkbench.errors import unknown_name
 from qworkbench.graph.ir import Graph
 
 VISIBLE_LIMIT = 300
+OVERVIEW = "overview"
+"""Asks for the model as its outer modules, in place of a list of them."""
+FEWEST_BOXES = 6
 
 
 def ancestors(scope: str) -> list[str]:
@@ -51,6 +54,19 @@ def choose_collapsed(graph: Graph, modules: Iterable[str], limit: int = VISIBLE_
     return frozenset(levels[min(levels)]) if levels else frozenset()
 
 
+def overview(graph: Graph, modules: Iterable[str]) -> frozenset[str]:
+    """Return the outermost modules to fold that still leave a picture of some boxes, not of one or two."""
+    paths = list(modules)
+    found: frozenset[str] = frozenset()
+    for depth in sorted({path.count(".") for path in paths}):
+        level = {path for path in paths if path.count(".") == depth}
+        above = {p for p in paths if p.count(".") < depth and not any(m.startswith(f"{p}.") for m in level)}
+        found = frozenset(level | above)
+        if len(set(boxes_of(graph, found).values())) >= FEWEST_BOXES:
+            break
+    return found
+
+
 def box_edges(graph: Graph, boxes: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the distinct (source box, target box) pairs between different boxes, in graph order."""
     pairs = ((boxes[source.name], boxes[node.name]) for node in graph.nodes for source in graph.predecessors(node))
@@ -74,7 +90,7 @@ def acyclic(graph: Graph, collapsed: Collection[str], modules: Mapping[str, int]
 
 
 def resolve_collapsed(graph: Graph, wanted: Collection[str] | None, modules: Mapping[str, int]) -> frozenset[str]:
-    """Return the modules that are folded: `wanted`, or an automatic choice, made acyclic.
+    """Return the modules that are folded: `wanted`, its overview, or an automatic choice, made acyclic.
 
     Raises
     ------
@@ -83,6 +99,8 @@ def resolve_collapsed(graph: Graph, wanted: Collection[str] | None, modules: Map
     """
     if wanted is None:
         return acyclic(graph, choose_collapsed(graph, modules), modules)
+    if wanted == OVERVIEW:
+        return acyclic(graph, overview(graph, modules), modules)
     for path in wanted:
         if path not in modules:
             raise unknown_name("module", path, modules)

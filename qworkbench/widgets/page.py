@@ -33,4 +33,4 @@ class Page(Protocol):
         """Select `node`."""
 
     def fold(self, module: str, collapsed: bool) -> None:
-        """Draw `module` as one box, or its content."""
+        """Draw `module` as one box, or its content; the empty name is the whole model."""

@@ -95,17 +95,20 @@ class WorkbenchWidget(Shown):
         self.selected = node
 
     def fold(self, module: str, collapsed: bool) -> None:
-        """Draw `module` as one box, or its content.
+        """Draw `module` as one box, or its content; the empty name is the whole model: its outer modules, or all nodes.
 
         Raises
         ------
         UnknownNameError
             If there is no such module.
         """
-        if module not in self.view["modules"]:
+        if module and module not in self.view["modules"]:
             raise unknown_name("module", module, self.view["modules"])
         folded = set(self.view["collapsed"])
-        self._reading.collapsed = folded | {module} if collapsed else folded - {module}
+        if module:
+            self._reading.collapsed = folded | {module} if collapsed else folded - {module}
+        else:
+            self._reading.collapsed = set(self.workbench.view("overview")["collapsed"]) if collapsed else set()
         self._refresh("view")
         if self._reading.against is not None:
             self._refresh("comparison")

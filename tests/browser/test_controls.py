@@ -256,3 +256,17 @@ def test_a_double_click_opens_a_module_and_folds_its_frame(opened, page):
     page.mouse.dblclick(frame["x"] + 5, inside["y"] + inside["height"] / 2)
     expect(node(widget, "0.conv")).to_have_count(0)
     expect(node(widget, "0")).to_be_visible()
+
+
+def test_all_modules_fold_and_open_with_one_press(opened, page, shot):
+    _, widget = opened("overview.ipynb", DEEP)
+    widget.get_by_role("button", name="Fold the modules (m)").click()
+    expect(node(widget, "0")).to_be_visible()
+    expect(node(widget, "0.conv")).to_have_count(0)
+    shot("overview")
+    widget.get_by_role("button", name="Open all modules (m)").click()
+    expect(node(widget, "0.conv")).to_be_visible()
+    expect(node(widget, "0")).to_have_count(0)
+    node(widget, "0.conv").click()
+    page.keyboard.press("m")
+    expect(node(widget, "0")).to_be_visible()

@@ -15,6 +15,7 @@ from qworkbench.view.boxes import name_apart
 from qworkbench.view.colouring import cosine_text
 from qworkbench.view.frames import module_frames, overlap, rect_of
 from qworkbench.view.model import build_view, sentence
+from qworkbench.view.modules import overview
 from qworkbench.view.text import last_part, shorten, text_width, wrap
 from tests.view.fakes import Builder, FakeWorkbench, inception, place, resnet18, run_of, small_cnn
 
@@ -286,3 +287,20 @@ def test_boxes_of_small_modules_that_share_a_name_say_their_module(make_workbenc
     boxes = [{"id": f"/{stage}/act/Mul", "label": "Mul", "kind": "op", "module": f"{stage}.act"} for stage in "ab"]
     name_apart(boxes)
     assert [box["label"] for box in boxes] == ["a/act/Mul", "b/act/Mul"]
+
+
+def test_the_overview_folds_the_outer_modules_as_far_as_some_boxes_are_left() -> None:
+    wb = resnet18()
+    view = build_view(wb, collapsed="overview")
+    assert "layer1" in view["collapsed"]
+    assert not any(path.startswith("layer1.") for path in view["collapsed"])
+    assert 6 <= len(view["nodes"]) < len(build_view(wb)["nodes"]) / 3
+    layers = [f"net.layer{i}.{part}" for i in range(8) for part in ("a", "b")]
+    scopes = ["net", "net.head", *dict.fromkeys(path.rpartition(".")[0] for path in layers)]
+    graph = SimpleNamespace(
+        nodes=[
+            *(SimpleNamespace(name=p, scope=p.rpartition(".")[0]) for p in layers),
+            *(SimpleNamespace(name=f"net.head.{k}", scope="net.head") for k in "ab"),
+        ]
+    )
+    assert overview(graph, scopes) == {"net.head", *(f"net.layer{i}" for i in range(8))}

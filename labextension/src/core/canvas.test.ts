@@ -18,6 +18,7 @@ beforeEach(() => {
   actions = {
     select: vi.fn(),
     toggleModule: vi.fn(),
+    toggleAll: vi.fn(),
     search: vi.fn(),
     undo: vi.fn(),
     redo: vi.fn(),
@@ -247,6 +248,12 @@ describe('pointer', () => {
     expect(actions.toggleModule).toHaveBeenLastCalledWith('block', false);
     click(canvas.svg.querySelector('[data-module="head"] .qwb-caption')!);
     expect(actions.toggleModule).toHaveBeenLastCalledWith('head', true);
+  });
+
+  test('m folds or opens all modules', () => {
+    canvas.focus();
+    press(document.activeElement!, 'm');
+    expect(actions.toggleAll).toHaveBeenCalledOnce();
   });
 
   test('a double click on the frame of a module folds it', () => {

@@ -19,6 +19,8 @@ export interface GraphActions {
   select: (id: string, more: boolean) => void;
   /** Open or close module `path`. */
   toggleModule: (path: string, collapsed: boolean) => void;
+  /** Fold the outer modules, or open all. */
+  toggleAll: () => void;
   search: () => void;
   undo: () => void;
   redo: () => void;

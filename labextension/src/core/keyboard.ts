@@ -8,6 +8,7 @@ export type Action =
         | 'select'
         | 'add'
         | 'toggle'
+        | 'toggleAll'
         | 'zoomIn'
         | 'zoomOut'
         | 'fit'
@@ -32,6 +33,7 @@ const BINDINGS: readonly Binding[] = [
   { keys: ['ArrowRight'], action: { do: 'walk', direction: 'right' } },
   { keys: ['Enter', ' '], action: { do: 'select' } },
   { keys: ['e', 'c'], action: { do: 'toggle' } },
+  { keys: ['m'], action: { do: 'toggleAll' } },
   { keys: ['+', '='], action: { do: 'zoomIn' } },
   { keys: ['-', '_'], action: { do: 'zoomOut' } },
   { keys: ['0', 'f'], action: { do: 'fit' } },
@@ -44,7 +46,7 @@ const BINDINGS: readonly Binding[] = [
 
 /** What the user may be told. */
 export const KEY_HELP =
-  'Arrow keys follow the edges, Enter selects, Shift+Enter selects one more, e opens or closes a module, + and - zoom, 0 or f fits, w fits the width, ' +
+  'Arrow keys follow the edges, Enter selects, Shift+Enter selects one more, e opens or closes a module, m all of them, + and - zoom, 0 or f fits, w fits the width, ' +
   '/ searches, Ctrl+Z undoes, Escape leaves.';
 
 /** The action of a key press, or null when the key is not ours. */

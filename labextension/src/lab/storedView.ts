@@ -28,6 +28,7 @@ export class StoredView extends Widget {
           this.explain(id);
         },
         toggleModule: () => this.say(trans.__('Modules open and close in the live workbench: run the cell.')),
+        toggleAll: () => this.say(trans.__('Modules open and close in the live workbench: run the cell.')),
         search: () => undefined,
         undo: () => undefined,
         redo: () => undefined,

@@ -68,6 +68,7 @@ export class App {
   private match = -1;
   private colouring: Colouring = 'placement';
   private following = false;
+  private fitting = false;
   private shownOld = false;
 
   constructor(
@@ -79,6 +80,7 @@ export class App {
       {
         select: (id, more) => this.select(id, more),
         toggleModule: (module, collapsed) => this.fold(module, collapsed),
+        toggleAll: () => this.foldAll(),
         search: () => this.toolbar.search.focus(),
         undo: () => send({ type: 'undo' }),
         redo: () => send({ type: 'redo' }),
@@ -101,6 +103,7 @@ export class App {
       zoom: factor => this.canvas.zoom(factor),
       fit: () => this.canvas.fit(),
       fitWidth: () => this.canvas.fitWidth(),
+      foldAll: () => this.foldAll(),
       colour: colouring => this.chooseColour(colouring),
       show: pane => this.show(pane)
     });
@@ -231,6 +234,13 @@ export class App {
     this.send({ type: 'collapse', module, collapsed });
   }
 
+  /** Fold the outer modules, or open all where any is folded; the whole picture is looked at then. */
+  private foldAll(): void {
+    this.select('', false);
+    this.fitting = true;
+    this.send({ type: 'collapse', module: '', collapsed: this.view.collapsed.length === 0 });
+  }
+
   private leave(): void {
     if (this.model.get('selected')) {
       this.select('', false);
@@ -246,6 +256,11 @@ export class App {
     this.view = view ?? EMPTY_VIEW;
     this.message.hidden = this.view.nodes.length > 0;
     this.canvas.setView(this.view);
+    if (this.fitting) {
+      this.fitting = false;
+      this.canvas.fitWidth();
+    }
+    this.toolbar.showFolded(this.view.modules.length, this.view.collapsed.length > 0);
     this.drawLegend();
     this.canvas.setDiffering(new Map(Object.entries(this.model.get('comparison')?.nodes ?? {})));
     this.query(this.toolbar.search.value, true);

@@ -23,7 +23,16 @@ export class ComparePane {
   ) {
     const nothing = () => undefined;
     this.canvas = new GraphCanvas(
-      { select, toggleModule: nothing, search: nothing, undo: nothing, redo: nothing, leave: nothing, moved },
+      {
+        select,
+        toggleModule: nothing,
+        toggleAll: nothing,
+        search: nothing,
+        undo: nothing,
+        redo: nothing,
+        leave: nothing,
+        moved
+      },
       signal
     );
     for (const gesture of ['pointerdown', 'wheel', 'keydown']) {

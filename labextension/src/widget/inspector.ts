@@ -122,6 +122,7 @@ export class Inspector {
             ['Shift+Enter', 'select one more'],
             ['/', 'search'],
             ['e', 'open or fold a module'],
+            ['m', 'fold or open all'],
             ['w', 'fit the width'],
             ['0', 'show all']
           ].flatMap(([key, text]) => [h('kbd', {}, key), h('span', {}, text)])

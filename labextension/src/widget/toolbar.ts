@@ -1,6 +1,7 @@
 /** The bar above the graph: what the model is, undo and redo, run and cancel, search, zoom, colouring, graph or table. */
 import { h, setAttributes } from '../core/dom';
 import { COLOURINGS, asColouring, type Colouring } from '../core/colouring';
+import { icon } from './icons';
 import { button, segmented } from './parts';
 import type { Flags, Message, Status } from './state';
 
@@ -15,9 +16,14 @@ export interface ToolbarActions {
   zoom: (factor: number) => void;
   fit: () => void;
   fitWidth: () => void;
+  /** Fold the outer modules, or open all of them. */
+  foldAll: () => void;
   colour: (colouring: Colouring) => void;
   show: (pane: Pane) => void;
 }
+
+const FOLD = 'Fold the modules (m)';
+const OPEN = 'Open all modules (m)';
 
 let count = 0;
 
@@ -45,6 +51,7 @@ export class Toolbar {
   private readonly redo: HTMLButtonElement;
   private readonly run: HTMLButtonElement;
   private readonly cancel: HTMLButtonElement;
+  private readonly folding: HTMLButtonElement;
 
   constructor(actions: ToolbarActions) {
     const id = `qwb-bar-${++count}`;
@@ -68,6 +75,7 @@ export class Toolbar {
       { icon: 'cancel', text: 'Cancel', title: 'Stop the run', class: 'qwb-stop', key: 'cancel' },
       () => actions.send({ type: 'cancel' })
     );
+    this.folding = button({ icon: 'collapse', title: FOLD }, actions.foldAll);
     this.colouring.addEventListener('change', () => actions.colour(asColouring(this.colouring.value)));
     this.search.addEventListener('input', () => actions.query(this.search.value));
     this.search.addEventListener('keydown', event => {
@@ -101,7 +109,8 @@ export class Toolbar {
         button({ icon: 'minus', title: 'Zoom out (-)' }, () => actions.zoom(0.8)),
         button({ icon: 'plus', title: 'Zoom in (+)' }, () => actions.zoom(1.25)),
         button({ icon: 'width', title: 'Fit the width (w)' }, actions.fitWidth),
-        button({ icon: 'fit', title: 'Show all (0)' }, actions.fit)
+        button({ icon: 'fit', title: 'Show all (0)' }, actions.fit),
+        this.folding
       ),
       segmented<Pane>(
         `${id}-pane`,
@@ -129,6 +138,13 @@ export class Toolbar {
     setAttributes(this.run, {
       title: flags.stale ? 'Run: there are edits that no run has seen' : 'Run the integer model and compare'
     });
+  }
+
+  /** Say what the button for modules does in a view of `modules`, some of which are `folded`. */
+  showFolded(modules: number, folded: boolean): void {
+    this.folding.hidden = modules === 0;
+    setAttributes(this.folding, { title: folded ? OPEN : FOLD, 'aria-label': folded ? OPEN : FOLD });
+    this.folding.replaceChildren(icon(folded ? 'expand' : 'collapse'));
   }
 
   showColouring(colouring: Colouring): void {

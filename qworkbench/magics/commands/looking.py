@@ -15,10 +15,11 @@ from qworkbench.magics.state import State
 
 def graph(state: State, given: Namespace) -> Any:
     """Draw the graph, or write it."""
+    folded = "overview" if given.folded else None
     if given.save is not None:
-        made = state.workbench.save_picture(given.save, colour=given.colour, theme=given.theme)
+        made = state.workbench.save_picture(given.save, colour=given.colour, theme=given.theme, collapsed=folded)
         return Lines([f"wrote {made}"])
-    return Picture(state.workbench.view(colour=given.colour))
+    return Picture(state.workbench.view(folded, colour=given.colour))
 
 
 def why(state: State, given: Namespace) -> Any:
@@ -99,6 +100,7 @@ LOOKING = (
         graph,
         (
             Argument("--colour", "what the fill of a box says (default placement)", "choice", COLOURINGS, "placement"),
+            Argument("--folded", "the outer modules as boxes", "flag"),
             Argument("--save", "write it to this .svg or .png file", "file"),
             Argument("--theme", "of a file that is written (default light)", "choice", ("light", "dark"), "light"),
         ),
