@@ -25,7 +25,7 @@ from torch import nn
 
 import qworkbench as q
 from qworkbench.widgets.bundle import STATIC
-from qworkbench.widgets.plain import plain
+from qworkbench.view.plain import plain
 
 try:
     import netron

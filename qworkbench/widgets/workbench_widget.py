@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from qworkbench.errors import QWorkbenchError, UnknownNameError, unknown_name
+from qworkbench.view.plain import plain
 from qworkbench.widgets.messages import dispatch
-from qworkbench.widgets.plain import plain
 from qworkbench.widgets.progress import Progress, ended_text
 from qworkbench.widgets.protocol import JobLike, WorkbenchLike
 from qworkbench.widgets.reading import Reading

@@ -24,6 +24,7 @@ from qworkbench.files import read_text, write_text
 from qworkbench.graph.feeds import feeds_of
 from qworkbench.graph.ir import Graph
 from qworkbench.graph.node import Sym
+from qworkbench.view.plain import plain
 from qworkbench.workbench.edits import edit_from_dict
 from qworkbench.workbench.saved_shape import check_shape
 
@@ -80,7 +81,7 @@ def save(workbench: Workbench, path: Path) -> Path:
         "example": _example(base, workbench.sample),
         "display": workbench.display,
         # what JupyterLab draws when the file is opened there; it is not read back
-        "view": workbench.view(),
+        "view": plain(workbench.view()),
     }
     text = json.dumps(document, indent=1, allow_nan=False)
     return write_text(path, text + "\n")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qworkbench.widgets.plain import plain
+from qworkbench.view.plain import plain
 
 
 @pytest.mark.parametrize(

@@ -288,3 +288,26 @@ def test_the_words_of_a_refusal_are_ours(saved, mixed_model, change, words):
         q.Workbench.open(saved, mixed_model)
     assert words in str(caught.value)
     assert "Error" not in str(caught.value)
+
+
+class Inverse(nn.Module):
+    """Divides by what int8 may round to zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 1, bias=False)
+        nn.init.ones_(self.conv.weight)
+
+    def forward(self, x):
+        return 1 / self.conv(x)
+
+
+def test_an_infinite_distance_is_no_obstacle(tmp_path):
+    x = torch.linspace(1e-4, 1, 64).reshape(1, 1, 8, 8)
+    wb = q.Workbench(Inverse(), x, calibration=x)
+    node = wb.graph.nodes.names()[-1]
+    wb.edit(q.SetPlacement(node, "cpu"))
+    assert wb.run().metrics[node].l1 == np.inf
+    path = wb.save(tmp_path / "state.qwb.json")
+    assert "Infinity" in [one["l1"] for one in json.loads(path.read_text())["view"]["nodes"]]
+    assert_same_state(wb, q.Workbench.open(path, Inverse()))
