@@ -24,8 +24,8 @@ import torch
 from torch import nn
 
 import qworkbench as q
-from qworkbench.widgets.bundle import STATIC
 from qworkbench.view.plain import plain
+from qworkbench.widgets.bundle import STATIC
 
 try:
     import netron
