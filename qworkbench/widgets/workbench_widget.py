@@ -214,9 +214,10 @@ class WorkbenchWidget(Shown):
 
     # -- display ------------------------------------------------------------------------------------------------------
     def close(self) -> None:
-        """Stop listening to the workbench and remove the widget from the page."""
-        if hasattr(self, "_unsubscribe"):
-            self._unsubscribe()
+        """Stop listening to the workbench and remove the widget from the page; more than once does no harm."""
+        unsubscribe = self.__dict__.pop("_unsubscribe", None)
+        if unsubscribe is not None:
+            unsubscribe()
         super().close()
 
     def __repr__(self) -> str:

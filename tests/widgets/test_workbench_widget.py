@@ -249,6 +249,8 @@ def test_closing_ends_the_subscription(monkeypatch, workbench):
     assert len(workbench.listeners) == 1
     widget.close()
     assert workbench.listeners == []
+    widget.close()  # as the garbage collector does
+    assert workbench.listeners == []
 
 
 def test_the_bundle_holds_five_forms(page):
