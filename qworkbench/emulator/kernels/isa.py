@@ -83,7 +83,7 @@ def _told_by_macos(feature: str) -> bool:
 
     value, size = ctypes.c_int32(0), ctypes.c_size_t(4)
     name = f"hw.optional.arm.{feature}".encode()
-    failed = ctypes.CDLL(None).sysctlbyname(name, ctypes.byref(value), ctypes.byref(size), None, 0)
+    failed = ctypes.CDLL(None).sysctlbyname(name, ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0))
     return not failed and value.value == 1
 
 
