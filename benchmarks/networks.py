@@ -35,6 +35,7 @@ from peers.timing import floor, interleaved, ratio
 from torch.utils.flop_counter import FlopCounterMode
 
 import qworkbench as q
+from benchmarks.models.efficientnet_b0 import efficientnet_b0
 from benchmarks.models.mobilenetv2 import mobilenetv2
 from benchmarks.models.resnet18 import resnet18
 from benchmarks.models.resnet50 import resnet50
@@ -50,6 +51,7 @@ NETWORKS: dict[str, tuple[Callable[[], torch.nn.Module] | None, int]] = {
     "ResNet-18": (resnet18, 224),
     "ResNet-50": (resnet50, 224),
     "MobileNetV2": (mobilenetv2, 224),
+    "EfficientNet-B0": (efficientnet_b0, 224),
     "YOLOv8n-like": (None, 640),
     "ViT-small": (vit_small, 224),
 }
