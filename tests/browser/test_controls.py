@@ -270,3 +270,18 @@ def test_all_modules_fold_and_open_with_one_press(opened, page, shot):
     node(widget, "0.conv").click()
     page.keyboard.press("m")
     expect(node(widget, "0")).to_be_visible()
+
+
+def test_the_selected_node_stays_in_sight_when_the_notebook_gets_narrow(opened, page, lab):
+    _, widget = opened("narrow.ipynb", DEEP)
+    search = widget.get_by_label("Search nodes by name, op, place or dtype")
+    search.fill("30.again")
+    search.press("Enter")
+    expect(node(widget, "30.again")).to_be_in_viewport()
+    page.set_viewport_size({"width": 900, "height": 800})
+    box, pane = node(widget, "30.again"), widget.locator(".qwb-graph-pane .qwb-svg")
+    page.wait_for_timeout(500)
+    inner, outer = box.bounding_box(), pane.bounding_box()
+    for corner, size in (("x", "width"), ("y", "height")):
+        assert outer[corner] <= inner[corner]
+        assert inner[corner] + inner[size] <= outer[corner] + outer[size]

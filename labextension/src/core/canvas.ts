@@ -10,7 +10,7 @@ import { listenToGestures } from './gestures';
 import { KEY_HELP, actionOf, type Action } from './keyboard';
 import { Links } from './links';
 import { Minimap } from './minimap';
-import { Painter, boxOf, type Marks } from './painter';
+import { Painter, boxOf, overlaps, type Marks } from './painter';
 import { EMPTY_VIEW, type GraphView, type ViewNode } from './types';
 import { READABLE_SCALE, Viewport } from './viewport';
 
@@ -362,9 +362,14 @@ export class GraphCanvas {
       const opening = !this.svg.dataset.sized;
       this.svg.dataset.sized = 'true';
       const wider = width - this.viewport.pane.width;
+      const held = this.nodes.get(this.marks.selected);
+      const seen = held && overlaps(boxOf(held), this.viewport.visible());
       this.viewport.pane = { width, height };
       if (!opening) {
         this.viewport.pan(wider / 2, 0);
+      }
+      if (held && seen) {
+        this.viewport.reveal(boxOf(held));
       }
       if (opening) {
         this.fitWidth();
