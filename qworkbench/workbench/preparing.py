@@ -83,7 +83,7 @@ class Preparing(Calibrating):
         if declared is None:
             raise CalibrationError(
                 f"no preprocessing is declared for input {name!r}; declare it: %qwb input {name} --rt nv12 --train rgb "
-                f"--mean ... --scale ..., or wb.declare_input({name!r}, rt='nv12', train='rgb', mean=(...), scale=(...))"
+                f"--mean ... --scale ..., or wb.declare_input({name!r}, rt='nv12', train='rgb', mean=..., scale=...)"
             )
         pixels = read_image(image) if isinstance(image, (str, Path)) else np.asarray(image)
         size = declared.size_of(self.base_graph.shape(name)) if declared.is_image else (0, 0)
