@@ -38,7 +38,9 @@ def convolve(x, w, bias, geometry, rq, residual=None):
     """A convolution by the tiles of `dotprod`, one panel after the other, and the instructions that it takes."""
     path = paths._path("dotprod", x.dtype.type, w.dtype.type)
     surface = surfaced(x, path.codes, max(geometry.pads))
-    product, shape = convolution._prepare(path, surface, x, w, bias, geometry, rq, residual, None, ())
+    product, shape = convolution._prepare(
+        path, surface, convolution.Given(x, w, bias, geometry, rq, residual, None), ()
+    )
     out = new_surface(shape, rq.dtype if rq else np.int32, margin_of(shape))
     to = surface_of(out)
     call, row = product.call(1 if residual else 0), product.row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,20 +48,21 @@ def convolve(
     path = path_for(x.dtype, w.dtype)
     if path is None or x.ndim != 4 or w.ndim != 4:
         return None
+    given = Given(x, w, bias, geometry, rq, residual, forms)
     surface, made, transforms = None, None, None
     tiles = tiles_for_windows(x, w, geometry)
     if tiles is not None:
-        surface, made = _made_by(tiles, x.dtype.type, x, w, bias, geometry, rq, residual, forms)
+        surface, made = _made_by(tiles, x.dtype.type, given)
     small = rq is not None and (residual is None or residual.codes.dtype == np.int8)
     if made is None and (x.dtype == np.int16 or small):
         transforms = winograd_for(x, w, geometry, lambda: int(_sums(w, forms)[1]))
     if transforms is not None:
-        surface, made = _made_by(transforms, x.dtype.type, x, w, bias, geometry, rq, residual, forms)
+        surface, made = _made_by(transforms, x.dtype.type, given)
     grouped = groups_path(x, w, geometry)
     if made is None and grouped is not None:
-        surface, made = _made_by(grouped, grouped.codes, x, w, bias, geometry, rq, residual, forms)
+        surface, made = _made_by(grouped, grouped.codes, given)
     if made is None:
-        surface, made = _made_by(path, path.codes, x, w, bias, geometry, rq, residual, forms)
+        surface, made = _made_by(path, path.codes, given)
     if surface is None or made is None:
         return None
     product, shape = made
@@ -83,18 +84,23 @@ def convolve(
     return out, overflow
 
 
+class Given(NamedTuple):
+    """What a convolution is given."""
+
+    x: np.ndarray
+    w: np.ndarray
+    bias: np.ndarray | None
+    geometry: ConvGeometry
+    rq: Requantize | None
+    residual: Residual | None
+    forms: Forms | None
+
+
 def _made_by(
-    path: Path,
-    codes: type[np.generic],
-    x: np.ndarray,
-    w: np.ndarray,
-    bias: np.ndarray | None,
-    geometry: ConvGeometry,
-    rq: Requantize | None,
-    residual: Residual | None,
-    forms: Forms | None,
+    path: Path, codes: type[np.generic], given: Given
 ) -> tuple[Surface, tuple[Product, tuple[int, ...]] | None]:
-    """Return `x` as the `path` reads it, the product and the shape of the result."""
+    """Return x as the `path` reads it, the product and the shape of the result."""
+    x, w, bias, geometry, rq, residual, forms = given
     surface = surfaced(x, codes, max(geometry.pads), pixel_pitch(x.shape[1]))
     ratio = None if residual is None else residual.ratio
     lies = (surface.shape, surface.margin, asked_margin())
@@ -103,7 +109,7 @@ def _made_by(
         forms,
         "conv",
         (key, id(rq)),
-        lambda: _prepare(path, surface, x, w, bias, geometry, rq, residual, forms, key),
+        lambda: _prepare(path, surface, given, key),
         (w, bias, rq, ratio),
     )
 
@@ -120,24 +126,16 @@ def _largest(x: np.ndarray) -> int:
 
 
 def _prepare(
-    path: Path,
-    surface: Surface,
-    x: np.ndarray,
-    w: np.ndarray,
-    bias: np.ndarray | None,
-    geometry: ConvGeometry,
-    rq: Requantize | None,
-    residual: Residual | None,
-    forms: Forms | None,
-    key: tuple[Any, ...],
+    path: Path, surface: Surface, given: Given, key: tuple[Any, ...]
 ) -> tuple[Product, tuple[int, ...]] | None:
     """Return the product and the shape of the result; with another requantize, all but what leaves is remembered."""
+    x, w, bias, _, rq, residual, forms = given
     ratio = None if residual is None else residual.ratio
     made: tuple[Start, int, tuple[int, ...]] | None = remembered(
         forms,
         "start",
         key,
-        lambda: _started(path, surface, x, w, bias, geometry, residual, forms),
+        lambda: _started(path, surface, given),
         (w, bias, ratio),
     )
     if made is None:
@@ -153,17 +151,9 @@ def _prepare(
     return product, shape
 
 
-def _started(
-    path: Path,
-    surface: Surface,
-    x: np.ndarray,
-    w: np.ndarray,
-    bias: np.ndarray | None,
-    geometry: ConvGeometry,
-    residual: Residual | None,
-    forms: Forms | None,
-) -> tuple[Start, int, tuple[int, ...]] | None:
+def _started(path: Path, surface: Surface, given: Given) -> tuple[Start, int, tuple[int, ...]] | None:
     """Return the sums before they leave, a bound of them, and the shape of the result."""
+    x, w, bias, geometry, _, residual, forms = given
     checks.convolution("conv2d", x, w, geometry)
     outputs = w.shape[0]
     shape = (x.shape[0], outputs, *geometry.output_size(x.shape[2], x.shape[3]))
@@ -175,26 +165,12 @@ def _started(
     if residual is not None:
         ratio = checks.residual("conv2d", residual, shape, outputs)
         reach += int(32768.0 * min(float(ratio.max()), 2.0**40)) + 1
-    pitch, parts = surface.shape[3], 1
+    parts: int | None = 1
     if reach >= INT32_LIMIT:
-        found = None
-        parted = not path.shifts and geometry.group == 1 and residual is None and largest < LIMIT
-        if parted and path.tiles:
-            found = 2 if x.dtype == np.int16 and largest + 255 * magnitude < INT32_LIMIT else None  # of low halves
-        elif parted and path.transforms:
-            found = x.itemsize if x.dtype == np.int16 else None  # a half of each code
-        elif parted:
-            top, key = _largest(x), (path.name, id(w), geometry.dilations[1], pitch, x.dtype)
-            found = remembered(
-                forms,
-                "parts",
-                key,
-                lambda: parts_that_fit(path, dense_of(path, w, geometry, pitch), top),
-                (w,),
-            )
-        if found is None:
-            return None
-        parts = found
+        whole = path.shifts or geometry.group > 1 or residual is not None or largest >= LIMIT
+        parts = None if whole else _parts(path, surface, given, largest + 255 * magnitude)
+    if parts is None:
+        return None
     if path.shifts:
         start = start - 128 * sums
     elif path.transforms and x.dtype == np.int16:
@@ -203,21 +179,31 @@ def _started(
         forms,
         "frame",
         (path.name, id(w), geometry, x.shape, surface.shape, surface.margin, margin_of(shape), parts),
-        lambda: _frame(path, surface, w, geometry, shape, parts, forms),
+        lambda: _frame(path, surface, given, shape, parts),
         (w,),
     )
     return None if frame is None else (started(frame, start, ratio), reach, shape)
 
 
-def _frame(
-    path: Path,
-    surface: Surface,
-    w: np.ndarray,
-    geometry: ConvGeometry,
-    shape: tuple[int, ...],
-    parts: int,
-    forms: Forms | None,
-) -> Frame | None:
+def _parts(path: Path, surface: Surface, given: Given, low: int) -> int | None:
+    """Return in how many parts sums are formed that may leave int32; `low` bounds those of the low bytes of int16."""
+    x, w, _, geometry, _, _, forms = given
+    if path.tiles or path.transforms:  # a half of each code
+        fits = x.dtype == np.int16 and (path.transforms or low < INT32_LIMIT)
+        return 2 if fits else None
+    pitch = surface.shape[3]
+    found: int | None = remembered(
+        forms,
+        "parts",
+        (path.name, id(w), geometry.dilations[1], pitch, x.dtype),
+        lambda: parts_that_fit(path, dense_of(path, w, geometry, pitch), _largest(x)),
+        (w,),
+    )
+    return found
+
+
+def _frame(path: Path, surface: Surface, given: Given, shape: tuple[int, ...], parts: int) -> Frame | None:
+    _, w, _, geometry, _, _, forms = given
     if path.transforms:
         weights = remembered(forms, "panels", (path.name, id(w)), lambda: transformed_weights(path, w), (w,))
         return winograd_frame(path, surface, weights, shape, geometry, parts)
