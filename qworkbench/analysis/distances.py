@@ -18,6 +18,8 @@ from qworkbench.errors import AnalysisError, unknown_name
 Function = Callable[[np.ndarray, np.ndarray], float]
 
 LARGER_IS_WORSE = {"COSINE": False, "L1": True, "MSE": True, "ATOL": True, "RTOL": True, "SQNR": False, "KL": True}
+LOWEST = {"COSINE": -1.0, "SQNR": -math.inf}  # of others 0
+HIGHEST = {"COSINE": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,18 @@ class Metric:
         if math.isnan(value):
             return math.inf
         return value if self.larger_is_worse else -value
+
+    def check_target(self, target: float) -> None:
+        """Refuse a target that no outputs can have.
+
+        Raises
+        ------
+        AnalysisError
+        """
+        low, high = (LOWEST.get(self.name, 0.0), HIGHEST.get(self.name, math.inf))
+        if self.function is None and not low <= target <= high:
+            known = f"between {low:g} and {high:g}" if math.isfinite(high) else f"at least {low:g}"
+            raise AnalysisError(f"no {self.name} is {target:g}: it is {known}, where it is a number")
 
 
 def metric_of(given: str | Function | Metric) -> Metric:

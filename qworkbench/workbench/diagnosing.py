@@ -29,6 +29,7 @@ from qworkbench.workbench.mixing import mixed_of
 from qworkbench.workbench.pipeline import Recipe
 from qworkbench.workbench.recipes import run_recipe
 from qworkbench.workbench.running import Running
+from qworkbench.workbench.trials import check_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,6 +144,8 @@ class Diagnosing(Running):
             ``cancelled``: see :func:`qworkbench.workbench.mixing.mixed_of`.
         """
         feeds = self._feeds(inputs)
+        if target is not None:
+            check_target(target, **options)
         if tables is None:
             watch = {name: options[name] for name in ("progress", "cancelled") if name in options}
             tables = self.sensitivity(feeds, **watch)
@@ -165,6 +168,7 @@ class Diagnosing(Running):
             :func:`qworkbench.workbench.recipes.run_recipe`.
         """
         feeds = self._feeds(inputs)
+        check_target(target, **options)
         config = self.config
         found = run_recipe(self._stages, config, feeds, name, target, self._effects, **options)
         self._found("recipe", found, config)

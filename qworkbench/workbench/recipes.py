@@ -17,6 +17,7 @@ from qworkbench.graph.vocabulary import family
 from qworkbench.march import get_march
 from qworkbench.workbench.debugging import sensitivity_of
 from qworkbench.workbench.edits import Edit, SetDtype, SetMarch
+from qworkbench.workbench.pipeline import Pipeline, Recipe
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from qworkbench.analysis.sensitivity_memo import SensitivityMemo
     from qworkbench.workbench.config import Config
     from qworkbench.workbench.stages import Stages
-
-from qworkbench.workbench.pipeline import Pipeline, Recipe
 
 RECIPES: Mapping[str, str] = {"j6e": "nash-e", "j6m": "nash-m", "j6p": "nash-p"}
 

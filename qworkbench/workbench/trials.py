@@ -36,6 +36,19 @@ Evaluate = Callable[[Callable[[Any], Any]], float]
 Task = TypeVar("Task")
 
 
+def check_target(
+    target: float, *, metric: str | Function = "COSINE", evaluate: Evaluate | None = None, **_: Any
+) -> None:
+    """Refuse a target that the metric can never have; an accuracy of the user's own may be any number.
+
+    Raises
+    ------
+    AnalysisError
+    """
+    if evaluate is None:
+        metric_of(metric).check_target(target)
+
+
 @dataclass(frozen=True, eq=False)
 class Trial:
     """One plan with the samples and the float outputs that it is compared with; travels to a worker."""

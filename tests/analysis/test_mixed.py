@@ -48,7 +48,7 @@ def test_the_search_reaches_its_target_and_applies_as_one_step(wb, samples):
     x = samples[:4]
     low = wb.run(x).table.cosine.min()
     wb_table = wb.sensitivity(x)
-    high = wb.mixed_precision(2.0, x, tables=wb_table).trials.COSINE.max()
+    high = wb.mixed_precision(1.0, x, tables=wb_table).trials.COSINE.max()
     target = float(low + 0.5 * (high - low))
     found = wb.mixed_precision(target, x, tables=wb_table)
     assert not found.trials.meets.iloc[0]
@@ -66,9 +66,9 @@ def test_the_search_reaches_its_target_and_applies_as_one_step(wb, samples):
 
 def test_a_target_that_holds_already_needs_nothing_and_one_out_of_reach_says_so(wb, samples):
     assert wb.mixed_precision(0.5, samples[:2]).edits == ()
-    found = wb.mixed_precision(1.1, samples[:2])
+    found = wb.mixed_precision(1.0, samples[:2])
     assert found.chosen is None
-    with pytest.raises(q.QWorkbenchError, match=r"no share reaches COSINE 1\.1"):
+    with pytest.raises(q.QWorkbenchError, match=r"no share reaches COSINE 1,"):
         _ = found.edits
 
 
@@ -95,7 +95,7 @@ def test_it_runs_in_the_background_and_is_cancelled(wb, samples):
 def test_a_budget_takes_the_most_that_it_can_pay(wb, samples):
     x = samples[:4]
     tables = wb.sensitivity(x)
-    whole = wb.mixed_precision(2.0, x, tables=tables).trials
+    whole = wb.mixed_precision(1.0, x, tables=tables).trials
     low, high = whole.cost.min(), whole.cost.max()
     found = wb.mixed_precision(None, x, tables=tables, budget=(low + high) / 2)
     assert found.chosen is not None
@@ -104,7 +104,7 @@ def test_a_budget_takes_the_most_that_it_can_pay(wb, samples):
     assert not more.meets.any()
     with pytest.raises(q.QWorkbenchError, match="target for the metric, or a budget"):
         wb.mixed_precision(None, x, tables=tables)
-    assert wb.mixed_precision(2.0, x, tables=tables, budget=low).chosen is None
+    assert wb.mixed_precision(1.0, x, tables=tables, budget=low).chosen is None
 
 
 def test_a_budget_in_estimated_latency_is_that_of_the_estimate(wb, samples):
@@ -124,5 +124,5 @@ def test_float16_is_raised_where_the_march_has_it(wb, samples):
     with pytest.raises(q.QWorkbenchError, match="bayes-e has no float16"):
         wb.mixed_precision(0.99, samples, dtype="float16")
     wb.edit(q.SetMarch("nash-m"))
-    found = wb.mixed_precision(2.0, samples[:2], dtype="float16")
+    found = wb.mixed_precision(1.0, samples[:2], dtype="float16")
     assert found.trials.float16.iloc[-1] > found.trials.float16.iloc[0] == 0

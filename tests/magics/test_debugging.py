@@ -37,6 +37,8 @@ def test_mixed_applies_as_one_step(loaded):
     assert len(found.trials) >= 1
     with pytest.raises(UsageError, match="not a number"):
         loaded("mixed much")
+    with pytest.raises(UsageError, match="no COSINE is 2: it is between -1 and 1"):
+        loaded("mixed 2 --inputs images")
 
 
 def test_check_writes_the_guides_file(loaded, tmp_path, monkeypatch):

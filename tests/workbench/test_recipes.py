@@ -51,7 +51,7 @@ def test_a_hard_model_gets_the_smallest_share_of_int16(hard, samples):
 
 
 def test_a_target_that_int16_misses_tries_float16_and_says_what_to_do(hard, samples):
-    found = hard.recipe("j6m", 2.0, samples)
+    found = hard.recipe("j6m", 1.0, samples)
     assert not found.reached
     assert "int16 / float16" in set(found.trials.stage)
     assert any("the target was not reached" in note for note in found.notes)
@@ -73,7 +73,7 @@ def test_j6p_keeps_float16_and_lowers_the_matrix_ops(hard, samples):
     assert hard.run(samples).table.cosine.min() >= target
     widths = {hard.placement[name].weight_dtype for name in ("0", "2", "4")}
     assert widths == {"int8", "int16"}
-    assert not hard.recipe("j6p", 2.0, samples).reached
+    assert not hard.recipe("j6p", 1.0, samples).reached
 
 
 def test_a_users_accuracy_and_the_wrong_name(wb, samples):
@@ -88,3 +88,11 @@ def test_a_users_accuracy_and_the_wrong_name(wb, samples):
         wb.recipe("j6x", 0.9, samples)
     with pytest.raises(q.QWorkbenchError, match="cancelled"):
         wb.recipe("j6m", 0.9, samples, cancelled=lambda: True)
+
+
+@pytest.mark.parametrize(("metric", "target"), [("COSINE", 1.01), ("cosine", float("nan")), ("L1", -0.1), ("KL", -1)])
+def test_a_target_that_no_outputs_can_have_is_refused_before_anything_runs(wb, samples, metric, target):
+    with pytest.raises(q.QWorkbenchError, match=f"no {metric.upper()} is"):
+        wb.recipe("j6m", target, samples, metric=metric)
+    with pytest.raises(q.QWorkbenchError, match=f"no {metric.upper()} is"):
+        wb.mixed_precision(target, samples, metric=metric)
