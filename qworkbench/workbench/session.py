@@ -155,7 +155,7 @@ class Workbench(Exchanging):
         FileFormatError
             A file that is damaged, of another kind or version, or of another model.
         """
-        from qworkbench.workbench.saved import open_saved
+        from qworkbench.workbench.opening import open_saved
 
         return open_saved(cls, Path(path), model, example, calibration)
 

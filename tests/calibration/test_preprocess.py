@@ -196,6 +196,21 @@ def test_a_folder_of_images_goes_through_the_declaration_and_equals_the_arrays(d
     assert declared.check_data(str(folder)) == []
 
 
+def test_an_opened_state_reads_a_folder_as_its_steps_declare(declared, mixed_model, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(picture()).save(folder / "0.png")
+    declared.calibrate(str(folder))
+    expected = {name: s.absmax for name, s in declared.statistics.sketches.items()}
+    path = declared.save(tmp_path / "state.qwb.json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", QWorkbenchWarning)
+        opened = q.Workbench.open(path, mixed_model, calibration=str(folder))
+    assert {name: s.absmax for name, s in opened.statistics.sketches.items()} == expected
+    with pytest.warns(QWorkbenchWarning, match="under another declaration"):
+        opened.declare_input(rt="rgb")
+
+
 def test_arrays_in_a_folder_hold_pixels_and_get_mean_and_scale(declared, tmp_path):
     folder = tmp_path / "photos_f32"
     folder.mkdir()
