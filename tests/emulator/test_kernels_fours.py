@@ -60,6 +60,28 @@ def test_a_window_of_any_size_is_the_references(
         assert noted(notes, (x,), (got,)) is not None
 
 
+@pytest.mark.parametrize("leaves", ["int8", "int16", "int32"])
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+@pytest.mark.parametrize("channels", [5, 32, 72])
+@pytest.mark.parametrize("geometry", GEOMETRIES[:7], ids=lambda g: f"{g.kernel}/{g.strides}/{g.dilations}")
+def test_a_window_of_any_size_is_the_references_on_every_path(
+    path: str, geometry: ConvGeometry, channels: int, dtype: str, leaves: str
+) -> None:
+    whole = ConvGeometry(geometry.kernel, geometry.strides, geometry.pads, geometry.dilations, channels)
+    x, w, bias = _case(channels, whole, (9, 11))
+    if dtype == "int16":
+        codes, x = rng.choice([-32768, 32767, -5, 0, 9], x.shape), new_surface(x.shape, np.int16, max(whole.pads))
+        x[...] = codes
+    kind = "float32" if leaves == "int8" else "float64"
+    small = (1e-3 if leaves == "int8" else 0.2) / (1 if dtype == "int8" else 256)
+    multiplier = rng.uniform(0.1, 1.0, channels) * small
+    rq = None if leaves == "int32" else Requantize(multiplier, leaves, -100, 120, "half_even", kind)
+    got, _ = kernels.conv2d(x, w, bias, whole, rq, forms={})
+    expected, _ = reference.conv2d(np.array(x), w, bias, whole, rq)
+    assert got.dtype == expected.dtype
+    assert np.array_equal(got, expected), path
+
+
 def test_what_is_asked_for_is_the_least_margin() -> None:
     geometry = ConvGeometry((3, 3), (1, 1), (1, 1, 1, 1))
     x, forms = new_surface((1, 16, 6, 6), np.int8, 1), {}

@@ -145,15 +145,20 @@ def _prepare(
 
         weights, taps, sweep = neon_depthwise.rows_of(w, pitch), np.zeros(1, np.int64), neon_depthwise.widening_neon
     elif paired:
-        weights, begin, scale = pair_sweeps.halves(
-            w, begin, scale, pair_sweeps.BLOCK512 if full else pair_sweeps.BLOCK256
-        )
+        block = pair_sweeps.BLOCK512 if full else pair_sweeps.BLOCK256
+        weights, begin, scale = pair_sweeps.halves(pair_sweeps.rows_in_twos(w), begin, scale, block)
         taps, sweep = np.zeros(1, np.int64), pair_sweeps.pairs_avx512 if full else pair_sweeps.pairs_avx2
     elif fours:
         from qworkbench.emulator.kernels.vector.fours import fours_avx512, in_blocks, in_fours
 
         weights, taps = in_blocks(w.reshape(count, -1), begin, scale), in_fours(_taps(surface, geometry))
         sweep = fours_avx512
+    elif not arm and (x.dtype == np.int16 or not full):
+        from qworkbench.emulator.kernels.vector.twos import in_twos, twos_avx2, twos_avx512
+
+        block, sweep = (pair_sweeps.BLOCK512, twos_avx512) if full else (pair_sweeps.BLOCK256, twos_avx2)
+        twos, taps = in_twos(w.reshape(count, -1), _taps(surface, geometry))
+        weights, begin, scale = pair_sweeps.halves(twos, begin, scale, block)
     else:
         taps, sweep = _taps(surface, geometry), depthwise.taps_any
         weights = np.zeros((taps.size, pitch), np.int16)

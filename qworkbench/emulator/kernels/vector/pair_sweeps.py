@@ -88,19 +88,26 @@ def pairs_avx2(row: int) -> None:
                     _half2(source, x_row, pixel, rows, weights, line, bias, scale, target, out_row, low, high, -1, mode)
 
 
+def rows_in_twos(w: np.ndarray) -> np.ndarray:
+    """Return (outputs, 1, 3, 3) weights as dots: of each kernel row left and middle, right and nothing."""
+    room = np.zeros((len(w), 3, 4), np.int16)
+    room[:, :, :3] = w[:, 0]
+    return room.reshape(len(w), 6, 2)
+
+
 def halves(
-    w: np.ndarray, start: np.ndarray, scale: np.ndarray, block: int
+    dots: np.ndarray, start: np.ndarray, scale: np.ndarray, block: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return weights as [kernel row][pair of taps][half][group][channel][tap], bias and scale likewise.
+    """Return (outputs, dots, 2) weights as [dot][half][group][channel][tap], bias and scale likewise.
 
     A half holds channels 0..3 and 8..11, or 4..7 and 12..15, of each group, as interleaving leaves them; the first
     groups follow the last, so that a `block` may begin at any.
     """
     groups = start.size // GROUP
     wrapped = np.arange(groups + block // GROUP - 1) % groups
-    taps = np.zeros((groups * GROUP, 3, 4), np.int16)
-    taps[: len(w), :, :3] = w[:, 0]
-    order = taps.reshape(groups, 2, 2, 4, 3, 2, 2).transpose(4, 5, 2, 0, 1, 3, 6)[:, :, :, wrapped]
+    taps = np.zeros((groups * GROUP, *dots.shape[1:]), np.int16)
+    taps[: len(dots)] = dots
+    order = taps.reshape(groups, 2, 2, 4, *dots.shape[1:]).transpose(4, 2, 0, 1, 3, 5)[:, :, wrapped]
     made = [order, *(a.reshape(groups, 2, 2, 4).transpose(2, 0, 1, 3)[:, wrapped] for a in (start, scale))]
     rooms = []
     for array in made:

@@ -17,45 +17,23 @@ from qworkbench.emulator.kernels.vector.descent import Descent
 from qworkbench.emulator.kernels.vector.ir import intrinsic, types
 
 
-class Walk(Descent):
-    """Writes the walk of one block of ``2 * lanes`` channels down `rows` output rows."""
+class Leaves:
+    """Writes how the sums of ``2 * lanes`` channels leave, which are two halves as interleaving leaves them.
 
-    parts = 4  # vectors of weights of a kernel row
+    Scales, as the bias, lie in lines of a half each, `line` bytes apart where a number takes four.
+    """
 
-    def __init__(self, b: Any, stride: int, lanes: int, bits: int, args: Any) -> None:
-        (x, x_row, self.x_pixel, rows, weights, self.line, bias, self.scale, out, out_row, self.low, self.high,
-         self.mask, self.mode) = args  # fmt: skip
-        super().__init__(b, stride, x, x_row, out, out_row, rows)
-        self.lanes, self.bits, self.dot = lanes, bits, "wssd" if lanes == 16 else "madd"
+    def __init__(self, b: Any, lanes: int, line: Any, scale: Any, low: Any, high: Any, mask: Any, mode: Any) -> None:
+        self.b, self.lanes, self.line, self.scale = b, lanes, line, scale
+        self.low, self.high, self.mask, self.mode = low, high, mask, mode
         self.words, self.pairs = v.vector(v.i32, lanes), v.vector(v.i16, 2 * lanes)
-        self.weight = [[self._weight(weights, self.parts * r + part) for part in range(self.parts)] for r in range(3)]
-        self.start = [v.load(b, b.add(bias, self.half(i, 4)), self.words) for i in range(2)]
-
-    def _weight(self, weights: Any, part: int) -> Any:
-        return v.load(self.b, self.b.add(weights, self.b.mul(self.line, v.word(part))), self.words)
 
     def half(self, i: int, size: int) -> Any:
         """Return where the numbers of half `i` of the sums begin, of `size` bytes each."""
         return self.b.mul(self.line, v.word(i * size // 4))
 
-    def neighbours(self, address: Any) -> list[Any]:
-        """Load three neighbours as int16."""
-        b, codes = self.b, v.vector(v.i8 if self.bits == 8 else v.i16, 2 * self.lanes)
-        loaded = (v.load(b, b.add(address, b.mul(self.x_pixel, v.word(i))), codes) for i in range(3))
-        return [b.sext(row, self.pairs) if self.bits == 8 else row for row in loaded]
-
-    def load(self, address: Any) -> list[Any]:
-        """Return words of (left, middle) and of (right, 0), each the low and the high half."""
-        b, count = self.b, 2 * self.lanes
-        left, middle, right = self.neighbours(address)
-        zero = v.constant(self.pairs, [0] * count)
-        return [
-            b.bitcast(v.shuffled(b, one, other, self._half(half)), self.words)
-            for one, other in ((left, middle), (right, zero))
-            for half in range(2)
-        ]
-
-    def _half(self, half: int) -> list[int]:
+    def interleaving(self, half: int) -> list[int]:
+        """Return the order that puts codes of two vectors beside each other, for the low or high half of each lane."""
         count = 2 * self.lanes
         return [
             index + offset
@@ -63,14 +41,6 @@ class Walk(Descent):
             for index in range(8 * lane + 4 * half, 8 * lane + 4 * half + 4)
             for offset in (0, count)
         ]
-
-    def dotted(self, sums: list[Any], row: list[Any], r: int) -> list[Any]:
-        """Return the `sums` plus two dots for each half."""
-
-        def dotted(acc: Any, part: int) -> Any:
-            return machine.dotted(self.b, self.dot, acc, row[part], self.weight[r][part])
-
-        return [dotted(dotted(total, half), 2 + half) for half, total in enumerate(sums)]
 
     def leave(self, sums: list[Any], to: Any) -> None:
         """Store a row of the block as int8 or int16 codes, or its sums."""
@@ -117,6 +87,48 @@ class Walk(Descent):
             v.masked_store(self.b, value, address, mask)
         else:
             v.store(self.b, value, address)
+
+
+class Walk(Leaves, Descent):
+    """Writes the walk of one block of ``2 * lanes`` channels down `rows` output rows."""
+
+    parts = 4  # vectors of weights of a kernel row
+
+    def __init__(self, b: Any, stride: int, lanes: int, bits: int, args: Any) -> None:
+        x, x_row, self.x_pixel, rows, weights, line, bias, scale, out, out_row, low, high, mask, mode = args
+        Descent.__init__(self, b, stride, x, x_row, out, out_row, rows)
+        Leaves.__init__(self, b, lanes, line, scale, low, high, mask, mode)
+        self.bits, self.dot = bits, "wssd" if lanes == 16 else "madd"
+        self.weight = [[self._weight(weights, self.parts * r + part) for part in range(self.parts)] for r in range(3)]
+        self.start = [v.load(b, b.add(bias, self.half(i, 4)), self.words) for i in range(2)]
+
+    def _weight(self, weights: Any, part: int) -> Any:
+        return v.load(self.b, self.b.add(weights, self.b.mul(self.line, v.word(part))), self.words)
+
+    def neighbours(self, address: Any) -> list[Any]:
+        """Load three neighbours as int16."""
+        b, codes = self.b, v.vector(v.i8 if self.bits == 8 else v.i16, 2 * self.lanes)
+        loaded = (v.load(b, b.add(address, b.mul(self.x_pixel, v.word(i))), codes) for i in range(3))
+        return [b.sext(row, self.pairs) if self.bits == 8 else row for row in loaded]
+
+    def load(self, address: Any) -> list[Any]:
+        """Return words of (left, middle) and of (right, 0), each the low and the high half."""
+        b, count = self.b, 2 * self.lanes
+        left, middle, right = self.neighbours(address)
+        zero = v.constant(self.pairs, [0] * count)
+        return [
+            b.bitcast(v.shuffled(b, one, other, self.interleaving(half)), self.words)
+            for one, other in ((left, middle), (right, zero))
+            for half in range(2)
+        ]
+
+    def dotted(self, sums: list[Any], row: list[Any], r: int) -> list[Any]:
+        """Return the `sums` plus two dots for each half."""
+
+        def dotted(acc: Any, part: int) -> Any:
+            return machine.dotted(self.b, self.dot, acc, row[part], self.weight[r][part])
+
+        return [dotted(dotted(total, half), 2 + half) for half, total in enumerate(sums)]
 
 
 def pair_kernel(stride: int, lanes: int, bits: int, walk: type[Walk] = Walk) -> Any:
