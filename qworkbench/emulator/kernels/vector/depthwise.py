@@ -1,7 +1,7 @@
 """Depthwise convolution: every channel alone, so vectors run along memory and columns are dotted in registers.
 
-3 x 3 with stride 1 or 2 walks down columns (:mod:`.columns`), in blocks of 64 channels. Everything else adds one tap
-after the other to a row of sums.
+3 x 3 with stride 1 or 2 walks down columns (:mod:`.columns`), in blocks of 64 channels. Other windows are dotted four
+or two taps at a time (:mod:`.fours`, :mod:`.twos`); what is left adds one tap after the other to a row of sums.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 As in :mod:`.depthwise` a block of channels walks down a column. The left and middle neighbour of a channel lie in one
 32-bit word, the right one and zero in another; each kernel row is two dots. Interleaving leaves the channels of a
-128-bit lane as a low and a high half, which packing to int16 puts back in order.
+128-bit lane as a low and a high half, which packing to int16 puts back in order. :mod:`.twos` leaves its sums so, too.
 """
 
 from __future__ import annotations
