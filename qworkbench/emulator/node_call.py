@@ -67,6 +67,14 @@ def _on_a_line(array: np.ndarray) -> np.ndarray:
     return moved
 
 
+def _strided_by_shape(array: np.ndarray) -> np.ndarray:
+    """Return the C-contiguous `array` with the strides of its shape.
+
+    Axes of one entry may have any, and torch's order of sums may follow from them.
+    """
+    return array.reshape(-1).reshape(array.shape)
+
+
 class _Known(NamedTuple):
     """What was prepared for the last inputs, for the next ones like them."""
 
@@ -138,7 +146,8 @@ class NodeCall:
         return _Known(batch, shape, move, mean, prepared(self.node, batch) if move is None else None)
 
     def _through_torch(self, run: Kernel, x: Arrays) -> tuple[np.ndarray, ...]:
-        arrays = [_on_a_line(array if array.flags.c_contiguous else planes_of(array)) for array in x]
+        dense = [_strided_by_shape(array) if array.flags.c_contiguous else planes_of(array) for array in x]
+        arrays = [_on_a_line(array) for array in dense]
         given = iter(arrays)
         tensors = [lent(next(given)) if isinstance(one, str) else one for one in self.operands]
         if self.node.call is None:

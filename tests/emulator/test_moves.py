@@ -12,6 +12,7 @@ from torch import nn
 
 import qworkbench as q
 from qworkbench.emulator.kernels.surface import is_surface, new_surface
+from qworkbench.emulator.kernels.values import new_array
 from qworkbench.emulator.moves import MOVES, move_of
 from qworkbench.emulator.node_call import WIRED, NodeCall
 from qworkbench.graph.execute import prepared
@@ -169,6 +170,18 @@ def test_a_call_travels_with_its_constants() -> None:
     (there,) = pickle.loads(pickle.dumps(call))([x], 1)
     assert np.array_equal(here, there)
     assert np.array_equal(here, nn.functional.layer_norm(torch.from_numpy(x), (4,), torch.full((4,), 2.0)).numpy())
+
+
+def test_strides_of_axes_of_one_entry_do_not_change_a_sum() -> None:
+    node = Node("product", "MatMul", ("a", "b"), ("y",), {})
+    a, b = new_array((2, 64, 64), np.float32), new_array((2, 1, 64), np.float32)
+    a[...], b[...] = rng.normal(size=a.shape), rng.normal(size=b.shape)
+    turned = b.transpose(0, 2, 1)
+    plain = turned.reshape(-1).reshape(turned.shape)
+    assert turned.flags.c_contiguous
+    assert turned.strides != plain.strides
+    call = NodeCall(node, [WIRED, WIRED])
+    assert np.array_equal(call([a, turned], 2)[0], call([a, plain], 2)[0])
 
 
 def test_float_results_are_rounded_to_float16_where_asked() -> None:
