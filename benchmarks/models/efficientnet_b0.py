@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from models.parts import conv, settled
 from torch import Tensor, nn
 
 # expansion, channels, repeats, stride, kernel
@@ -10,15 +11,6 @@ STAGES = (
     (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5), (6, 192, 4, 2, 5),
     (6, 320, 1, 1, 3),
 )  # fmt: skip
-
-
-def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """Return convolution, batch normalisation, SiLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.SiLU(inplace=True),
-    )
 
 
 class Gate(nn.Module):
@@ -41,8 +33,8 @@ class Block(nn.Module):
         super().__init__()
         hidden = inputs * expansion
         self.shortcut = stride == 1 and inputs == outputs
-        self.expand: nn.Module = conv(inputs, hidden, 1) if expansion != 1 else nn.Identity()
-        self.depthwise = conv(hidden, hidden, kernel, stride, hidden)
+        self.expand: nn.Module = conv(inputs, hidden, 1, activation=nn.SiLU) if expansion != 1 else nn.Identity()
+        self.depthwise = conv(hidden, hidden, kernel, stride, hidden, nn.SiLU)
         self.gate = Gate(hidden, inputs // 4)
         self.project = nn.Sequential(nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
 
@@ -57,13 +49,13 @@ class EfficientNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        blocks: list[nn.Module] = [conv(3, 32, 3, 2)]
+        blocks: list[nn.Module] = [conv(3, 32, 3, 2, activation=nn.SiLU)]
         inputs = 32
         for expansion, channels, repeats, stride, kernel in STAGES:
             for index in range(repeats):
                 blocks.append(Block(inputs, channels, kernel, stride if index == 0 else 1, expansion))
                 inputs = channels
-        self.features = nn.Sequential(*blocks, conv(inputs, 1280, 1))
+        self.features = nn.Sequential(*blocks, conv(inputs, 1280, 1, activation=nn.SiLU))
         self.pool, self.classifier = nn.AdaptiveAvgPool2d(1), nn.Linear(1280, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,13 +63,7 @@ class EfficientNet(nn.Module):
         return self.classifier(self.pool(self.features(x)).flatten(1))
 
 
-def efficientnet_b0(seed: int = 0) -> EfficientNet:
-    """Return the net in eval mode, with the batch statistics of random images so that activations keep their size."""
+def efficientnet_b0(seed: int = 0) -> nn.Module:
+    """Return the net in eval mode."""
     torch.manual_seed(seed)
-    net = EfficientNet()
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0
-    with torch.no_grad():
-        net.train()(torch.rand(8, 3, 96, 96))
-    return net.eval()
+    return settled(EfficientNet())

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import torch
+from models.parts import conv, settled
 from torch import Tensor, nn
 
 # expansion, channels, repeats, stride
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-
-
-def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """Return convolution, batch normalisation, ReLU6."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU6(inplace=True),
-    )
 
 
 class InvertedResidual(nn.Module):
@@ -54,13 +46,7 @@ class MobileNetV2(nn.Module):
         return self.classifier(self.features(x).mean((2, 3)))
 
 
-def mobilenetv2(seed: int = 0) -> MobileNetV2:
-    """Return the net in eval mode, with the batch statistics of random images so that activations keep their size."""
+def mobilenetv2(seed: int = 0) -> nn.Module:
+    """Return the net in eval mode."""
     torch.manual_seed(seed)
-    net = MobileNetV2()
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0
-    with torch.no_grad():
-        net.train()(torch.rand(8, 3, 96, 96))
-    return net.eval()
+    return settled(MobileNetV2())

@@ -128,7 +128,7 @@ def noted(notes: Sequence[Note], inputs: Sequence[np.ndarray], outs: Sequence[np
     """Return the calls that made `outs` of exactly these `inputs`; None where more than calls was needed."""
     for one in notes:
         if _same(one.outs, outs):
-            layouts = [layout for out in outs if (layout := value_of(out).layout) is not None and layout.lies_alone]
+            layouts = [layout for out in outs if (layout := value_of(out).layout) is not None and not layout.is_view]
             fits = _same(one.inputs, inputs) and len(one.calls) <= MOST_CALLS and len(layouts) == len(outs)
             return Prepared(layouts, one.calls, one.work, one.kept, one.lost) if fits else None
     return None

@@ -20,53 +20,39 @@ from qworkbench.numerics.arithmetic import ROUNDING_CODES, Requantize
 from qworkbench.numerics.dtypes import NUMPY
 
 (LEFT, LEFT_IMAGE, LEFT_ROW, LEFT_PIXEL, RIGHT, RIGHT_IMAGE, RIGHT_ROW, RIGHT_PIXEL, OUT, OUT_IMAGE, OUT_ROW,
- OUT_PIXEL, IMAGES, ROWS, PIXELS, LENGTH, LOW, HIGH, ROUNDING, FACTOR, WORDS) = range(21)  # fmt: skip
+ OUT_PIXEL, IMAGES, ROWS, PIXELS, LENGTH, LOW, HIGH, ROUNDING, BYTES, FACTOR, WORDS) = range(22)  # fmt: skip
 
 
 @inner
-def _narrow(x: np.ndarray, y: np.ndarray, out: np.ndarray, factor: float, low: int, high: int, rounding: int) -> None:
+def _narrow(x: int, y: int, to: int, size: int, factor: float, low: int, high: int, rounding: int) -> None:
+    a, b, out = carray(v.int8_at(x), size), carray(v.int8_at(y), size), carray(v.int8_at(to), size)
     real, bottom, top = np.float32(factor), np.float32(low), np.float32(high)
-    for i in range(out.size):
-        product = np.int32(np.int32(x[i]) * np.int32(y[i]))
-        out[i] = whole(np.float32(product) * real, bottom, top, rounding)
+    for i in range(size):
+        out[i] = whole(np.float32(np.int32(np.int32(a[i]) * np.int32(b[i]))) * real, bottom, top, rounding)
 
 
 @inner
-def _wide(x: np.ndarray, y: np.ndarray, out: np.ndarray, factor: float, low: int, high: int, rounding: int) -> None:
+def _wide(x: int, y: int, to: int, size: int, factor: float, low: int, high: int, rounding: int) -> None:
+    a, b, out = carray(v.int16_at(x), size), carray(v.int16_at(y), size), carray(v.int16_at(to), size)
     bottom, top = np.float64(low), np.float64(high)
-    for i in range(out.size):
-        product = np.int32(np.int32(x[i]) * np.int32(y[i]))
-        out[i] = whole(np.float64(product) * factor, bottom, top, rounding)
+    for i in range(size):
+        out[i] = whole(np.float64(np.int32(np.int32(a[i]) * np.int32(b[i]))) * factor, bottom, top, rounding)
 
 
 @row_kernel
-def _mul_narrow(row: int) -> None:
-    """``out = clamp(round(f(a * b) * factor), low, high)`` of int8 in runs; the word of the factor holds float64."""
-    p, length, factor = carray(v.int64_at(row), WORDS), v.word_at(row + 8 * LENGTH), v.float64_at(row + 8 * FACTOR)[0]
+def _mul(row: int) -> None:
+    """``out = clamp(round(f(a * b) * factor), low, high)`` in runs of codes of BYTES each; FACTOR holds float64."""
+    p, size, factor = carray(v.int64_at(row), WORDS), v.word_at(row + 8 * LENGTH), v.float64_at(row + 8 * FACTOR)[0]
     for n in range(p[IMAGES]):
         for r in range(p[ROWS]):
-            x, y = p[LEFT] + n * p[LEFT_IMAGE] + r * p[LEFT_ROW], p[RIGHT] + n * p[RIGHT_IMAGE] + r * p[RIGHT_ROW]
-            to = p[OUT] + n * p[OUT_IMAGE] + r * p[OUT_ROW]
             for w in range(p[PIXELS]):
-                left = carray(v.int8_at(x + w * p[LEFT_PIXEL]), length)
-                right = carray(v.int8_at(y + w * p[RIGHT_PIXEL]), length)
-                out = carray(v.int8_at(to + w * p[OUT_PIXEL]), length)
-                _narrow(left, right, out, factor, p[LOW], p[HIGH], p[ROUNDING])
-
-
-@row_kernel
-def _mul_wide(row: int) -> None:
-    """Compute the same of int16."""
-    p, length, factor = carray(v.int64_at(row), WORDS), v.word_at(row + 8 * LENGTH), v.float64_at(row + 8 * FACTOR)[0]
-    for n in range(p[IMAGES]):
-        for r in range(p[ROWS]):
-            x, y = p[LEFT] + n * p[LEFT_IMAGE] + r * p[LEFT_ROW], p[RIGHT] + n * p[RIGHT_IMAGE] + r * p[RIGHT_ROW]
-            to = p[OUT] + n * p[OUT_IMAGE] + r * p[OUT_ROW]
-            for w in range(p[PIXELS]):
-                left = carray(v.int16_at(x + w * p[LEFT_PIXEL]), length)
-                right = carray(v.int16_at(y + w * p[RIGHT_PIXEL]), length)
-                out = carray(v.int16_at(to + w * p[OUT_PIXEL]), length)
-                _wide(left, right, out, factor, p[LOW], p[HIGH], p[ROUNDING])
+                x = p[LEFT] + n * p[LEFT_IMAGE] + r * p[LEFT_ROW] + w * p[LEFT_PIXEL]
+                y = p[RIGHT] + n * p[RIGHT_IMAGE] + r * p[RIGHT_ROW] + w * p[RIGHT_PIXEL]
+                to = p[OUT] + n * p[OUT_IMAGE] + r * p[OUT_ROW] + w * p[OUT_PIXEL]
+                if p[BYTES] == 1:
+                    _narrow(x, y, to, size, factor, p[LOW], p[HIGH], p[ROUNDING])
+                else:
+                    _wide(x, y, to, size, factor, p[LOW], p[HIGH], p[ROUNDING])
 
 
 def multiplied(a: np.ndarray, b: np.ndarray, rq: Requantize) -> np.ndarray | None:
@@ -93,10 +79,10 @@ def multiplied(a: np.ndarray, b: np.ndarray, rq: Requantize) -> np.ndarray | Non
         row[IMAGES : LENGTH + 1] = 1, 1, 1, a.size
     else:
         return None
-    row[LOW], row[HIGH], row[ROUNDING] = rq.low, rq.high, ROUNDING_CODES[rq.rounding]
+    row[LOW], row[HIGH], row[ROUNDING], row[BYTES] = rq.low, rq.high, ROUNDING_CODES[rq.rounding], a.itemsize
     factor = rq.multiplier.astype(rq.kind).reshape(-1)[0]
     row[FACTOR : FACTOR + 1].view(np.float64)[0] = factor
-    call = Call(_mul_narrow if a.itemsize == 1 else _mul_wide, row, ((LEFT, 0, 0), (RIGHT, 1, 0), (OUT, RESULT, 0)))
+    call = Call(_mul, row, ((LEFT, 0, 0), (RIGHT, 1, 0), (OUT, RESULT, 0)))
     perform(call, [value_of(x).origin for x in (a, b)], value_of(out).origin)
     note((a, b), (out,), (call,), None)
     return out

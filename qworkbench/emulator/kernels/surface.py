@@ -30,6 +30,13 @@ def aligned(count: int, dtype: Any) -> np.ndarray:
     return raw[start : start + size].view(dtype)
 
 
+def on_a_line(array: np.ndarray) -> np.ndarray:
+    """Return a flat copy of `array` that begins on a vector line."""
+    copy = aligned(array.size, array.dtype)
+    copy.reshape(array.shape)[...] = array
+    return copy
+
+
 def pitch_of(channels: int) -> int:
     """Return the distance of two pixels in elements."""
     return -(-channels // CHANNELS) * CHANNELS

@@ -93,9 +93,9 @@ class Layout:
         self.block = block_size(self.size)
 
     @property
-    def lies_alone(self) -> bool:
-        """Tell whether memory of its own may lie so: it is no view of something else."""
-        return self.whole is not None or not self.strides
+    def is_view(self) -> bool:
+        """Tell whether this is a view by steps, which no memory of its own lies like."""
+        return self.whole is None and bool(self.strides)
 
     def holds(self, other: Layout, distance: int) -> bool:
         """Tell whether what `other` shows, so far behind the first element shown here, lies within this memory."""

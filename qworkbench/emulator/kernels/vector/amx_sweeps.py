@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qworkbench.emulator.kernels.compiled import inner, row_kernel
+from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.amx import BLOCK, HALF, WHOLE, Bytes, Halves, begin_tiles, end_tiles, split
@@ -16,12 +16,7 @@ from qworkbench.emulator.kernels.vector.amx_layers import ROWS
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.emulator.kernels.vector.parameters import (
     CHANNELS,
-    CHUNKS,
-    COUNT,
-    COUNTER,
     PANEL_BYTES,
-    PANEL_PARTS,
-    PANELS,
     PIXELS,
     PLANE,
     SPAN,
@@ -30,19 +25,11 @@ from qworkbench.emulator.kernels.vector.parameters import (
     WORDS,
     X,
 )
+from qworkbench.emulator.kernels.vector.sweeps import parts_of
 from qworkbench.emulator.kernels.vector.tile import tile_kernel
 
 _bytes64, _bytes32 = (tile_kernel(shape, Bytes) for shape in (WHOLE, HALF))
 _halves64, _halves32 = (tile_kernel(shape, Halves) for shape in (WHOLE, HALF))
-
-
-@inner
-def _part_of(p: np.ndarray, chunk: int) -> tuple[int, int, int, int]:
-    """Return the first pixel, the end, the first panel and the end of a chunk: whole blocks of pixels."""
-    parts, blocks = p[PANEL_PARTS], p[COUNT] // BLOCK
-    slices, place, share = p[CHUNKS] // parts, chunk // parts, chunk % parts
-    first, end = place * blocks // slices * BLOCK, (place + 1) * blocks // slices * BLOCK
-    return first, end, share * p[PANELS] // parts, (share + 1) * p[PANELS] // parts
 
 
 @row_kernel
@@ -50,11 +37,7 @@ def bytes_amx(row: int) -> None:
     """Compute int8 by int8 in panels of 64 channels, and of 32 behind them."""
     p = carray(v.int64_at(row), WORDS)
     begin_tiles()
-    while True:
-        chunk = v.taken(row + 8 * COUNTER)
-        if chunk >= p[CHUNKS]:
-            break
-        first, end, begin, stop = _part_of(p, chunk)
+    for first, end, begin, stop in parts_of(row, BLOCK):
         for panel in range(begin, stop):
             weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
             if panel >= p[WIDE]:
@@ -71,11 +54,7 @@ def halves_amx(row: int) -> None:
     room = np.empty(2 * p[PLANE] + LINE, np.uint8)
     high = room.ctypes.data + -room.ctypes.data % LINE
     begin_tiles()
-    while True:
-        chunk = v.taken(row + 8 * COUNTER)
-        if chunk >= p[CHUNKS]:
-            break
-        first, end, begin, stop = _part_of(p, chunk)
+    for first, end, begin, stop in parts_of(row, BLOCK):
         rows = carray(v.int64_at(p[PIXELS] + 8 * (first // ROWS)), (end - first) // ROWS)
         lowest = rows.min()
         split(p[X] + 2 * lowest, high, high + p[PLANE], rows.max() - lowest + p[SPAN])

@@ -146,21 +146,25 @@ def _prepare(
         weights, taps, sweep = neon_depthwise.rows_of(w, pitch), np.zeros(1, np.int64), neon_depthwise.widening_neon
     elif paired:
         block = pair_sweeps.BLOCK512 if full else pair_sweeps.BLOCK256
-        weights, begin, scale = pair_sweeps.halves(pair_sweeps.rows_in_twos(w), begin, scale, block)
+        rows = depthwise.in_dots(w[:, 0], 2).reshape(count, -1, 2)
+        weights, begin, scale = pair_sweeps.halves(rows, begin, scale, block)
         taps, sweep = np.zeros(1, np.int64), pair_sweeps.pairs_avx512 if full else pair_sweeps.pairs_avx2
     elif fours:
-        from qworkbench.emulator.kernels.vector.fours import fours_avx512, in_blocks, in_fours
+        from qworkbench.emulator.kernels.vector.fours import fours_avx512, in_blocks
 
-        weights, taps = in_blocks(w.reshape(count, -1), begin, scale), in_fours(_taps(surface, geometry))
+        weights, taps = in_blocks(w.reshape(count, -1), begin, scale), _taps(surface, geometry, 4)
         sweep = fours_avx512
     elif not arm and (x.dtype == np.int16 or not full):
-        from qworkbench.emulator.kernels.vector.twos import in_twos, twos_avx2, twos_avx512
+        from qworkbench.emulator.kernels.vector.twos import twos_avx2, twos_avx512
 
         block, sweep = (pair_sweeps.BLOCK512, twos_avx512) if full else (pair_sweeps.BLOCK256, twos_avx2)
-        twos, taps = in_twos(w.reshape(count, -1), _taps(surface, geometry))
+        taps, twos = (
+            _taps(surface, geometry, 2),
+            depthwise.in_dots(w.reshape(count, -1), 2),
+        )
         weights, begin, scale = pair_sweeps.halves(twos, begin, scale, block)
     else:
-        taps, sweep = _taps(surface, geometry), depthwise.taps_any
+        taps, sweep = _taps(surface, geometry, 1), depthwise.taps_any
         weights = np.zeros((taps.size, pitch), np.int16)
         weights[:, :count] = w.reshape(count, -1).T
     row[depthwise.X_IMAGE], row[depthwise.X_ROW], row[depthwise.X_PIXEL] = surface.strides[:3]
@@ -182,11 +186,12 @@ def _prepare(
     return Channels(row, sweep, columns or paired, shape, dtype, reach, geometry, work, (weights, begin, scale, taps))
 
 
-def _taps(surface: Surface, geometry: ConvGeometry) -> np.ndarray:
-    """Return the bytes from the first pixel of a window to each of its pixels."""
+def _taps(surface: Surface, geometry: ConvGeometry, together: int) -> np.ndarray:
+    """Return the bytes from the first pixel of a window to each, so many `together`; the last repeats, unweighed."""
     down = np.arange(geometry.kernel[0]) * geometry.dilations[0] * surface.strides[1]
     across = np.arange(geometry.kernel[1]) * geometry.dilations[1] * surface.strides[2]
-    return (down[:, None] + across).reshape(-1).astype(np.int64)
+    taps = (down[:, None] + across).reshape(-1).astype(np.int64)
+    return np.concatenate([taps, np.repeat(taps[-1:], -taps.size % together)])
 
 
 def _columns(isa: str) -> RowKernel:

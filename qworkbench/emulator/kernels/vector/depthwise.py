@@ -6,9 +6,11 @@ or two taps at a time (:mod:`.fours`, :mod:`.twos`); what is left adds one tap a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from qworkbench.emulator.kernels.compiled import row_kernel
+from qworkbench.emulator.kernels.compiled import inner, row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.columns import column_kernel
 from qworkbench.emulator.kernels.vector.ir import carray
@@ -22,6 +24,28 @@ VECTOR = 64
 _down1, _down2 = column_kernel(1, 16), column_kernel(2, 16)
 
 
+def in_dots(w: np.ndarray, taps: int) -> np.ndarray:
+    """Return weights (..., length) as (..., dots, `taps`), zero behind the last."""
+    room = np.zeros((*w.shape[:-1], -(-w.shape[-1] // taps) * taps), w.dtype)
+    room[..., : w.shape[-1]] = w
+    return room.reshape(*w.shape[:-1], -1, taps)
+
+
+@inner
+def bands_of(row: int) -> Iterator[tuple[int, int, int]]:
+    """Yield where a band of rows begins in the input and in the output, and its rows, for every chunk not yet taken."""
+    p = carray(v.int64_at(row), WORDS)
+    parts = p[CHUNKS] // p[BATCH]
+    while True:
+        chunk = v.taken(row + 8 * COUNTER)
+        if chunk >= p[CHUNKS]:
+            break
+        image, part = chunk // parts, chunk % parts
+        first, last = part * p[HEIGHT] // parts, (part + 1) * p[HEIGHT] // parts
+        x = p[X] + image * p[X_IMAGE] + first * p[STRIDE_H] * p[X_ROW]
+        yield x, p[OUT] + image * p[OUT_IMAGE] + first * p[OUT_ROW], last - first
+
+
 @row_kernel
 def columns_avx512(row: int) -> None:
     """Compute 3 x 3 windows, stride 1 or 2 in both directions: chunks of rows until none is left."""
@@ -29,16 +53,7 @@ def columns_avx512(row: int) -> None:
     pitch, low, high, sign = p[CHANNELS], p[LOW], p[HIGH], p[SIGN]
     groups = pitch // 16
     weight_row = (groups + 3) * 16
-    parts = p[CHUNKS] // p[BATCH]
-    counter = row + 8 * COUNTER
-    while True:
-        chunk = v.taken(counter)
-        if chunk >= p[CHUNKS]:
-            break
-        image, part = chunk // parts, chunk % parts
-        first, last = part * p[HEIGHT] // parts, (part + 1) * p[HEIGHT] // parts
-        x = p[X] + image * p[X_IMAGE] + first * p[STRIDE_H] * p[X_ROW]
-        out = p[OUT] + image * p[OUT_IMAGE] + first * p[OUT_ROW]
+    for x, out, rows in bands_of(row):
         if p[STRIDE_W] == 1:
             total = p[WIDTH] * pitch
             for begin in range(0, total, VECTOR):
@@ -47,7 +62,7 @@ def columns_avx512(row: int) -> None:
                 rest = total - j
                 mask = (np.int64(1) << rest) - 1 if rest < VECTOR else np.int64(-1)
                 _down1(
-                    x + j, p[X_ROW], p[X_PIXEL], last - first, p[WEIGHTS] + g, weight_row, p[BIAS] + g,
+                    x + j, p[X_ROW], p[X_PIXEL], rows, p[WEIGHTS] + g, weight_row, p[BIAS] + g,
                     p[SCALE] + g, out + j, p[OUT_ROW], low, high, mask, sign,
                 )  # fmt: skip
         else:
@@ -56,7 +71,7 @@ def columns_avx512(row: int) -> None:
                     rest = pitch - c
                     mask = (np.int64(1) << rest) - 1 if rest < VECTOR else np.int64(-1)
                     _down2(
-                        x + 2 * w * pitch + c, p[X_ROW], p[X_PIXEL], last - first, p[WEIGHTS] + c, weight_row,
+                        x + 2 * w * pitch + c, p[X_ROW], p[X_PIXEL], rows, p[WEIGHTS] + c, weight_row,
                         p[BIAS] + c, p[SCALE] + c, out + w * pitch + c, p[OUT_ROW], low, high, mask, sign,
                     )  # fmt: skip
 
@@ -69,14 +84,7 @@ def taps_any(row: int) -> None:
     sums = np.empty(channels, np.int32)
     bias, taps = carray(v.int32_at(p[BIAS]), channels), carray(v.int64_at(p[TAPS]), p[TAP_COUNT])
     weights = carray(v.int16_at(p[WEIGHTS]), p[TAP_COUNT] * channels)
-    counter = row + 8 * COUNTER
-    while True:
-        line = v.taken(counter)
-        if line >= p[CHUNKS]:
-            break
-        image, h = line // p[HEIGHT], line % p[HEIGHT]
-        x = p[X] + image * p[X_IMAGE] + h * p[STRIDE_H] * p[X_ROW]
-        out = p[OUT] + image * p[OUT_IMAGE] + h * p[OUT_ROW]
+    for x, out, _ in bands_of(row):  # of one row each
         for w in range(p[WIDTH]):
             at, to = x + w * p[STRIDE_W] * p[X_PIXEL], out + w * p[OUT_PIXEL]
             sums[:] = bias

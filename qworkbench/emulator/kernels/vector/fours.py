@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from qworkbench.emulator.kernels.compiled import row_kernel
-from qworkbench.emulator.kernels.surface import aligned
+from qworkbench.emulator.kernels.surface import on_a_line
 from qworkbench.emulator.kernels.vector import depthwise as at
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import machine
 from qworkbench.emulator.kernels.vector.columns import interleaved
+from qworkbench.emulator.kernels.vector.depthwise import bands_of, in_dots
 from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, types
 
 LANES, VECTOR, TAPS = 16, 64, 4
@@ -74,16 +75,10 @@ def _windows(
 def fours_avx512(row: int) -> None:
     """Compute lines of output until none is left, 64 channels after the other, two pixels at once."""
     p = carray(v.int64_at(row), at.WORDS)
-    pitch, fours, counter = p[at.CHANNELS], p[at.TAP_COUNT] // TAPS, row + 8 * at.COUNTER
+    pitch, fours = p[at.CHANNELS], p[at.TAP_COUNT] // TAPS
     block, step, last = (fours + 2) * 4 * VECTOR, p[at.STRIDE_W] * p[at.X_PIXEL], p[at.WIDTH] - 1
     taps, low, high, sign = p[at.TAPS], p[at.LOW], p[at.HIGH], p[at.SIGN]
-    while True:
-        chunk = v.taken(counter)
-        if chunk >= p[at.CHUNKS]:
-            break
-        image, h = chunk // p[at.HEIGHT], chunk % p[at.HEIGHT]
-        x = p[at.X] + image * p[at.X_IMAGE] + h * p[at.STRIDE_H] * p[at.X_ROW]
-        out = p[at.OUT] + image * p[at.OUT_IMAGE] + h * p[at.OUT_ROW]
+    for x, out, _ in bands_of(row):  # of one row each
         for c in range(0, pitch, VECTOR):
             rest, weights = pitch - c, p[at.WEIGHTS] + c // VECTOR * block
             mask = (np.int64(1) << rest) - 1 if rest < VECTOR else np.int64(-1)
@@ -108,20 +103,10 @@ def in_blocks(w: np.ndarray, start: np.ndarray, scale: np.ndarray) -> np.ndarray
     start, scale : numpy.ndarray
         int32 and float32, for whole groups.
     """
-    count, taps = w.shape
-    blocks, fours = -(-start.size // VECTOR), -(-taps // TAPS)
-    padded = np.zeros((count, fours * TAPS), np.int8)
-    padded[:, :taps] = w
+    dots = in_dots(w, TAPS)
+    (count, fours, _), blocks = dots.shape, -(-start.size // VECTOR)
     room = np.zeros((blocks * VECTOR, fours + 2, TAPS), np.int8)
-    room[:count, 2:] = padded.reshape(count, fours, TAPS)
+    room[:count, 2:] = dots
     for place, values in enumerate((start, scale)):
         room[: start.size, place] = values.view(np.int8).reshape(-1, TAPS)
-    order = room.reshape(blocks, VECTOR // GROUP, 4, 4, fours + 2, TAPS).transpose(0, 4, 2, 1, 3, 5)
-    out = aligned(order.size, np.int8)
-    out.reshape(order.shape)[...] = order
-    return out
-
-
-def in_fours(taps: np.ndarray) -> np.ndarray:
-    """Return as many taps as dots take; the last one repeats, for weights of zero."""
-    return np.concatenate([taps, np.repeat(taps[-1:], -taps.size % TAPS)])
+    return on_a_line(room.reshape(blocks, VECTOR // GROUP, 4, 4, fours + 2, TAPS).transpose(0, 4, 2, 1, 3, 5))

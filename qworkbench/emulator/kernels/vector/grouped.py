@@ -14,7 +14,7 @@ from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import machine
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.ir import carray
-from qworkbench.emulator.kernels.vector.sweeps import part_of
+from qworkbench.emulator.kernels.vector.sweeps import panels_of
 from qworkbench.emulator.kernels.vector.tile import Tile, Writer, tile_kernel
 
 QUAD = 4  # channels of a vector of sums that follow each other: the int32 of 128 bits
@@ -67,39 +67,24 @@ _half_pairs = tile_kernel(Tile("madd", 8, 4, 2), Grouped)
 def grouped_bytes_avx512(row: int) -> None:
     """Compute int8 by int8 in groups, in tiles of 64 channels."""
     p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 64
-            _bytes(row, weights, channel, p[at.CHANNELS] - channel, first, end, channel)
+    for panel, first, end in panels_of(row):
+        weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 64
+        _bytes(row, weights, channel, p[at.CHANNELS] - channel, first, end, channel)
 
 
 @row_kernel
 def grouped_pairs_avx512(row: int) -> None:
     """Compute int16 in groups, in tiles of 32 channels."""
     p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 32
-            _pairs(row, weights, channel, p[at.CHANNELS] - channel, first, end, 2 * channel)
+    for panel, first, end in panels_of(row):
+        weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 32
+        _pairs(row, weights, channel, p[at.CHANNELS] - channel, first, end, 2 * channel)
 
 
 @row_kernel
 def grouped_pairs_avx2(row: int) -> None:
     """Compute pairs of int16 in groups, in tiles of 16 channels."""
     p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 16
-            _half_pairs(row, weights, channel, 16, first, end, 2 * channel)
+    for panel, first, end in panels_of(row):
+        weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 16
+        _half_pairs(row, weights, channel, 16, first, end, 2 * channel)

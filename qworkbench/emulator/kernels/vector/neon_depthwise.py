@@ -15,6 +15,7 @@ from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.vector import depthwise as at
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.columns import column_kernel
+from qworkbench.emulator.kernels.vector.depthwise import bands_of
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.emulator.kernels.vector.pairs import Walk, pair_kernel
 
@@ -72,15 +73,8 @@ def columns_dotprod(row: int) -> None:
     p = carray(v.int64_at(row), at.WORDS)
     pitch, low, high, sign = p[at.CHANNELS], p[at.LOW], p[at.HIGH], p[at.SIGN]
     line, x_row, pixel, out_row = (pitch // 16 + 3) * 16, p[at.X_ROW], p[at.X_PIXEL], p[at.OUT_ROW]
-    parts, stride = p[at.CHUNKS] // p[at.BATCH], p[at.STRIDE_W]
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        image, part = chunk // parts, chunk % parts
-        first, last = part * p[at.HEIGHT] // parts, (part + 1) * p[at.HEIGHT] // parts
-        x = p[at.X] + image * p[at.X_IMAGE] + first * p[at.STRIDE_H] * x_row
-        out, rows = p[at.OUT] + image * p[at.OUT_IMAGE] + first * out_row, last - first
+    stride = p[at.STRIDE_W]
+    for x, out, rows in bands_of(row):
         for w in range(p[at.WIDTH]):
             for c in range(0, pitch, 16):
                 weights, bias, scale = p[at.WEIGHTS] + c, p[at.BIAS] + c, p[at.SCALE] + c
@@ -102,15 +96,8 @@ def widening_neon(row: int) -> None:
     pitch, low, high, mode, item = p[at.CHANNELS], p[at.LOW], p[at.HIGH], p[at.MODE], p[at.BYTES]
     size, wide, line = np.int64(1) << mode, 2 if mode == at.INT16 else 1, 2 * pitch
     x_row, pixel, out_row = p[at.X_ROW], p[at.X_PIXEL], p[at.OUT_ROW]
-    parts, stride = p[at.CHUNKS] // p[at.BATCH], p[at.STRIDE_W]
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        image, part = chunk // parts, chunk % parts
-        first, last = part * p[at.HEIGHT] // parts, (part + 1) * p[at.HEIGHT] // parts
-        x = p[at.X] + image * p[at.X_IMAGE] + first * p[at.STRIDE_H] * x_row
-        out, rows = p[at.OUT] + image * p[at.OUT_IMAGE] + first * out_row, last - first
+    stride = p[at.STRIDE_W]
+    for x, out, rows in bands_of(row):
         for w in range(p[at.WIDTH]):
             for c in range(0, pitch, 8):
                 weights, bias, scale = p[at.WEIGHTS] + 2 * c, p[at.BIAS] + 4 * c, p[at.SCALE] + 4 * wide * c

@@ -8,7 +8,7 @@ from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.grouped import Grouped
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.emulator.kernels.vector.neon import LANES, ByElement, ByLane, ByMatrix, GroupedPairwise, Pairwise
-from qworkbench.emulator.kernels.vector.sweeps import part_of
+from qworkbench.emulator.kernels.vector.sweeps import panels_of
 from qworkbench.emulator.kernels.vector.tile import Tile, tile_kernel
 
 _bytes = tile_kernel(Tile("sdot", LANES, 5, 4), ByLane)
@@ -23,82 +23,52 @@ _grouped_pairs = tile_kernel(Tile("mlal", LANES, 4, 2), GroupedPairwise)
 def bytes_dotprod(row: int) -> None:
     """Compute int8 by int8 in tiles of 16 channels, 20 sums of 128 bits in registers beside what they are made of."""
     p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
-            _bytes(row, weights, panel * 16, 16, first, end, shift)
+    for panel, first, end in panels_of(row):
+        weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
+        _bytes(row, weights, panel * 16, 16, first, end, shift)
 
 
 @row_kernel
 def bytes_i8mm(row: int) -> None:
     """Compute int8 by int8 in tiles of 16 channels, 16 vectors of 2 x 2 sums in registers."""
     p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
-            _steps(row, weights, panel * 16, 16, first, end, shift)
+    for panel, first, end in panels_of(row):
+        weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
+        _steps(row, weights, panel * 16, 16, first, end, shift)
 
 
 @row_kernel
 def codes_neon(row: int) -> None:
     """Compute int16 in tiles of 16 channels, 20 sums of 128 bits in registers beside what they are made of."""
     p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
-            _codes(row, weights, panel * 16, 16, first, end, shift)
+    for panel, first, end in panels_of(row):
+        weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
+        _codes(row, weights, panel * 16, 16, first, end, shift)
 
 
 @row_kernel
 def pairs_neon(row: int) -> None:
     """Compute words of int16, panels of 16 channels in tiles of 8, with two vectors of products for each of sums."""
     p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
-            _pairs(row, weights, panel * 16, 8, first, end, shift)
-            _pairs(row, weights + 32, panel * 16 + 8, 8, first, end, shift)
+    for panel, first, end in panels_of(row):
+        weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
+        _pairs(row, weights, panel * 16, 8, first, end, shift)
+        _pairs(row, weights + 32, panel * 16 + 8, 8, first, end, shift)
 
 
 @row_kernel
 def grouped_bytes_dotprod(row: int) -> None:
     """Compute int8 by int8 in groups of few channels, in tiles of 16."""
     p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 16
-            _grouped_bytes(row, weights, channel, 16, first, end, channel)
+    for panel, first, end in panels_of(row):
+        weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 16
+        _grouped_bytes(row, weights, channel, 16, first, end, channel)
 
 
 @row_kernel
 def grouped_pairs_neon(row: int) -> None:
     """Compute pairs of int16 in groups of few channels, in tiles of 8."""
     p = carray(v.int64_at(row), at.WORDS)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 8
-            _grouped_pairs(row, weights, channel, 8, first, end, 2 * channel)
+    for panel, first, end in panels_of(row):
+        weights, channel = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], panel * 8
+        _grouped_pairs(row, weights, channel, 8, first, end, 2 * channel)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from qworkbench.emulator.kernels.compiled import row_kernel
-from qworkbench.emulator.kernels.surface import aligned
+from qworkbench.emulator.kernels.surface import on_a_line
 from qworkbench.emulator.kernels.vector import depthwise as at
 from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector.depthwise import bands_of
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.emulator.kernels.vector.pairs import pair_kernel
 
@@ -26,17 +27,9 @@ def pairs_avx512(row: int) -> None:
     pitch, low, high, mode = p[at.CHANNELS], p[at.LOW], p[at.HIGH], p[at.MODE]
     groups, size, wide = pitch // 16, np.int64(1) << mode, 2 if mode == at.INT16 else 1
     line = (groups + 1) * 32
-    parts = p[at.CHUNKS] // p[at.BATCH]
     stride, pixels = p[at.STRIDE_W], p[at.WIDTH]
     lines, along = (1, pixels * pitch) if stride == 1 else (pixels, pitch)
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        image, part = chunk // parts, chunk % parts
-        first, last = part * p[at.HEIGHT] // parts, (part + 1) * p[at.HEIGHT] // parts
-        x = p[at.X] + image * p[at.X_IMAGE] + first * p[at.STRIDE_H] * p[at.X_ROW]
-        out = p[at.OUT] + image * p[at.OUT_IMAGE] + first * p[at.OUT_ROW]
+    for x, out, rows in bands_of(row):
         for w in range(lines):
             for begin in range(0, along, 32):
                 j = max(min(begin, along - 32), 0)  # the last block overlaps the one before it
@@ -46,12 +39,12 @@ def pairs_avx512(row: int) -> None:
                 weights, bias, scale = p[at.WEIGHTS] + g, p[at.BIAS] + g, p[at.SCALE] + wide * g
                 if stride == 1:
                     _down1(
-                        source, p[at.X_ROW], p[at.X_PIXEL], last - first, weights, line, bias, scale, target,
+                        source, p[at.X_ROW], p[at.X_PIXEL], rows, weights, line, bias, scale, target,
                         p[at.OUT_ROW], low, high, mask, mode,
                     )  # fmt: skip
                 else:
                     _down2(
-                        source, p[at.X_ROW], p[at.X_PIXEL], last - first, weights, line, bias, scale, target,
+                        source, p[at.X_ROW], p[at.X_PIXEL], rows, weights, line, bias, scale, target,
                         p[at.OUT_ROW], low, high, mask, mode,
                     )  # fmt: skip
 
@@ -63,16 +56,8 @@ def pairs_avx2(row: int) -> None:
     pitch, low, high, mode, item = p[at.CHANNELS], p[at.LOW], p[at.HIGH], p[at.MODE], p[at.BYTES]
     groups, size, wide = pitch // 16, np.int64(1) << mode, 2 if mode == at.INT16 else 1
     line, x_row, pixel, out_row = groups * 32, p[at.X_ROW], p[at.X_PIXEL], p[at.OUT_ROW]
-    parts = p[at.CHUNKS] // p[at.BATCH]
     stride = p[at.STRIDE_W]
-    while True:
-        chunk = v.taken(row + 8 * at.COUNTER)
-        if chunk >= p[at.CHUNKS]:
-            break
-        image, part = chunk // parts, chunk % parts
-        first, last = part * p[at.HEIGHT] // parts, (part + 1) * p[at.HEIGHT] // parts
-        x = p[at.X] + image * p[at.X_IMAGE] + first * p[at.STRIDE_H] * x_row
-        out, rows = p[at.OUT] + image * p[at.OUT_IMAGE] + first * out_row, last - first
+    for x, out, rows in bands_of(row):
         for w in range(p[at.WIDTH]):
             for c in range(0, pitch, 16):
                 g = c * 2
@@ -88,13 +73,6 @@ def pairs_avx2(row: int) -> None:
                     _half2(source, x_row, pixel, rows, weights, line, bias, scale, target, out_row, low, high, -1, mode)
 
 
-def rows_in_twos(w: np.ndarray) -> np.ndarray:
-    """Return (outputs, 1, 3, 3) weights as dots: of each kernel row left and middle, right and nothing."""
-    room = np.zeros((len(w), 3, 4), np.int16)
-    room[:, :, :3] = w[:, 0]
-    return room.reshape(len(w), 6, 2)
-
-
 def halves(
     dots: np.ndarray, start: np.ndarray, scale: np.ndarray, block: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -108,10 +86,5 @@ def halves(
     taps = np.zeros((groups * GROUP, *dots.shape[1:]), np.int16)
     taps[: len(dots)] = dots
     order = taps.reshape(groups, 2, 2, 4, *dots.shape[1:]).transpose(4, 2, 0, 1, 3, 5)[:, :, wrapped]
-    made = [order, *(a.reshape(groups, 2, 2, 4).transpose(2, 0, 1, 3)[:, wrapped] for a in (start, scale))]
-    rooms = []
-    for array in made:
-        room = aligned(array.size, array.dtype)
-        room.reshape(array.shape)[...] = array
-        rooms.append(room)
-    return rooms[0], rooms[1], rooms[2]
+    bias, factor = (a.reshape(groups, 2, 2, 4).transpose(2, 0, 1, 3)[:, wrapped] for a in (start, scale))
+    return on_a_line(order), on_a_line(bias), on_a_line(factor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qworkbench.emulator.kernels.surface import aligned
+from qworkbench.emulator.kernels.surface import on_a_line
 
 GROUP, TAPS, MORE = 16, 4, 3
 
@@ -30,7 +30,4 @@ def lines(values: np.ndarray) -> np.ndarray:
 
 def _wrapped(ordered: np.ndarray, axis: int) -> np.ndarray:
     groups = ordered.shape[axis]
-    wrapped = ordered.take(np.arange(groups + MORE) % groups, axis)
-    room = aligned(wrapped.size, wrapped.dtype)
-    room.reshape(wrapped.shape)[...] = wrapped
-    return room
+    return on_a_line(ordered.take(np.arange(groups + MORE) % groups, axis))

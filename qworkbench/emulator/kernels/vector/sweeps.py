@@ -7,7 +7,7 @@ of parameters: each takes the next chunk.
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
 
 from qworkbench.emulator.kernels.compiled import inner, row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
@@ -40,77 +40,71 @@ _half_pairs = tile_kernel(Tile("madd", 8, 6, 2))
 
 
 @inner
-def part_of(p: np.ndarray, chunk: int) -> tuple[int, int, int, int]:
-    """Return the first pixel, the end, the first panel and the end of a chunk."""
-    parts, units = p[PANEL_PARTS], (p[COUNT] + SLICE - 1) // SLICE
-    slices, place, share = p[CHUNKS] // parts, chunk // parts, chunk % parts
-    first, end = place * units // slices * SLICE, (place + 1) * units // slices * SLICE
-    return first, min(end, p[COUNT]), share * p[PANELS] // parts, (share + 1) * p[PANELS] // parts
+def parts_of(row: int, unit: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield first pixel, end, first panel and end of every chunk that no other thread has taken; `unit` pixels fit."""
+    p = carray(v.int64_at(row), WORDS)
+    parts, units = p[PANEL_PARTS], (p[COUNT] + unit - 1) // unit
+    slices = p[CHUNKS] // parts
+    while True:
+        chunk = v.taken(row + 8 * COUNTER)
+        if chunk >= p[CHUNKS]:
+            break
+        place, share = chunk // parts, chunk % parts
+        first, end = place * units // slices * unit, (place + 1) * units // slices * unit
+        yield first, min(end, p[COUNT]), share * p[PANELS] // parts, (share + 1) * p[PANELS] // parts
+
+
+@inner
+def panels_of(row: int) -> Iterator[tuple[int, int, int]]:
+    """Yield panel, first pixel and end, panel by panel of every such chunk."""
+    for first, end, begin, stop in parts_of(row, SLICE):
+        for panel in range(begin, stop):
+            yield panel, first, end
 
 
 @row_kernel
 def bytes_avx512(row: int) -> None:
     """Compute int8 by int8 in tiles of 64 channels, and of 32 or 16 behind them."""
     p = carray(v.int64_at(row), WORDS)
-    while True:
-        chunk = v.taken(row + 8 * COUNTER)
-        if chunk >= p[CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
-            count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
-            if panel >= p[WIDE] and p[TAIL] == 32:
-                _half8(row, weights, channel, count, first, end, shift)
-            elif panel >= p[WIDE] and p[TAIL] == 16:
-                _quarter8(row, weights, channel, count, first, end, shift)
-            elif p[PIXELS_OF_TILE] == 5:
-                _bytes5(row, weights, channel, count, first, end, shift)
-            else:
-                _bytes6(row, weights, channel, count, first, end, shift)
+    for panel, first, end in panels_of(row):
+        weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
+        count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
+        if panel >= p[WIDE] and p[TAIL] == 32:
+            _half8(row, weights, channel, count, first, end, shift)
+        elif panel >= p[WIDE] and p[TAIL] == 16:
+            _quarter8(row, weights, channel, count, first, end, shift)
+        elif p[PIXELS_OF_TILE] == 5:
+            _bytes5(row, weights, channel, count, first, end, shift)
+        else:
+            _bytes6(row, weights, channel, count, first, end, shift)
 
 
 @row_kernel
 def pairs_avx512(row: int) -> None:
     """Compute int16 in tiles of 64 channels, and of 32 behind them."""
     p = carray(v.int64_at(row), WORDS)
-    while True:
-        chunk = v.taken(row + 8 * COUNTER)
-        if chunk >= p[CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
-            count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
-            if panel >= p[WIDE]:
-                _pairs12(row, weights, channel, count, first, end, shift)
-            else:
-                _pairs6(row, weights, channel, count, first, end, shift)
+    for panel, first, end in panels_of(row):
+        weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
+        count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
+        if panel >= p[WIDE]:
+            _pairs12(row, weights, channel, count, first, end, shift)
+        else:
+            _pairs6(row, weights, channel, count, first, end, shift)
 
 
 @row_kernel
 def bytes_avxvnni(row: int) -> None:
     """Compute int8 by int8 in tiles of 16 channels, 12 sums of 256 bits in registers."""
     p = carray(v.int64_at(row), WORDS)
-    while True:
-        chunk = v.taken(row + 8 * COUNTER)
-        if chunk >= p[CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, shift = p[WEIGHTS] + panel * p[PANEL_BYTES], v.word_at(p[SHIFTS] + 8 * panel)
-            _half_bytes(row, weights, panel * 16, 16, first, end, shift)
+    for panel, first, end in panels_of(row):
+        weights, shift = p[WEIGHTS] + panel * p[PANEL_BYTES], v.word_at(p[SHIFTS] + 8 * panel)
+        _half_bytes(row, weights, panel * 16, 16, first, end, shift)
 
 
 @row_kernel
 def pairs_avx2(row: int) -> None:
     """Compute pairs of int16 in tiles of 16 channels: exact on every AVX2 machine, for int8, too."""
     p = carray(v.int64_at(row), WORDS)
-    while True:
-        chunk = v.taken(row + 8 * COUNTER)
-        if chunk >= p[CHUNKS]:
-            break
-        first, end, begin, stop = part_of(p, chunk)
-        for panel in range(begin, stop):
-            weights, shift = p[WEIGHTS] + panel * p[PANEL_BYTES], v.word_at(p[SHIFTS] + 8 * panel)
-            _half_pairs(row, weights, panel * 16, 16, first, end, shift)
+    for panel, first, end in panels_of(row):
+        weights, shift = p[WEIGHTS] + panel * p[PANEL_BYTES], v.word_at(p[SHIFTS] + 8 * panel)
+        _half_pairs(row, weights, panel * 16, 16, first, end, shift)

@@ -14,6 +14,7 @@ from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.vector import depthwise as at
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import machine
+from qworkbench.emulator.kernels.vector.depthwise import bands_of
 from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.pairs import Leaves
 
@@ -74,17 +75,10 @@ _words512, _words256, _bytes256 = _window(16, 16), _window(8, 16), _window(8, 8)
 def twos_avx512(row: int) -> None:
     """Compute lines of output of int16 until none is left, 32 channels after the other."""
     p = carray(v.int64_at(row), at.WORDS)
-    pitch, twos, counter, mode = p[at.CHANNELS], p[at.TAP_COUNT] // TAPS, row + 8 * at.COUNTER, p[at.MODE]
-    line, step, size, wide = (pitch // 16 + 1) * 32, p[at.STRIDE_W] * p[at.X_PIXEL], 1 << mode, 1
-    if mode == at.INT16:
-        wide = 2
-    while True:
-        chunk = v.taken(counter)
-        if chunk >= p[at.CHUNKS]:
-            break
-        image, h = chunk // p[at.HEIGHT], chunk % p[at.HEIGHT]
-        x = p[at.X] + image * p[at.X_IMAGE] + h * p[at.STRIDE_H] * p[at.X_ROW]
-        out = p[at.OUT] + image * p[at.OUT_IMAGE] + h * p[at.OUT_ROW]
+    pitch, twos, mode = p[at.CHANNELS], p[at.TAP_COUNT] // TAPS, p[at.MODE]
+    line, step, size = (pitch // 16 + 1) * 32, p[at.STRIDE_W] * p[at.X_PIXEL], np.int64(1) << mode
+    wide = 2 if mode == at.INT16 else 1
+    for x, out, _ in bands_of(row):  # of one row each
         for c in range(0, pitch, 32):
             rest, g = pitch - c, c * 2
             mask = (np.int64(1) << rest) - 1 if rest < 32 else np.int64(-1)
@@ -99,17 +93,10 @@ def twos_avx512(row: int) -> None:
 def twos_avx2(row: int) -> None:
     """Compute lines of output of int8 or int16 until none is left, 16 channels after the other."""
     p = carray(v.int64_at(row), at.WORDS)
-    pitch, twos, counter, mode = p[at.CHANNELS], p[at.TAP_COUNT] // TAPS, row + 8 * at.COUNTER, p[at.MODE]
-    line, step, size, wide, item = pitch * 2, p[at.STRIDE_W] * p[at.X_PIXEL], 1 << mode, 1, p[at.BYTES]
-    if mode == at.INT16:
-        wide = 2
-    while True:
-        chunk = v.taken(counter)
-        if chunk >= p[at.CHUNKS]:
-            break
-        image, h = chunk // p[at.HEIGHT], chunk % p[at.HEIGHT]
-        x = p[at.X] + image * p[at.X_IMAGE] + h * p[at.STRIDE_H] * p[at.X_ROW]
-        out = p[at.OUT] + image * p[at.OUT_IMAGE] + h * p[at.OUT_ROW]
+    pitch, twos, mode = p[at.CHANNELS], p[at.TAP_COUNT] // TAPS, p[at.MODE]
+    line, step, size, item = pitch * 2, p[at.STRIDE_W] * p[at.X_PIXEL], np.int64(1) << mode, p[at.BYTES]
+    wide = 2 if mode == at.INT16 else 1
+    for x, out, _ in bands_of(row):  # of one row each
         for c in range(0, pitch, 16):
             weights, bias, scale = p[at.WEIGHTS] + 2 * c, p[at.BIAS] + 2 * c, p[at.SCALE] + 2 * wide * c
             for w in range(p[at.WIDTH]):
@@ -122,11 +109,3 @@ def twos_avx2(row: int) -> None:
                     _words256(
                         source, p[at.TAPS], twos, weights, line, bias, scale, target, p[at.LOW], p[at.HIGH], -1, mode
                     )
-
-
-def in_twos(w: np.ndarray, taps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (outputs, taps) weights as the dots of :func:`.pair_sweeps.halves`, and as many taps."""
-    dots = -(-taps.size // TAPS)
-    room = np.zeros((len(w), dots * TAPS), np.int16)
-    room[:, : taps.size] = w
-    return room.reshape(len(w), dots, TAPS), np.concatenate([taps, np.repeat(taps[-1:], -taps.size % TAPS)])
