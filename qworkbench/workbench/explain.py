@@ -21,17 +21,22 @@ class Explanation:
     op : str
     source : str
         The user's file and line, or the source operator.
+    thresholds : tuple of str
+        How far the codes of its output and weight reach, and who decided so; empty before calibration.
     """
 
     node: NodePlacement
     op: str
     source: str
+    thresholds: tuple[str, ...] = ()
 
     def _parts(self) -> list[tuple[str, list[str]]]:
         reason = self.node.reason
         parts = [("rule", [reason.rule])]
         if reason.facts:
             parts.append(("facts", [fact.text for fact in reason.facts]))
+        if self.thresholds:
+            parts.append(("thresholds", list(self.thresholds)))
         if self.node.notes:
             parts.append(("requests", list(self.node.notes)))
         if reason.ways:
@@ -64,11 +69,12 @@ class Explanation:
         )
 
 
-def explain(graph: Graph, placement: Placement, name: str) -> Explanation:
-    """Return the explanation of node `name`."""
+def explain(graph: Graph, placement: Placement, name: str, thresholds: tuple[str, ...] = ()) -> Explanation:
+    """Return the explanation of node `name`; `thresholds` are sentences about its scales."""
     node = graph.nodes[name]
     location = f"{node.location[0]}:{node.location[1]}" if node.location else ""
-    return Explanation(placement[name], node.op, ", ".join(part for part in (node.source_op, location) if part))
+    source = ", ".join(part for part in (node.source_op, location) if part)
+    return Explanation(placement[name], node.op, source, thresholds)
 
 
 def word(name: str) -> str:

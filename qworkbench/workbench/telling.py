@@ -9,13 +9,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qworkbench.errors import EditError
+from qworkbench.errors import EditError, QWorkbenchError
 from qworkbench.workbench.costing import Costing
 from qworkbench.workbench.details import node_details
 from qworkbench.workbench.explain import Explanation, explain
 from qworkbench.workbench.histogram import histogram
 from qworkbench.workbench.rows import input_rows, journal_rows, node_rows, output_rows, settings_row
 from qworkbench.workbench.states import State, differing_nodes
+from qworkbench.workbench.threshold_words import thresholds_around
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,15 +32,26 @@ class Telling(Costing):
     """A workbench that answers."""
 
     def why(self, name: str) -> Explanation:
-        """Explain where node `name` runs: reason, rule, facts, and the cheapest ways to change it."""
-        return explain(self.graph, self.placement, name)
+        """Explain where node `name` runs: reason, rule, facts, thresholds, and the cheapest ways to change it."""
+        return explain(self.graph, self.placement, name, self._threshold_sentences(name))
+
+    def _threshold_sentences(self, name: str) -> tuple[str, ...]:
+        """Return what is known of the thresholds around `name`; nothing before calibration."""
+        if self._stages.statistics is None or name not in self.graph.nodes:
+            return ()
+        try:
+            plan = self._stages.plan(self.config)
+        except QWorkbenchError as error:
+            return (f"not known: {error}",)
+        found = thresholds_around(self.graph, self.placement, plan, self.config, self._history.initial, name)
+        return tuple(reach.text for reach in found)
 
     def node_details(self, name: str) -> dict[str, Any]:
         """Return everything that a panel shows of one node, as plain data."""
         plan = self._stages.plan(self.config) if self._stages.statistics is not None else None
         run = self._last if self._last is not None and not self.stale else None
         metrics = None if run is None else run.metrics
-        found = node_details(self.graph, self.placement, plan, self.config, metrics, name)
+        found = node_details(self.graph, self.placement, plan, self.config, self._history.initial, metrics, name)
         return {**found, "histogram": self.histogram(name)}
 
     def histogram(self, name: str) -> dict[str, Any] | None:

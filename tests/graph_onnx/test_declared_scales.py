@@ -116,6 +116,24 @@ def test_the_reason_of_a_stub_says_what_the_file_declares(opened):
     assert f"%qwb scale {stub.name} --clear" in text
 
 
+def test_thresholds_around_a_node_say_that_the_file_declares_them(opened):
+    wb, _, kind = opened
+    wb.calibrate(images(2))
+    names = [n.name for n in wb.graph.nodes if n.op == "Conv" and wb.placement[n.name].on == "BPU"]
+    entries = [entry for name in names for entry in wb.node_details(name)["thresholds"]]
+    outputs = [entry for entry in entries if entry["part"] == "output" and entry["dtype"] != "int32"]
+    assert outputs
+    assert all(entry["source"].startswith("declared in the file at ") for entry in outputs)
+    weights = [entry for entry in entries if entry["part"] == "weight"]
+    assert weights
+    if "int16" not in kind and kind != "operators uint8":  # codes of neither are symmetric int8
+        assert all(entry["source"] == "declared in the file, which stores the weight as codes" for entry in weights)
+    name = next(e["source"].split("'")[1] for e in outputs)
+    wb.edit(q.FixScale(name, 0.123))
+    told = [e["source"] for n in names for e in wb.node_details(n)["thresholds"]]
+    assert any(text == f"fixed by the user at {name!r}: scale 0.123" for text in told)
+
+
 @pytest.mark.parametrize("method", ["max", "max-percentile", "kl", "default", "mix"])
 def test_no_method_of_calibration_moves_a_declared_scale(files, method):
     wb = q.Workbench(files / "QDQ int8.onnx")

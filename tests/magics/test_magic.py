@@ -51,6 +51,16 @@ def test_the_session_of_the_readme(loaded, shell, tmp_path):
     assert loaded("run").table["cosine"].tolist() == run.table["cosine"].tolist()
 
 
+def test_why_tells_how_many_thresholds_there_are_and_who_decided_them(loaded):
+    text = repr(loaded("why left"))
+    assert "weight, int8: 4 thresholds, one per channel (axis 0)" in text
+    assert "the largest magnitude of each output channel" in text
+    loaded("calibrate images --per-channel")
+    assert "input 'relu', int8: 4 thresholds, one per channel (axis 1)" in repr(loaded("why right"))
+    html = loaded("why left")._repr_html_()
+    assert "thresholds" in html
+
+
 def test_values_are_returned_so_that_they_can_be_assigned(loaded, shell):
     shell.run_cell("t = %qwb layers")
     assert isinstance(shell.user_ns["t"], pd.DataFrame)

@@ -109,7 +109,7 @@ LOOKING = (
     ),
     Command(
         "why",
-        "the reason, the rule, the facts, and the cheapest ways to change it",
+        "the reason, the rule, the facts, the thresholds, and the cheapest ways to change it",
         why,
         (Argument("node", "node name", "node"),),
         "%qwb why concat",
