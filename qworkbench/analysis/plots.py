@@ -5,14 +5,13 @@ Made without pyplot, so there is no global state. Knows tables and arrays only.
 
 from __future__ import annotations
 
-from functools import cache
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from qworkbench.analysis.quantization_error import HEALTHY_RMSE
+from qworkbench.analysis.shown import new_figure
 from qworkbench.errors import AnalysisError, unknown_name
 from qworkbench.numerics.dtypes import QMAX
 
@@ -20,24 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, RED, GREY, GREEN = "#4477aa", "#aa3377", "#777777", "#228833"
-
-
-def new_figure(figsize: tuple[float, float]) -> Figure:
-    """Return an empty figure that a notebook shows as a picture although pyplot was never imported."""
-    return _shown()(figsize=figsize, layout="constrained")
-
-
-@cache
-def _shown() -> type[Figure]:
-    from matplotlib.figure import Figure
-
-    class Shown(Figure):
-        def _repr_png_(self) -> bytes:
-            stream = BytesIO()
-            self.savefig(stream, format="png", dpi=96)
-            return stream.getvalue()
-
-    return Shown
 
 
 def metric_figure(frame: pd.DataFrame, metric: str = "Cosine", first_bad: str | None = None) -> Figure:
@@ -122,7 +103,7 @@ def channel_figure(values: np.ndarray, threshold: float, name: str = "", axis: i
     rows = np.moveaxis(np.asarray(values, np.float64), axis, 0).reshape(values.shape[axis], -1)
     made = new_figure(figsize=(max(6.0, 0.12 * len(rows)), 3.5))
     axes = made.subplots()
-    axes.boxplot(list(rows), whis=(0, 100), showfliers=False, widths=0.7)
+    axes.boxplot(list(rows), whis=(0, 100), showfliers=False, widths=0.7, medianprops={"color": BLUE})
     for sign in (-1, 1):
         axes.axhline(sign * threshold, color=RED, linestyle="--")
     step = max(1, len(rows) // 20)
