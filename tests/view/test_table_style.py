@@ -9,13 +9,14 @@ import pandas as pd
 
 from qworkbench.view.tables import SCOPE, TABLE_CSS, html_table
 
-WIDGET_CSS = Path(__file__).parents[2] / "labextension" / "src" / "widget" / "widget.css"
+WIDGET_STYLE = Path(__file__).parents[2] / "labextension" / "src" / "widget" / "style"
 
 
 def test_no_class_of_a_table_is_styled_by_the_widget_too() -> None:
     frame = pd.DataFrame({"on": ["BPU", "CPU"], "delta_l1": [0.5, -0.5]}, index=pd.Index(["a", "b"], name="node"))
     used = {name for names in re.findall(r'class="?([^">]+)', html_table(frame, caption="t")) for name in names.split()}
-    styled = set(re.findall(r"\.([a-z][\w-]*)", WIDGET_CSS.read_text(encoding="utf-8")))
+    sheets = "".join(sheet.read_text(encoding="utf-8") for sheet in WIDGET_STYLE.glob("*.css"))
+    styled = set(re.findall(r"\.([a-z][\w-]*)", sheets))
     assert "qwb-app" in styled
     assert used & styled <= {"qwb-better", "qwb-worse"}  # colours with one meaning in both
 

@@ -2,8 +2,7 @@
 import type { RenderProps } from '@anywidget/types';
 import { App } from './app';
 import type { Model } from './state';
-import './widget.css';
-import './panels.css';
+import './style/index.css';
 
 interface Props {
   model: unknown;
