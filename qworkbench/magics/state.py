@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from qworkbench.magics.options import QWorkbench
 from qworkbench.magics.registry import MagicUsageError
 
 if TYPE_CHECKING:
+    from qworkbench.workbench.run import Run
     from qworkbench.workbench.session import Workbench
 
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -39,6 +40,7 @@ class State:
         self.hidden = hidden or {}
         self.workbenches: dict[str, Workbench] = {}
         self.current: str | None = None
+        self._inputs: dict[bytes, str] = {}
 
     @property
     def workbench(self) -> Workbench:
@@ -113,6 +115,18 @@ class State:
                 raise MagicUsageError(f"{first!r} has no attribute {part!r}")
             found = getattr(found, part)
         return found
+
+    def run(self, path: str | None, progress: Callable[[str, int, int], None]) -> Run:
+        """Run the current workbench on the variable `path`, whose name is kept, or on what it runs on by default."""
+        made = self.workbench.run(None if path is None else self.variable(path), progress=progress)
+        if path is not None:
+            self._inputs[made.inputs] = path
+        return made
+
+    def sample_words(self, made: Run) -> str:
+        """Return what the run `made` ran on, by the name of the variable where it was given one."""
+        name = self._inputs.get(made.inputs)
+        return made.sample if name is None or not made.sample.startswith("the given") else f"{name!r}"
 
     def model(self, word: str) -> Any:
         """Return what a model argument means: a word that ends in ``.onnx`` is a path, anything else a variable."""

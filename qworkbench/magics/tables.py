@@ -21,29 +21,35 @@ class Table(pd.DataFrame):
     ----------
     nothing : str
         What an empty one says.
+    note : str
+        Stands above the rows: what they are of.
     """
 
-    _metadata = ["nothing"]  # noqa: RUF012 (pandas reads it from the class)
+    _metadata = ["nothing", "note"]  # noqa: RUF012 (pandas reads it from the class)
     nothing = "no rows"
+    note = ""
 
     @property
     def _constructor(self) -> Any:
         return Table
 
     def __repr__(self) -> str:
-        return self.to_string(max_rows=TEXT_ROWS, max_colwidth=60) if len(self) else self.nothing
+        text = self.to_string(max_rows=TEXT_ROWS, max_colwidth=60) if len(self) else self.nothing
+        return f"{self.note}\n{text}" if self.note else text
 
     def _repr_html_(self) -> str:
+        note = f"<p>{html.escape(self.note)}</p>" if self.note else ""
         if not len(self):
-            return f"<p>{html.escape(self.nothing)}</p>"
+            return f"{note}<p>{html.escape(self.nothing)}</p>"
         from qworkbench.view.tables import scrolling_table
 
-        return scrolling_table(self, rows_shown=HTML_ROWS)
+        return note + scrolling_table(self, rows_shown=HTML_ROWS)
 
 
-def table(frame: pd.DataFrame, nothing: str = "") -> Table:
-    """Return `frame` as a :class:`Table`; `nothing` is what it says when empty."""
+def table(frame: pd.DataFrame, nothing: str = "", note: str = "") -> Table:
+    """Return `frame` as a :class:`Table`; `nothing` is what it says when empty, `note` stands above its rows."""
     made = Table(frame)
+    made.note = note
     if nothing:
         made.nothing = nothing
     return made

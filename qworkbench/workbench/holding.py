@@ -82,6 +82,7 @@ class Holding:
         self._effects = SensitivityMemo()
         self._findings: dict[str, Finding] = {}
         self._last: Run | None = None
+        self._ran_on: Any = None
         self._read_as: Mapping[str, Preprocess] | None = None
         self._trail = Trail()
         self.display: dict[str, Any] = {}

@@ -17,10 +17,10 @@ PACKAGES = ("qworkbench", "torch", "numba", "numpy", "pandas", "networkx")
 
 
 def report_data(workbench: Workbench) -> ReportData:
-    """Return the report of the state in force; it is run first where edits are newer than the last run."""
+    """Return the report of the state in force; it is run again, on its inputs, where edits are newer than the run."""
     run = workbench.last_run
-    if workbench.statistics is not None and (run is None or workbench.stale):
-        run = workbench.run()
+    if workbench.statistics is not None:
+        run = workbench.current_run()
     view = workbench.view()
     placement, graph = workbench.placement, workbench.graph
     reasons = [

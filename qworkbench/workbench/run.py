@@ -59,6 +59,8 @@ class Run:
         By node.
     calibrated : int
         Which calibration it ran with.
+    sample : str
+        What it ran on, in words: "the example", "the first calibration sample", "the given inputs (x: 4x3x8x8)".
     """
 
     outputs: dict[str, np.ndarray]
@@ -71,6 +73,7 @@ class Run:
     inputs: bytes = b""
     metrics: Mapping[str, Metrics] = field(default_factory=dict)
     calibrated: int = 0
+    sample: str = "the example"
 
     @cached_property
     def result(self) -> Any:
@@ -125,11 +128,12 @@ def run_config(
     cache: ResultCache,
     measured: Measured,
     *,
+    words: str = "",
     before: Run | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Run:
-    """Emulate `config` on `sample` and compare it with float.
+    """Emulate `config` on `sample` and compare it with float; `words` tell the sample where its shapes do not.
 
     Raises
     ------
@@ -213,7 +217,13 @@ def run_config(
         inputs=inputs,
         metrics=found,
         calibrated=calibrated,
+        sample=words or _given(arrays),
     )
+
+
+def _given(arrays: Mapping[str, np.ndarray]) -> str:
+    shapes = [f"{name}: {'x'.join(map(str, array.shape))}" for name, array in arrays.items()]
+    return f"the given inputs ({', '.join(shapes)})"
 
 
 def _rebuilt(base: Graph, named: Mapping[str, np.ndarray]) -> Any:

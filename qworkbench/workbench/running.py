@@ -33,6 +33,23 @@ class Running(Preparing):
         """
         return self._run(self.config, self._ticket(), inputs, progress, lambda: False)
 
+    def current_run(self, *, progress: Callable[[str, int, int], None] | None = None) -> Run:
+        """Return the newest run; where edits or thresholds are newer, run again on the inputs of that run first.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            As for :meth:`run`.
+
+        Returns
+        -------
+        Run
+            Its :attr:`~qworkbench.workbench.run.Run.sample` tells which inputs these are: those of :meth:`run` by
+            default where nothing ran before.
+        """
+        last = self._last
+        return self.run(self._ran_on, progress=progress) if last is None or self.stale else last
+
     def run_async(self, inputs: Any = None) -> Job:
         """Do the same on the worker thread; a newer call cancels this one. Listeners hear of progress and the end."""
         config, ticket = self.config, self._ticket()
@@ -76,6 +93,7 @@ class Running(Preparing):
             sample,
             self._cache,
             self._measured,
+            words=self._default_words() if inputs is None else "",
             before=self._last,
             progress=progress,
             cancelled=cancelled,
@@ -83,7 +101,7 @@ class Running(Preparing):
         with self._lock:
             newest = ticket > self._published
             if newest:
-                self._last, self._published = run, ticket
+                self._last, self._ran_on, self._published = run, inputs, ticket
                 self._trail.add(run)
         if newest:
             self._publish("ran", run)
@@ -97,6 +115,9 @@ class Running(Preparing):
                 "do; calibrate with data, or pass inputs, e.g. wb.run(images[:1])"
             )
         return sample
+
+    def _default_words(self) -> str:
+        return "the example" if self._example is not None else "the first calibration sample"
 
     def emulate(self, inputs: Any) -> Any:
         """Return the emulated outputs on `inputs` in the model's own form, without comparing anything."""

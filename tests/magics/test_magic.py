@@ -68,6 +68,27 @@ def test_values_are_returned_so_that_they_can_be_assigned(loaded, shell):
     assert isinstance(shell.user_ns["wb"], q.Workbench)
 
 
+def test_layers_stay_with_the_inputs_of_the_newest_run_and_say_so(loaded, shell):
+    run = loaded("run --inputs images")
+    first = loaded("layers")
+    assert repr(first).startswith("measured on 'images'\n")
+    assert "measured on &#x27;images&#x27;" in first._repr_html_()
+    assert first["cosine"].equals(run.layers["cosine"])
+    # behind an edit they are measured anew, and still on the same inputs
+    loaded("scale stem 0.05")
+    again = loaded("layers")
+    assert repr(again).startswith("measured on 'images'\n")
+    expected = shell.user_ns["wb"] = loaded("use")
+    assert again["cosine"].equals(expected.run(shell.user_ns["images"]).layers["cosine"])
+    assert not again["cosine"].equals(expected.run().layers["cosine"])
+    # unless told otherwise
+    loaded("run")
+    assert repr(loaded("layers")).startswith("measured on the example\n")
+    assert repr(loaded("layers --inputs images --on bpu")).startswith("measured on 'images'\n")
+    loaded("undo")
+    assert repr(loaded("layers")).startswith("measured on 'images'\n")
+
+
 def test_layers_can_be_limited_to_one_device(loaded):
     assert set(loaded("layers --on cpu")["on"]) == {"CPU"}
 

@@ -260,6 +260,22 @@ def test_a_report_that_cannot_be_written_says_so_and_leaves_nothing(wb, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_current_run_stays_with_the_inputs_of_the_newest_one(wb, samples):
+    assert wb.current_run().sample == "the example"
+    made = wb.run(samples)
+    assert wb.current_run() is made
+    wb.edit(q.SetPlacement("softmax", "bpu"))
+    told = []
+    again = wb.current_run(progress=lambda *step: told.append(step))
+    assert again is not made
+    assert told
+    assert again.inputs == made.inputs
+    assert again.sample == f"the given inputs (x: {'x'.join(map(str, samples.shape))})"
+    assert wb.run().sample == "the example"
+    wb.undo()
+    assert wb.current_run().sample == "the example"
+
+
 @pytest.mark.parametrize("march", MARCHES)
 def test_why_answers_for_every_node_and_names_the_nearest_for_others(wb, march):
     wb.edit(q.SetMarch(march))

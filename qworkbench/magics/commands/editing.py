@@ -31,7 +31,7 @@ def apply(state: State, *edits: Any) -> Step:
         warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
     lines = list(dict.fromkeys([*hints, *changes, *refused]))
     if state.options.run and workbench.statistics is not None:
-        table = workbench.run().table
+        table = workbench.current_run().table
         lines += [f"{name}: cosine {row.cosine:.6f}, L1 {row.l1:.3g}" for name, row in table.iterrows()]
         return Step(workbench.journal[-1], lines, "")
     return Step(workbench.journal[-1], lines)

@@ -29,23 +29,24 @@ def why(state: State, given: Namespace) -> Any:
 
 def run(state: State, given: Namespace) -> Any:
     """Emulate what the edits reach and compare with float."""
-    inputs = None if given.inputs is None else state.variable(given.inputs)
     with reporter("running") as report:
-        return state.workbench.run(inputs, progress=report)
+        return state.run(given.inputs, report)
 
 
 TABLES = ("checker", "checker-dtypes", "makertbin", "makertbin-dtypes", "makertbin-dtype")
 
 
 def layers(state: State, given: Namespace) -> Any:
-    """Return the table of nodes of the newest run, running first where edits are newer."""
-    workbench = state.workbench
-    newest = workbench.last_run
+    """Return the table of nodes of the newest run, running first, on its inputs, where edits are newer."""
+    from qworkbench.magics.tables import table
+
     with reporter("running") as report:
-        frame = (workbench.run(progress=report) if newest is None or workbench.stale else newest).layers
+        made = state.workbench.current_run(progress=report) if given.inputs is None else state.run(given.inputs, report)
+    frame = made.layers
     if given.on is not None:
         frame = frame[frame["on"] == given.on.upper()]
-    return frame.sort_values(given.sort, kind="stable") if given.sort else frame
+    frame = frame.sort_values(given.sort, kind="stable") if given.sort else frame
+    return table(frame, note=f"measured on {state.sample_words(made)}")
 
 
 def table(state: State, given: Namespace) -> Any:
@@ -78,7 +79,7 @@ def info(state: State, _: Namespace) -> Any:
         lines.append(f"  output {name}: {'x'.join(str(d) for d in graph.values[value].shape)}")
     lines += [f"  {line}" for line in (*order_lines(workbench), *batch_lines(workbench))]
     lines.append(f"  calibration: {workbench.config.calibration.describe()}")
-    lines.append(f"  default sample: {_sample_words(workbench)}")
+    lines.append(f"  default sample: {_default_sample(workbench)}")
     lines.append(f"  kernels: {isa.chosen()} instructions, threads: {threads.thread_count()}")
     lines.append("  assumptions where the public material is silent:")
     lines += [f"    {name} = {value} ({basis}): {text}" for name, value, basis, text in workbench.placement.assumptions]
@@ -87,7 +88,7 @@ def info(state: State, _: Namespace) -> Any:
     return Lines(lines)
 
 
-def _sample_words(workbench: Any) -> str:
+def _default_sample(workbench: Any) -> str:
     if workbench.example is not None:
         return "the example"
     return "none; calibrate with data, or give --inputs" if workbench.sample is None else "the first calibration sample"
@@ -134,6 +135,7 @@ LOOKING = (
         (
             Argument("--sort", "column to sort by", "choice", ("cosine", "l1", "mse", "atol", "sqnr", "on", "op")),
             Argument("--on", "only nodes that run there", "choice", ("bpu", "cpu")),
+            Argument("--inputs", "variable with inputs to run on first (default: those of the newest run)", "variable"),
         ),
         "t = %qwb layers --sort cosine",
         "look",
