@@ -31,9 +31,10 @@ class Line(Protocol):
 
 
 @contextmanager
-def reporter(what: str) -> Iterator[Callable[[str, int, int], None]]:
+def reporter(what: str, unit: str = "") -> Iterator[Callable[[str, int, int], None]]:
     """Yield a callback (item, done, total) that shows one line after the first second, rewritten as it goes.
 
+    `unit` names what is counted: ``running: 12/60 nodes layer1.conv2``.
     In a notebook the bar comes after that second also where nothing was reported yet.
     """
     started = last = time.monotonic()
@@ -50,7 +51,7 @@ def reporter(what: str) -> Iterator[Callable[[str, int, int], None]]:
                 return
             last = now
             line = line or (_Bar() if in_notebook else _Stderr())
-            line.show(what, item, done, total)
+            line.show(what, f"{unit} {item}".strip() if done or total else item, done, total)
 
     in_notebook = _in_notebook()
     # the context tells the kernel which cell an output belongs to

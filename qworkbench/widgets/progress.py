@@ -49,9 +49,10 @@ class Progress:
         return {"state": "running", "text": str(data["node"]), "done": int(data["done"]), "total": int(data["total"])}
 
     def ran(self, run: Any) -> dict[str, Any]:
-        """Return the status after a run: how much of it was new, how long it took, what overflowed."""
+        """Return the status after a run: steps and nodes (which progress counts) that were new, time, overflow."""
         computed, steps = len(run.computed), int(run.steps)
         text = f"{computed} of {steps} steps computed" + (", the rest from the cache" if computed < steps else "")
+        text += f"; {run.compared} nodes compared"
         if self._began:
             text += f", {time.monotonic() - self._began:.2f} s"
         if run.overflow:

@@ -50,6 +50,8 @@ class Run:
         Steps that were computed; the rest came from the cache.
     steps : int
         Steps of the whole plan.
+    compared : int
+        Nodes whose distance from float was measured, which is what progress counts; the rest is known from before.
     overflow : dict of str to int
         Units whose accumulator left the int32 range, with the number of elements.
     config : Config
@@ -74,6 +76,7 @@ class Run:
     metrics: Mapping[str, Metrics] = field(default_factory=dict)
     calibrated: int = 0
     sample: str = "the example"
+    compared: int = 0
 
     @cached_property
     def result(self) -> Any:
@@ -98,7 +101,8 @@ class Run:
     def __repr__(self) -> str:
         worst, _ = self.tables.worst
         count = f"{len(self.outputs)} output{'' if len(self.outputs) == 1 else 's'}"
-        return f"<Run: {count}, worst cosine {worst:.6f}, {len(self.computed)} of {self.steps} steps>"
+        work = f"{len(self.computed)} of {self.steps} steps computed, {self.compared} nodes compared"
+        return f"<Run: {count}, worst cosine {worst:.6f}, {work}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Print what the HTML form shows, for a terminal."""
@@ -218,6 +222,7 @@ def run_config(
         metrics=found,
         calibrated=calibrated,
         sample=words or _given(arrays),
+        compared=done,
     )
 
 

@@ -140,5 +140,7 @@ class FakeWorkbench:
 
     def finish(self, overflow=()):
         self.ran = True
-        self.publish("ran", SimpleNamespace(computed=("a", "b"), steps=16, overflow=dict.fromkeys(overflow, 1)))
+        self.publish(
+            "ran", SimpleNamespace(computed=("a", "b"), steps=16, compared=5, overflow=dict.fromkeys(overflow, 1))
+        )
         self.jobs[-1].running = False

@@ -176,7 +176,7 @@ def test_a_run_is_told_from_its_start_to_its_end(page, workbench):
     assert page.status == {"state": "running", "text": "pool", "done": 3, "total": 16}
     workbench.finish()
     assert page.status["state"] == "done"
-    assert page.status["text"].startswith("2 of 16 steps computed, the rest from the cache")
+    assert page.status["text"].startswith("2 of 16 steps computed, the rest from the cache; 5 nodes compared, ")
     assert page.outputs[0]["cosine"] == 0.9931
     assert page.flags["stale"] is False
 

@@ -103,5 +103,9 @@ def test_progress_counts_the_nodes_that_are_measured(wb):
     run = wb.run(progress=lambda *step: told.append(step))
     assert [done for _, done, _ in told] == list(range(1, len(told) + 1))
     assert {total for _, _, total in told} == {len(run.metrics)}
-    wb.run(progress=lambda *step: told.append(step))
+    again = wb.run(progress=lambda *step: told.append(step))
     assert len(told) == len(run.metrics)
+    # a run says how many nodes that were, beside the steps that it computed
+    assert run.compared == len(told)
+    assert f"{run.steps} of {run.steps} steps computed, {run.compared} nodes compared>" in repr(run)
+    assert repr(again).endswith(f"0 of {run.steps} steps computed, 0 nodes compared>")

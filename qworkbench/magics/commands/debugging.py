@@ -18,7 +18,7 @@ def sensitivity(state: State, given: Namespace) -> Any:
     if given.preview:
         table = state.workbench.sensitivity_preview(inputs, metric=given.metric)
         return table if given.top is None else table.head(given.top)
-    with reporter("sensitivity") as report:
+    with reporter("sensitivity", "steps") as report:
         table = state.workbench.sensitivity(
             inputs, metric=given.metric, nodes=given.nodes or None, budget=int(given.budget * 2**20), progress=report
         )
@@ -41,7 +41,7 @@ def badcase(state: State, given: Namespace) -> Any:
 def compare(state: State, given: Namespace) -> Any:
     """Return the layer-by-layer table, or write it."""
     inputs = None if given.inputs is None else state.variable(given.inputs)
-    with reporter("comparing") as report:
+    with reporter("comparing", "nodes") as report:
         found = state.workbench.compare_layers(inputs, progress=report)
     return found if given.save is None else Lines([f"wrote {found.save(given.save)}", repr(found).strip("<>")])
 
@@ -52,7 +52,7 @@ def mixed(state: State, given: Namespace) -> Any:
     inputs = None if given.inputs is None else state.variable(given.inputs)
     tables = None if given.tables is None else [state.variable(name) for name in given.tables]
     evaluate = None if given.evaluate is None else state.variable(given.evaluate)
-    with reporter("mixed precision") as report:
+    with reporter("mixed precision", "trials") as report:
         found = workbench.mixed_precision(
             given.target,
             inputs,
@@ -74,7 +74,7 @@ def recipe(state: State, given: Namespace) -> Any:
     workbench = state.workbench
     inputs = None if given.inputs is None else state.variable(given.inputs)
     evaluate = None if given.evaluate is None else state.variable(given.evaluate)
-    with reporter("recipe") as report:
+    with reporter("recipe", "trials") as report:
         found = workbench.recipe(
             given.recipe, given.target, inputs, metric=given.metric, evaluate=evaluate, progress=report
         )
@@ -88,7 +88,7 @@ def plot(state: State, given: Namespace) -> Any:
     inputs = None if given.inputs is None else state.variable(given.inputs)
     if given.node is not None:
         return state.workbench.values_figure(given.node, inputs, "channels" if given.channels else "histogram")
-    with reporter("comparing") as report:
+    with reporter("comparing", "nodes") as report:
         return state.workbench.compare_layers(inputs, progress=report).figure(given.metric)
 
 
@@ -136,7 +136,7 @@ def bisect(state: State, given: Namespace) -> Any:
     """Find the smallest region that explains the loss."""
     workbench = state.workbench
     inputs = None if given.inputs is None else state.variable(given.inputs)
-    with reporter("bisecting") as report:
+    with reporter("bisecting", "trials") as report:
         found = workbench.bisect(inputs, metric=given.metric, share=given.share, progress=report)
     if given.repair is not None and (edits := workbench.repair(found.ops, given.repair)):
         workbench.edit(*edits)

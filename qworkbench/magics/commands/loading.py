@@ -104,13 +104,13 @@ def calibration_data(state: State, word: str) -> Any:
 
 
 def _calibrate(workbench: Any, data: Any, given: Namespace) -> Any:
-    with reporter("calibrating") as report:
+    with reporter("calibrating", "steps") as report:
         return workbench.calibrate(
             data,
             method=given.method,
             percentile=given.percentile,
             per_channel=given.per_channel or None,
-            progress=lambda done, total: report("step", done, total or 0),
+            progress=lambda done, total: report("", done, total or 0),
         )
 
 

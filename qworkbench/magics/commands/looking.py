@@ -29,7 +29,7 @@ def why(state: State, given: Namespace) -> Any:
 
 def run(state: State, given: Namespace) -> Any:
     """Emulate what the edits reach and compare with float."""
-    with reporter("running") as report:
+    with reporter("running", "nodes") as report:
         return state.run(given.inputs, report)
 
 
@@ -40,7 +40,7 @@ def layers(state: State, given: Namespace) -> Any:
     """Return the table of nodes of the newest run, running first, on its inputs, where edits are newer."""
     from qworkbench.magics.tables import table
 
-    with reporter("running") as report:
+    with reporter("running", "nodes") as report:
         made = state.workbench.current_run(progress=report) if given.inputs is None else state.run(given.inputs, report)
     frame = made.layers
     if given.on is not None:

@@ -44,7 +44,7 @@ def latency(state: State, given: Namespace) -> Any:
 
 def advise(state: State, given: Namespace) -> Any:
     """Run what could win something and rank it; nothing is kept."""
-    with reporter("advising") as report:
+    with reporter("advising", "edits") as report:
         return state.workbench.advise(limit=given.limit, progress=report)
 
 
