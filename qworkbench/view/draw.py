@@ -92,7 +92,9 @@ def _captions(view: Mapping[str, Any]) -> dict[str, tuple[float, float, str]]:
     frames = view.get("frames", ())
     taken = [rect_of(box) for box in [*view["nodes"], *frames]]
     spans = [
-        (min(a[0], b[0]), a[1], max(a[0], b[0]), b[1]) for edge in view["edges"] for a, b in pairwise(edge["points"])
+        (min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1]))
+        for edge in view["edges"]
+        for a, b in pairwise(edge["points"])
     ]
     found: dict[str, tuple[float, float, str]] = {}
     for frame in frames:

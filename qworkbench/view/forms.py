@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from qworkbench.errors import FileFormatError
+from qworkbench.files import write_bytes
 from qworkbench.view.png import to_png
 from qworkbench.view.svg import to_svg
+from qworkbench.view.wrapped import wrapped
 
 PNG_SCALE = 1.0  # a notebook keeps every output; twice the scale is four times the file
 VIEW_MIME = "application/vnd.qworkbench.view+json"
@@ -30,8 +32,8 @@ def still_forms(view: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_picture(view: Mapping[str, Any], path: Path, theme: str = "light") -> Path:
-    """Write `view` as ``.svg`` or ``.png``.
+def write_picture(view: Mapping[str, Any], path: Path, theme: str = "light", *, full: bool = False) -> Path:
+    """Write `view` as ``.svg`` or ``.png``, a tall one in columns side by side unless `full`.
 
     Raises
     ------
@@ -41,11 +43,8 @@ def write_picture(view: Mapping[str, Any], path: Path, theme: str = "light") -> 
         For an unknown theme.
     """
     kind = path.suffix.lower()
+    view = view if full else wrapped(view)
     if kind not in (".svg", ".png"):
         raise FileFormatError(f"{str(path)!r} must end in .svg or .png")
     content = to_png(dict(view), theme=theme) if kind == ".png" else to_svg(dict(view), theme=theme).encode()
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise FileFormatError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-    return path
+    return write_bytes(path, content)

@@ -186,8 +186,11 @@ class Telling(Costing):
         colour: str = "placement",
         theme: str = "light",
         collapsed: Collection[str] | None = None,
+        full: bool = False,
     ) -> Path:
         """Write the picture as ``.svg`` or ``.png``, without a browser.
+
+        A long network stands in columns side by side, as its sentence in the picture says.
 
         Parameters
         ----------
@@ -197,6 +200,8 @@ class Telling(Costing):
             the newest table) or "cost".
         theme : "light" | "dark"
         collapsed : collection of module paths, optional
+        full : bool
+            One column, however tall.
 
         Raises
         ------
@@ -207,4 +212,4 @@ class Telling(Costing):
         """
         from qworkbench.view.forms import write_picture
 
-        return write_picture(self.view(collapsed, colour=colour), Path(path), theme)
+        return write_picture(self.view(collapsed, colour=colour), Path(path), theme, full=full)

@@ -253,3 +253,15 @@ def test_an_interrupt_is_one_line_and_leaves_the_workbench_as_it_was(loaded, mon
     with pytest.raises(UsageError, match="%qwb sensitivity was interrupted"):
         loaded("sensitivity")
     assert loaded("use").journal == ("softmax: run_on_bpu",)
+
+
+def test_a_picture_says_when_it_is_in_columns_and_both_commands_write_the_same(qwb, shell, tmp_path):
+    shell.user_ns["long"] = nn.Sequential(*(nn.Conv2d(1, 1, 1) for _ in range(60))).eval()
+    qwb("load long --example x")
+    one, other = tmp_path / "one.svg", tmp_path / "other.svg"
+    said = repr(qwb(f"graph --save {one} --colour class --theme dark"))
+    assert "columns, since one would be" in said
+    assert "--full" in said
+    assert repr(qwb(f"picture {other} --colour class --theme dark")) == said.replace("one.svg", "other.svg")
+    assert one.read_text(encoding="utf-8") == other.read_text(encoding="utf-8")
+    assert repr(qwb(f"picture {other} --full")) == f"wrote {other}"

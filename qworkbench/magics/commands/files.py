@@ -6,11 +6,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from qworkbench.files import write_bytes
 from qworkbench.magics.commands.loading import kept_words
+from qworkbench.magics.commands.looking import PICTURE
 from qworkbench.magics.progress import reporter
 from qworkbench.magics.registry import Argument, Command, MagicUsageError
-from qworkbench.magics.results import Lines, Picture, Step
+from qworkbench.magics.results import Lines, Step
 from qworkbench.magics.state import State
 
 FILE = Argument("file", "path", "file")
@@ -47,16 +47,6 @@ def report(state: State, given: Namespace) -> Any:
         return Lines([f"wrote {state.workbench.report(given.file)}"])
 
 
-def export(state: State, given: Namespace) -> Any:
-    """Write the picture as SVG or PNG."""
-    path = Path(given.file)
-    picture = Picture(state.workbench.view())
-    if path.suffix not in (".svg", ".png"):
-        raise MagicUsageError(f"{given.file!r} must end in .svg or .png")
-    content = picture.svg.encode("utf-8") if path.suffix == ".svg" else picture.png
-    return Lines([f"wrote {write_bytes(path, content)}"])
-
-
 FILES = (
     Command(
         "save", "write edits and thresholds to a .qwb.json file", save, (FILE,), "%qwb save state.qwb.json", "files"
@@ -74,5 +64,5 @@ FILES = (
         "files",
     ),
     Command("report", "one self-contained HTML file", report, (FILE,), "%qwb report report.html", "files"),
-    Command("picture", "the graph as .svg or .png", export, (FILE,), "%qwb picture graph.svg", "files"),
+    PICTURE,
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from qworkbench.magics.commands.asking import batch_lines, order_lines
@@ -15,11 +17,25 @@ from qworkbench.magics.state import State
 
 def graph(state: State, given: Namespace) -> Any:
     """Draw the graph, or write it."""
-    folded = "overview" if given.folded else None
-    if given.save is not None:
-        made = state.workbench.save_picture(given.save, colour=given.colour, theme=given.theme, collapsed=folded)
-        return Lines([f"wrote {made}"])
-    return Picture(state.workbench.view(folded, colour=given.colour))
+    view = state.workbench.view("overview" if given.folded else None, colour=given.colour)
+    return Picture(view) if given.save is None else _written(view, given.save, given)
+
+
+def picture(state: State, given: Namespace) -> Any:
+    """Write the graph: the same as ``%qwb graph --save``."""
+    return _written(state.workbench.view("overview" if given.folded else None, colour=given.colour), given.file, given)
+
+
+def _written(view: Mapping[str, Any], path: str, given: Namespace) -> Lines:
+    """Write `view` and say where it had to be put into columns."""
+    from qworkbench.view.forms import write_picture
+    from qworkbench.view.wrapped import wrapped
+
+    made = {**view, "columns": 1} if given.full else wrapped(view)
+    words = f"wrote {write_picture(made, Path(path), given.theme, full=True)}"
+    if made["columns"] > 1:
+        words += f" in {made['columns']} columns, since one would be {view['height']:,.0f} high; --full writes one"
+    return Lines([words])
 
 
 def why(state: State, given: Namespace) -> Any:
@@ -94,17 +110,29 @@ def _default_sample(workbench: Any) -> str:
     return "none; calibrate with data, or give --inputs" if workbench.sample is None else "the first calibration sample"
 
 
+DRAWN = (
+    Argument("--colour", "what the fill of a box says (default placement)", "choice", COLOURINGS, "placement"),
+    Argument("--folded", "the outer modules as boxes", "flag"),
+    Argument("--theme", "of a file that is written (default light)", "choice", ("light", "dark"), "light"),
+    Argument("--full", "one column in the file, however tall (default: a long network in several)", "flag"),
+)
+"""What a picture is told, by whichever command."""
+
+PICTURE = Command(
+    "picture",
+    "the same as %qwb graph --save FILE, with the same options",
+    picture,
+    (Argument("file", "an .svg or .png file", "file"), *DRAWN),
+    "%qwb picture graph.svg",
+    "files",
+)
+
 LOOKING = (
     Command(
         "graph",
         "the picture, coloured by placement or by something else",
         graph,
-        (
-            Argument("--colour", "what the fill of a box says (default placement)", "choice", COLOURINGS, "placement"),
-            Argument("--folded", "the outer modules as boxes", "flag"),
-            Argument("--save", "write it to this .svg or .png file", "file"),
-            Argument("--theme", "of a file that is written (default light)", "choice", ("light", "dark"), "light"),
-        ),
+        (Argument("--save", "write it to this .svg or .png file", "file"), *DRAWN),
         "%qwb graph --colour sensitivity --save graph.svg",
         "look",
     ),
