@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi, type Mock } from 'vitest';
 import { click, press, view } from '../testing/fixtures';
-import { GraphCanvas, type GraphActions } from './canvas';
+import { GraphCanvas } from './canvas';
+import type { GraphActions } from './interaction';
 import { legend } from './legend';
 import type { GraphView } from './types';
 

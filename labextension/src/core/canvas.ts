@@ -1,60 +1,36 @@
 /**
- * The graph on the page: moved by pointer, wheel and keys, read by screen readers.
+ * The graph on the page: what of it is shown and marked, read by screen readers.
  *
- * Coordinates come from the view; nothing is laid out here. Exactly one node is a tab stop (roving tabindex) and the arrow
- * keys move it along the edges. The owner is told what the user wants and calls back with `setView` and `select`.
+ * Coordinates come from the view; nothing is laid out here. Exactly one node is a tab stop (roving tabindex). What pointer
+ * and keys mean is known to `Interaction`, which tells the owner; the owner calls back with `setView` and `select`.
  */
+import { anchorOf, outermost, sharedCentre } from './anchor';
 import type { Colouring, Shading } from './colouring';
 import { focused, h, s } from './dom';
-import { listenToGestures } from './gestures';
-import { KEY_HELP, actionOf, type Action } from './keyboard';
-import { Links } from './links';
+import { Interaction, type Drawing, type GraphActions } from './interaction';
+import { KEY_HELP } from './keyboard';
 import { Minimap } from './minimap';
-import { Painter, boxOf, overlaps, type Marks } from './painter';
+import { Painter, boxOf, noMarks, overlaps } from './painter';
 import { EMPTY_VIEW, type GraphView, type ViewNode } from './types';
 import { READABLE_SCALE, Viewport } from './viewport';
 
-export interface GraphActions {
-  /** Select `id` (empty: nothing); `more` adds it to what is selected, or takes it out again. */
-  select: (id: string, more: boolean) => void;
-  /** Open or close module `path`. */
-  toggleModule: (path: string, collapsed: boolean) => void;
-  /** Fold the outer modules, or open all. */
-  toggleAll: () => void;
-  search: () => void;
-  undo: () => void;
-  redo: () => void;
-  /** Escape. */
-  leave: () => void;
-  /** The drawing was moved or zoomed. */
-  moved?: () => void;
-}
-
 let count = 0;
 
-export class GraphCanvas {
+export class GraphCanvas implements Drawing {
   readonly element: HTMLElement;
   readonly svg: SVGSVGElement;
   readonly viewport = new Viewport();
   private readonly painter = new Painter();
   private readonly minimap: Minimap;
+  private readonly interaction: Interaction;
   private view = EMPTY_VIEW;
   private nodes = new Map<string, ViewNode>();
-  private links = new Links(EMPTY_VIEW);
-  private readonly marks: Marks = {
-    current: '',
-    selected: '',
-    picked: new Set(),
-    running: '',
-    differing: new Map(),
-    region: new Set(),
-    matches: null
-  };
+  private readonly marks = noMarks();
   private frame = 0;
 
   constructor(
     private readonly actions: GraphActions,
-    private readonly signal: AbortSignal
+    signal: AbortSignal
   ) {
     const help = `qwb-help-${++count}`;
     this.svg = s(
@@ -67,26 +43,38 @@ export class GraphCanvas {
       },
       this.painter.layer
     );
-    this.minimap = new Minimap(
-      this.viewport,
-      () => {
-        this.schedule();
-        this.actions.moved?.();
-      },
-      signal
-    );
+    this.minimap = new Minimap(this.viewport, () => this.moved(), signal);
     const explain = h('span', { id: help, hidden: true }, KEY_HELP);
     this.element = h('div', { class: 'qwb-canvas' }, this.svg, explain, this.minimap.element);
-    this.listen();
+    this.interaction = new Interaction(this, actions, signal);
+    if (typeof ResizeObserver !== 'undefined') {
+      const observer = new ResizeObserver(() => this.resize());
+      observer.observe(this.svg);
+      signal.addEventListener('abort', () => observer.disconnect());
+    }
+    signal.addEventListener('abort', () => cancelAnimationFrame(this.frame));
+  }
+
+  /** What is shown. */
+  get shown(): GraphView {
+    return this.view;
+  }
+
+  get current(): string {
+    return this.marks.current;
+  }
+
+  set current(id: string) {
+    this.marks.current = id;
   }
 
   /** Show `view`. The first one opens at its input; later ones keep what is in sight where it is. */
   setView(view: GraphView): void {
-    const anchor = this.anchor(view);
+    const anchor = anchorOf(view, this.nodes, this.marks.selected, this.viewport);
     const before = anchor && this.nodes.get(anchor.id);
     this.view = view;
     this.nodes = new Map(view.nodes.map(node => [node.id, node]));
-    this.links = new Links(view);
+    this.interaction.setView(view);
     this.viewport.content = { width: Math.max(1, view.width), height: Math.max(1, view.height) };
     this.svg.setAttribute('aria-label', view.sentence || view.title);
     this.painter.setView(view);
@@ -99,7 +87,7 @@ export class GraphCanvas {
     if (!this.nodes.has(this.marks.current)) {
       this.marks.current = this.nodes.has(this.marks.selected)
         ? this.marks.selected
-        : (this.outermost(-1)?.id ?? '');
+        : (outermost(this.view, -1)?.id ?? '');
     }
     this.redraw();
   }
@@ -144,21 +132,14 @@ export class GraphCanvas {
 
   /** Show the same place as `other`, so that a node that both have is at the same spot. */
   follow(other: GraphCanvas): void {
-    const { scale, x, y, pane } = other.viewport;
+    const { scale, x, y } = other.viewport;
     const lower = other.svg.getBoundingClientRect().top - this.svg.getBoundingClientRect().top;
-    const middle = (node: ViewNode) =>
-      Math.hypot(node.x * scale + x - pane.width / 2, node.y * scale + y - pane.height / 2);
-    let best: ViewNode | null = null;
-    for (const node of other.nodes.values()) {
-      if (this.nodes.has(node.id) && (!best || middle(node) < middle(best))) {
-        best = node;
-      }
-    }
-    const twin = best && this.nodes.get(best.id);
-    if (best && twin) {
+    const shared = sharedCentre(this.nodes, other.nodes, other.viewport);
+    if (shared) {
+      const [here, there] = shared;
       this.viewport.scale = scale;
-      this.viewport.x = x + (best.x - twin.x) * scale;
-      this.viewport.y = y + (best.y - twin.y) * scale + lower;
+      this.viewport.x = x + (there.x - here.x) * scale;
+      this.viewport.y = y + (there.y - here.y) * scale + lower;
       this.schedule();
     }
   }
@@ -172,8 +153,7 @@ export class GraphCanvas {
         this.viewport.covered = this.minimap.strip(this.view);
       }
       this.viewport.reveal(boxOf(node));
-      this.schedule();
-      this.actions.moved?.();
+      this.moved();
     }
   }
 
@@ -193,21 +173,18 @@ export class GraphCanvas {
   fit(): void {
     this.viewport.covered = 0;
     this.viewport.fit();
-    this.schedule();
-    this.actions.moved?.();
+    this.moved();
   }
 
   fitWidth(): void {
     this.viewport.covered = this.minimap.strip(this.view);
-    this.viewport.fitWidth(this.outermost(-1)?.x);
-    this.schedule();
-    this.actions.moved?.();
+    this.viewport.fitWidth(outermost(this.view, -1)?.x);
+    this.moved();
   }
 
   zoom(factor: number): void {
     this.viewport.zoomAt(factor);
-    this.schedule();
-    this.actions.moved?.();
+    this.moved();
   }
 
   /** Give the focus to the tab stop. */
@@ -237,123 +214,14 @@ export class GraphCanvas {
     this.minimap.draw(this.view, this.painter.shading);
   }
 
+  /** Draw what the viewport was moved to, and tell the owner. */
+  moved(): void {
+    this.schedule();
+    this.actions.moved?.();
+  }
+
   private schedule(): void {
     this.frame ||= requestAnimationFrame(() => this.draw());
-  }
-
-  private listen(): void {
-    const { signal, svg, viewport } = this;
-    const moved = (move: () => void) => {
-      move();
-      this.schedule();
-      this.actions.moved?.();
-    };
-    listenToGestures(
-      svg,
-      {
-        pan: (dx, dy) => moved(() => viewport.pan(dx, dy)),
-        zoom: (factor, x, y) => moved(() => viewport.zoomAt(factor, x, y)),
-        hasFocus: () => this.hasFocus()
-      },
-      signal
-    );
-    svg.addEventListener(
-      'mousedown',
-      event => {
-        event.preventDefault(); // the browser would take the focus away, and with it the wheel and the keys
-        this.focus();
-      },
-      { signal }
-    );
-    svg.addEventListener('click', event => this.clicked(event), { signal });
-    svg.addEventListener('dblclick', event => this.doubleClicked(event.target as Element), { signal });
-    svg.addEventListener('keydown', event => this.pressed(event), { signal });
-    if (typeof ResizeObserver !== 'undefined') {
-      const observer = new ResizeObserver(() => this.resize());
-      observer.observe(svg);
-      signal.addEventListener('abort', () => observer.disconnect());
-    }
-    signal.addEventListener('abort', () => cancelAnimationFrame(this.frame));
-  }
-
-  private clicked(event: MouseEvent): void {
-    const target = event.target as Element;
-    const module = target.closest<SVGGElement>('.qwb-caption')?.parentElement?.dataset.module;
-    if (module) {
-      this.actions.toggleModule(module, true);
-      return;
-    }
-    const id = idAt(target);
-    this.marks.current = id || this.marks.current;
-    this.focus();
-    this.actions.select(id, event.shiftKey || event.ctrlKey || event.metaKey);
-  }
-
-  /** Open the folded module, or fold the one whose frame it is. */
-  private doubleClicked(target: Element): void {
-    const framed = target.closest<SVGGElement>('.qwb-frame')?.dataset.module;
-    if (framed) {
-      this.actions.toggleModule(framed, true);
-    } else {
-      this.open(this.nodes.get(idAt(target)));
-    }
-  }
-
-  private open(node: ViewNode | undefined): void {
-    if (node?.kind === 'module') {
-      this.actions.toggleModule(node.id, false);
-    }
-  }
-
-  private pressed(event: KeyboardEvent): void {
-    const action = actionOf(event);
-    if (action) {
-      event.preventDefault();
-      this.perform(action);
-    }
-  }
-
-  private perform(action: Action): void {
-    switch (action.do) {
-      case 'walk':
-        return this.walk(this.links.step(this.marks.current, action.direction));
-      case 'first':
-        return this.walk(this.outermost(-1)?.id ?? null);
-      case 'last':
-        return this.walk(this.outermost(1)?.id ?? null);
-      case 'select':
-        return this.actions.select(this.marks.current, false);
-      case 'add':
-        return this.actions.select(this.marks.current, true);
-      case 'toggle':
-        return this.toggle();
-      case 'zoomIn':
-        return this.zoom(1.25);
-      case 'zoomOut':
-        return this.zoom(0.8);
-      case 'fit':
-        return this.fit();
-      case 'fitWidth':
-        return this.fitWidth();
-      default:
-        return this.actions[action.do]();
-    }
-  }
-
-  private walk(id: string | null): void {
-    if (id !== null) {
-      this.reveal(id);
-      this.focus();
-    }
-  }
-
-  private toggle(): void {
-    const node = this.nodes.get(this.marks.current);
-    if (node?.kind === 'module') {
-      this.open(node);
-    } else if (node && this.view.modules.includes(node.module)) {
-      this.actions.toggleModule(node.module, true);
-    }
   }
 
   private resize(): void {
@@ -379,40 +247,8 @@ export class GraphCanvas {
     }
   }
 
-  private hasFocus(): boolean {
+  hasFocus(): boolean {
     const element = focused(this.svg);
     return element !== null && this.svg.contains(element);
   }
-
-  /** The topmost (-1) or lowest (1) node. */
-  private outermost(side: -1 | 1): ViewNode | undefined {
-    return this.view.nodes.reduce<ViewNode | undefined>(
-      (best, node) => (best && (node.y - best.y) * side <= 0 ? best : node),
-      undefined
-    );
-  }
-
-  /** The node of the next view that has to stay where its namesake is now: the selected one, or the most central. */
-  private anchor(next: GraphView): ViewNode | null {
-    const { scale, x, y, pane } = this.viewport;
-    const distance = (id: string) => {
-      const node = this.nodes.get(id);
-      return node
-        ? Math.hypot(node.x * scale + x - pane.width / 2, node.y * scale + y - pane.height / 2)
-        : Infinity;
-    };
-    const kept = next.nodes.filter(node => this.nodes.has(node.id));
-    return (
-      kept.find(node => node.id === this.marks.selected) ??
-      kept.reduce<ViewNode | null>(
-        (best, node) => (best && distance(best.id) <= distance(node.id) ? best : node),
-        null
-      )
-    );
-  }
-}
-
-/** Id of the node that `target` belongs to, or nothing. */
-function idAt(target: Element): string {
-  return target.closest<SVGGElement>('[data-node]')?.dataset.node ?? '';
 }

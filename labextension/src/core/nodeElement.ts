@@ -34,7 +34,7 @@ export function toneOf(node: ViewNode): string {
 }
 
 /** The second line of a box. */
-export function detailText(node: ViewNode, shading: Shading): string {
+function detailText(node: ViewNode, shading: Shading): string {
   if (node.kind === 'module') {
     const share =
       typeof node.bpu_share === 'number' ? ` \u00b7 ${Math.round(node.bpu_share * 100)} % BPU` : '';

@@ -3,9 +3,9 @@
  *
  * Two thousand nodes pan at 60 Hz because only some dozens of them exist at a time; see `Viewport.visible`.
  */
+import { Shading, type Colouring } from './colouring';
 import { s } from './dom';
 import { edgeBox, edgeElement, edgeKey } from './edgeElement';
-import { Shading, type Colouring } from './colouring';
 import { nodeElement, toneOf } from './nodeElement';
 import { outline } from './shapes';
 import { EMPTY_VIEW, type GraphView, type ViewEdge, type ViewFrame, type ViewNode } from './types';
@@ -28,6 +28,18 @@ export interface Marks {
   region: ReadonlySet<string>;
   /** Everything else is dimmed; null dims nothing. */
   matches: ReadonlySet<string> | null;
+}
+
+export function noMarks(): Marks {
+  return {
+    current: '',
+    selected: '',
+    picked: new Set(),
+    running: '',
+    differing: new Map(),
+    region: new Set(),
+    matches: null
+  };
 }
 
 /** Extent of a node or frame, which give their centre and size. */

@@ -6,7 +6,7 @@
 import { THEMES, type ThemeName } from './palette';
 
 /** Theme of the page that `doc` belongs to. */
-export function detectTheme(doc: Document): ThemeName {
+function detectTheme(doc: Document): ThemeName {
   const body = doc.body;
   const lab = body.dataset.jpThemeLight;
   if (lab !== undefined) {
@@ -22,7 +22,7 @@ export function detectTheme(doc: Document): ThemeName {
 }
 
 /** Write the palette of theme `name` on `root`. */
-export function applyTheme(root: HTMLElement, name: ThemeName): void {
+function applyTheme(root: HTMLElement, name: ThemeName): void {
   const theme = THEMES[name];
   const set = (key: string, value: string) => root.style.setProperty(`--qwb-${key}`, value);
   root.dataset.theme = name;

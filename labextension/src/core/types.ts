@@ -78,7 +78,7 @@ export interface GraphView {
   modules: string[];
 }
 
-export const SCHEMA = 1;
+const SCHEMA = 1;
 
 /** What is shown before there is anything to show. */
 export const EMPTY_VIEW: GraphView = {

@@ -32,7 +32,7 @@ function workbenchOf(panel: NotebookPanel): Element | null {
 }
 
 /** The lines that open a workbench, with the march of the settings. */
-export function workbenchCell(march: string): string {
+function workbenchCell(march: string): string {
   return [
     '%load_ext qworkbench',
     `%qwb load model --example x --calibration images --march ${march}`,

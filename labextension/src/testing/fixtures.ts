@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { vi } from 'vitest';
 import type { GraphView } from '../core/types';
-import type { Message, Model, NodeDetails, Traits } from '../widget/state';
+import type { NodeDetails } from '../widget/details';
+import type { Message } from '../widget/messages';
+import type { Model, Traits } from '../widget/state';
 
 export function fixture(name: string): unknown {
   return JSON.parse(readFileSync(`../tests/fixtures/${name}`, 'utf-8')) as unknown;

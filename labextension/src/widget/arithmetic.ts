@@ -1,6 +1,7 @@
 /** What no public document states of the integer arithmetic, as choices: each is an edit like any other. */
 import { h, type Child } from '../core/dom';
-import type { Edit, Settings } from './state';
+import type { Edit } from './messages';
+import type { Settings } from './state';
 
 const NAMES: Record<string, string> = {
   rounding: 'rounding',

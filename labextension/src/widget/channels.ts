@@ -1,8 +1,8 @@
 /** A box per channel of what a node puts out: a channel far from the others decides the scale of all of them. */
 import { formatNumber } from '../core/describe';
 import { Chart } from './chart';
+import { figure, records, type FoundChannels } from './found';
 import { button, section } from './parts';
-import { figure, records, type FoundChannels } from './state';
 
 /** The plot of node `name`, or the button that measures it. */
 export function channelsPlot(

@@ -13,12 +13,13 @@ export class ComparePane {
   private readonly list = h('ul', { class: 'qwb-differences', 'aria-label': 'Nodes that differ' });
   private shown: GraphView | null = null;
   /** Whether the user has taken hold of this side; before that it goes where the other one is. */
-  touched = false;
+  private touched = false;
+  private following = false;
 
-  /** `moved` is called when the user moved this side. */
+  /** `beside` is the graph of the state in force. */
   constructor(
+    private readonly beside: GraphCanvas,
     private readonly select: (id: string) => void,
-    moved: () => void,
     signal: AbortSignal
   ) {
     const nothing = () => undefined;
@@ -31,7 +32,7 @@ export class ComparePane {
         undo: nothing,
         redo: nothing,
         leave: nothing,
-        moved
+        moved: () => this.together(this.touched ? this.canvas : beside)
       },
       signal
     );
@@ -49,6 +50,15 @@ export class ComparePane {
       this.canvas.element,
       this.list
     );
+  }
+
+  /** Move the other side to where `leader` is, while this one is shown. */
+  together(leader: GraphCanvas): void {
+    if (!this.following && !this.element.hidden) {
+      this.following = true;
+      (leader === this.beside ? this.canvas : this.beside).follow(leader);
+      this.following = false;
+    }
   }
 
   /** Show `comparison`, or nothing when it is empty. */

@@ -1,8 +1,9 @@
 /** What the user can change on one node: where it runs, unit convs around it, a fixed scale, its calibration, dtypes. Each change is one edit. */
 import { formatNumber } from '../core/describe';
 import { h } from '../core/dom';
+import type { NodeDetails } from './details';
+import type { Choice, Edit, Role } from './messages';
 import { button, section, segmented } from './parts';
-import type { Choice, Edit, NodeDetails, Role } from './state';
 
 const ROLES: readonly Role[] = ['input', 'weight', 'output'];
 const CHOICES: { value: Choice; text: string }[] = [

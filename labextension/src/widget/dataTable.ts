@@ -4,23 +4,8 @@
  */
 import { formatNumber } from '../core/describe';
 import { focused, h, type Child } from '../core/dom';
+import { sortedBy, widthOf, type Column } from './columns';
 import { WindowedRows } from './windowed';
-
-type Value = string | number | boolean | null | undefined;
-
-export interface Column<R> {
-  key: string;
-  title: string;
-  /** What the head says when the pointer rests on it. */
-  hint?: string;
-  /** What rows are sorted by. */
-  value: (row: R) => Value;
-  /** What a cell shows; the value, where left out. */
-  show?: (row: R) => Child;
-  class?: string;
-  /** Most characters that it is made wide for. */
-  widest?: number;
-}
 
 export interface TableOptions<R> {
   label: string;
@@ -37,21 +22,6 @@ export interface TableOptions<R> {
   rowHeight?: number;
   /** Something above the heads. */
   before?: HTMLElement;
-}
-
-/** `rows` by `value`; missing values come last in both directions, equal ones keep their order. */
-export function sortedBy<R>(rows: readonly R[], value: (row: R) => Value, descending: boolean): R[] {
-  const sign = descending ? -1 : 1;
-  const missing = (item: Value) => item === null || item === undefined || item === '';
-  return [...rows].sort((first, second) => {
-    const [a, b] = [value(first), value(second)];
-    if (missing(a) || missing(b)) {
-      return Number(missing(a)) - Number(missing(b));
-    }
-    return (
-      sign * (typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b)))
-    );
-  });
 }
 
 export class DataTable<R> {
@@ -181,14 +151,7 @@ export class DataTable<R> {
 
   /** Give every column the room that its longest cell needs, so that scrolling moves none of them. */
   private measure(): void {
-    const wide = this.columns.map(column => {
-      const text = (row: R) => {
-        const value = column.value(row);
-        return typeof value === 'number' ? 8 : String(value ?? '').length;
-      };
-      const longest = this.all.reduce((most, row) => Math.max(most, text(row)), 0);
-      return Math.max(column.title.length + 2, Math.min(longest, column.widest ?? 32)) + 2.5;
-    });
+    const wide = this.columns.map(column => widthOf(column, this.all));
     this.widths.replaceChildren(
       ...wide.map((width, index) => {
         const col = h('col', { class: this.columns[index].class });

@@ -1,7 +1,7 @@
 /** How the values of a tensor were spread over the calibration data, with the threshold beyond which codes saturate. */
 import { formatCount, formatNumber } from '../core/describe';
 import { h, s } from '../core/dom';
-import type { Histogram } from './state';
+import type { Histogram } from './details';
 
 const SIZE = { width: 276, height: 84 };
 const FOOT = 14;

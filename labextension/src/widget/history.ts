@@ -3,8 +3,9 @@
  * steps in force can be copied as Python.
  */
 import { h } from '../core/dom';
+import type { Message } from './messages';
 import { button } from './parts';
-import type { HistoryRow, Message } from './state';
+import type { HistoryRow } from './state';
 
 /** Make the list. Rows after the current one were undone; `code` is what makes the state in force. */
 export function historyList(

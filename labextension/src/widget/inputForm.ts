@@ -1,8 +1,9 @@
 /** What is declared about an image input: types at runtime and in training, mean, scale, layout. One edit, checked as it is typed. */
 import { h } from '../core/dom';
-import { button, section } from './parts';
+import type { Edit } from './messages';
 import { choice, entry } from './panels/ask';
-import type { Edit, InputRow } from './state';
+import { button, section } from './parts';
+import type { InputRow } from './state';
 
 const SPACED = new Set(['nv12', 'yuv444']);
 const FIT: Record<string, string> = {

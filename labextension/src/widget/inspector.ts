@@ -1,16 +1,20 @@
-/** The panel beside the graph: what the selected node is, where it runs and why, what would change that, and its numbers. */
-import { formatCosine, formatNumber } from '../core/describe';
+/** The panel beside the graph: what the selected node is, where it runs and why, what would change that. */
 import { focused, h, type Child } from '../core/dom';
 import type { GraphView, ViewNode } from '../core/types';
 import { arithmeticControls } from './arithmetic';
-import { controls, placementControl } from './controls';
 import { channelsPlot } from './channels';
+import { controls, placementControl } from './controls';
+import type { NodeDetails, Panel } from './details';
+import type { FoundChannels } from './found';
 import { histogramPlot } from './histogram';
 import { icon } from './icons';
 import { InputForm } from './inputForm';
-import { button, pairs, section } from './parts';
+import type { Edit } from './messages';
+import { modulesAround, neighbours } from './neighbours';
+import { metrics, tensors } from './nodeFigures';
+import { button, section } from './parts';
 import { severalNodes } from './several';
-import type { Edit, FoundChannels, InputRow, NodeDetails, Panel, Settings, TensorInfo } from './state';
+import type { InputRow, Settings } from './state';
 
 type Details = Partial<NodeDetails>;
 
@@ -30,14 +34,6 @@ export interface Around {
   /** How well the channels of this node are known: `fresh`, `stale`, or missing. */
   channelsStanding?: string;
 }
-
-const METRICS: [keyof NonNullable<NodeDetails['metrics']>, string][] = [
-  ['cosine', 'cosine'],
-  ['l1', 'L1'],
-  ['mse', 'MSE'],
-  ['atol', 'max error'],
-  ['sqnr', 'SQNR (dB)']
-];
 
 export class Inspector {
   readonly element = h('aside', { class: 'qwb-inspector', 'aria-label': 'Selected node' });
@@ -200,10 +196,10 @@ export class Inspector {
       (settings.samples ?? 0) > 0 &&
         on === 'BPU' &&
         channelsPlot(panel.name ?? '', channels, channelsStanding, this.actions.channels),
-      this.metrics(panel),
-      this.neighbours(view, panel.name ?? ''),
-      this.tensors(panel),
-      this.modules(view, panel.module ?? '')
+      metrics(panel),
+      neighbours(view, panel.name ?? '', this.actions.select),
+      tensors(panel),
+      modulesAround(view, panel.module ?? '', this.actions.collapse)
     ];
   }
 
@@ -231,77 +227,6 @@ export class Inspector {
     );
   }
 
-  private metrics(panel: Details): Child {
-    const rows = METRICS.flatMap(([key, name]): [string, Child][] => {
-      const value = panel.metrics?.[key];
-      return value === undefined || value === null
-        ? []
-        : [[name, key === 'cosine' ? formatCosine(Number(value)) : formatNumber(Number(value))]];
-    });
-    return rows.length > 0 && section('Against float', pairs(rows));
-  }
-
-  private tensors(panel: Details): Child {
-    const row = (way: string) => (tensor: TensorInfo) =>
-      h(
-        'tr',
-        {},
-        h('th', { scope: 'row', title: tensor.value }, `${way} ${tensor.value}`),
-        h('td', {}, Array.isArray(tensor.shape) ? tensor.shape.join('\u00d7') : String(tensor.shape)),
-        h('td', {}, tensor.dtype),
-        h('td', {}, scaleText(tensor.scale))
-      );
-    const rows = [...(panel.inputs ?? []).map(row('in')), ...(panel.outputs ?? []).map(row('out'))];
-    const head = ['value', 'shape', 'dtype', 'scale'].map(name => h('th', { scope: 'col' }, name));
-    return (
-      rows.length > 0 &&
-      section(
-        'Tensors',
-        h(
-          'div',
-          { class: 'qwb-scroll' },
-          h('table', { class: 'qwb-tensors' }, h('thead', {}, h('tr', {}, ...head)), h('tbody', {}, ...rows))
-        )
-      )
-    );
-  }
-
-  /** Who writes what the node reads, and who reads what it writes; a press goes there. */
-  private neighbours(view: GraphView, id: string): Child {
-    const row = (title: string, ids: string[]) =>
-      ids.length > 0 &&
-      h(
-        'div',
-        { class: 'qwb-row qwb-neighbours' },
-        h('span', { class: 'qwb-hint' }, title),
-        ...ids.map(other =>
-          button({ text: other, title: `Go to ${other}`, class: 'qwb-chiplike', key: `go ${other}` }, () =>
-            this.actions.select(other)
-          )
-        )
-      );
-    const before = view.edges.filter(edge => edge.target === id).map(edge => edge.source);
-    const after = view.edges.filter(edge => edge.source === id).map(edge => edge.target);
-    return (
-      before.length + after.length > 0 &&
-      section('Neighbours', row('reads from', before), row('read by', after))
-    );
-  }
-
-  /** The modules around a node, outermost first, each of which can be collapsed. */
-  private modules(view: GraphView, module: string): Child {
-    const parts = module.split('.');
-    const paths = parts
-      .map((_, i) => parts.slice(0, i + 1).join('.'))
-      .filter(path => view.modules.includes(path));
-    const close = (path: string) =>
-      button(
-        { icon: 'collapse', text: path, title: `Collapse module ${path}`, key: `collapse ${path}` },
-        () => this.actions.collapse(path, true)
-      );
-    return paths.length > 0 && section('Collapse', h('div', { class: 'qwb-row' }, ...paths.map(close)));
-  }
-
   /** Put in `children`; the focus goes to the control with the same key, the scroll position stays. */
   private replace(children: Child[]): void {
     const active = focused(this.element);
@@ -317,11 +242,4 @@ export class Inspector {
       next?.focus({ preventScroll: true });
     }
   }
-}
-
-function scaleText(scale: TensorInfo['scale']): string {
-  if (Array.isArray(scale)) {
-    return scale.length === 1 ? formatNumber(scale[0]) : `${scale.length} scales`;
-  }
-  return typeof scale === 'string' ? scale : formatNumber(scale);
 }

@@ -4,7 +4,8 @@
  */
 import { formatCosine, formatNumber } from '../core/describe';
 import { h } from '../core/dom';
-import { DataTable, sortedBy, type Column } from './dataTable';
+import type { Column } from './columns';
+import { DataTable } from './dataTable';
 import type { TableRow } from './state';
 import { TableFilter } from './tableFilter';
 
@@ -37,11 +38,6 @@ const COLUMNS: readonly Column<TableRow>[] = [
   }),
   column('reason', 'why', { class: 'qwb-why', widest: 60 })
 ];
-
-/** Rows sorted by `key`; missing values come last in both directions, equal ones keep their order. */
-export function sorted(rows: readonly TableRow[], key: Key | null, descending: boolean): TableRow[] {
-  return key === null ? [...rows] : sortedBy(rows, row => row[key], descending);
-}
 
 export class NodeTable {
   readonly element: HTMLElement;
@@ -96,11 +92,6 @@ export class NodeTable {
   set hidden(hidden: boolean) {
     this.element.hidden = hidden;
     this.draw(true);
-  }
-
-  /** First press ascending, second descending, third the order of the graph. */
-  sortBy(key: Key): void {
-    this.table.sortBy(key);
   }
 
   private draw(reveal = false): void {

@@ -1,14 +1,16 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { click, fakeModel, press, view, type FakeModel } from '../testing/fixtures';
 import { Chart } from './chart';
+import { records } from './found';
 import widget from './index';
 import { numbers, refusal } from './inputForm';
-import { readRanges, shortName } from './panels/calibrate';
-import { layerChart } from './panels/layers';
+import { shortName } from './panels/candidates';
+import { layerChart } from './panels/layerChart';
+import { readRanges } from './panels/ranges';
 import { sensitivityRows } from './panels/sensitivity';
 import { curve } from './panels/trials';
 import { makeScale } from './scale';
-import { records, type Traits } from './state';
+import type { Traits } from './state';
 import { inSight } from './windowed';
 
 let model: FakeModel;

@@ -1,7 +1,8 @@
 /** The bar of choices that hold for the whole model: march, calibration, sensitivity, and a step to compare with. */
 import { h, setAttributes } from '../core/dom';
+import type { Message } from './messages';
 import { button } from './parts';
-import type { HistoryRow, Message, Settings, Status } from './state';
+import type { HistoryRow, Settings, Status } from './state';
 
 const NAMES: Record<string, string> = {
   max: 'max',

@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { click, details, fakeModel, press, view, type FakeModel } from '../testing/fixtures';
+import type { CommonDetails } from './details';
 import { saturated } from './histogram';
 import widget from './index';
 import { toggled } from './selection';
 import { sparkline } from './sparkline';
-import type { CommonDetails, Comparison, Settings, Traits } from './state';
+import type { Comparison, Settings, Traits } from './state';
 
 let model: FakeModel;
 let el: HTMLElement;

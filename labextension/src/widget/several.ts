@@ -1,8 +1,9 @@
 /** The panel of several nodes at once: what they have in common; each control changes all of them in one step. */
 import { h, type Child } from '../core/dom';
 import { dtypeControl, segmentedPlacement } from './controls';
+import type { CommonDetails } from './details';
+import type { Edit, Role } from './messages';
 import { button, section } from './parts';
-import type { CommonDetails, Edit, Role } from './state';
 
 const ROLES: readonly Role[] = ['input', 'weight', 'output'];
 

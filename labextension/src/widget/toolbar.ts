@@ -1,9 +1,10 @@
 /** The bar above the graph: what the model is, undo and redo, run and cancel, search, zoom, colouring, graph or table. */
-import { h, setAttributes } from '../core/dom';
 import { COLOURINGS, asColouring, type Colouring } from '../core/colouring';
+import { h, setAttributes } from '../core/dom';
 import { icon } from './icons';
+import type { Message } from './messages';
 import { button, segmented } from './parts';
-import type { Flags, Message, Status } from './state';
+import type { Flags, Status } from './state';
 
 export type Pane = 'graph' | 'table';
 

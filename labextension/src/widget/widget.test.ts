@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { COMMAND_EVENT } from '../core/types';
 import { click, details, fakeModel, press, view, type FakeModel } from '../testing/fixtures';
+import { sortedBy } from './columns';
 import widget from './index';
-import { sorted } from './nodeTable';
 import { delta } from './outputs';
 import type { TableRow, Traits } from './state';
 
@@ -334,7 +334,7 @@ describe('the table', () => {
 
   test('sorting leaves its input alone', () => {
     const before = [...rows];
-    sorted(rows, 'id', true);
+    sortedBy(rows, row => row.id, true);
     expect(rows).toEqual(before);
   });
 });

@@ -1,7 +1,9 @@
 /** What the tabs share: choices, the samples field, the button that starts an analysis, and the word that a result is old. */
 import { h, type Child } from '../../core/dom';
+import type { Analysis, Standing } from '../found';
+import type { Message } from '../messages';
 import { button } from '../parts';
-import type { Analysis, Message, Model, Standing, Status } from '../state';
+import type { Model, Status } from '../state';
 
 /** What a tab may do. */
 export interface Asking {

@@ -1,22 +1,10 @@
 /** Calibration: the searches with every candidate they tried, what is declared about the inputs, scales that are known. */
-import { formatCosine, formatNumber } from '../../core/describe';
-import { h, type Child } from '../../core/dom';
+import { h } from '../../core/dom';
 import { button } from '../parts';
-import {
-  figure,
-  records,
-  type FoundSearch,
-  type InputRow,
-  type Model,
-  type Standing,
-  type TableData
-} from '../state';
-import { AskButton, StaleNote, entry, heads, nodeLink, part, type Asking, type Panel } from './ask';
-
-/** The part of a candidate's name that tells it from the others; what the tools always print is left to the title. */
-export function shortName(name: string): string {
-  return name.replace(/:num_bin=1024,max_num_bin=16384/, '');
-}
+import type { InputRow, Model } from '../state';
+import { AskButton, StaleNote, entry, part, type Asking, type Panel } from './ask';
+import { candidates } from './candidates';
+import { proposals, readRanges } from './ranges';
 
 export class CalibratePanel implements Panel {
   readonly element: HTMLElement;
@@ -104,108 +92,10 @@ export class CalibratePanel implements Panel {
     if (now.some((item, index) => item !== this.shown[index])) {
       this.shown = now;
       const running = status.state === 'running';
-      this.found.replaceChildren(...this.candidates(found, standing, running));
+      this.found.replaceChildren(...candidates(found, standing, running, this.asking));
       this.inputs.replaceChildren(...inputs.map(row => this.input(row)));
-      this.ranges.replaceChildren(...this.proposals(ranges, running));
+      this.ranges.replaceChildren(...proposals(ranges, running, this.asking));
     }
-  }
-
-  private candidates(found: Partial<FoundSearch>, standing: Standing, running: boolean): Node[] {
-    if (!found.columns) {
-      return [];
-    }
-    const rows = records(found);
-    const row = (each: (typeof rows)[number]) => {
-      const name = String(each.candidate);
-      const winner = String(each.chosen).includes('winner');
-      const inForce = !found.partial && standing.candidate === name && each.judged_by === 'emulator';
-      const use = button(
-        { text: 'Apply', title: `Calibrate by ${name}`, class: 'qwb-plain', key: `use ${name}` },
-        () => this.asking.send({ type: 'apply', what: 'candidate', name })
-      );
-      use.disabled = running;
-      const state: Child = found.partial
-        ? null
-        : inForce
-          ? h('span', { class: 'qwb-yes' }, 'in force')
-          : each.judged_by === 'emulator'
-            ? use
-            : h('span', { class: 'qwb-hint', title: String(each.note) }, 'fake-quant only');
-      return h(
-        'tr',
-        { class: inForce ? 'qwb-current' : null, 'data-row': name, title: String(each.note) },
-        h(
-          'th',
-          { scope: 'row', title: name },
-          winner && h('span', { class: 'qwb-winner', title: 'the winner' }, '\u2605 '),
-          shortName(name)
-        ),
-        h('td', { class: 'qwb-number' }, formatCosine(figure(each.cosine), 6)),
-        h('td', { class: 'qwb-number' }, formatNumber(figure(each.l1))),
-        h('td', {}, state)
-      );
-    };
-    const titles = ['candidate', 'cosine', 'L1', ''];
-    const nodes = records(found.nodes);
-    return [
-      h(
-        'div',
-        { class: 'qwb-scroll' },
-        h(
-          'table',
-          { class: 'qwb-candidates' },
-          heads(titles, ['cosine', 'L1', 'scale now', 'proposed']),
-          h('tbody', {}, ...rows.map(row))
-        )
-      ),
-      h(
-        'p',
-        { class: 'qwb-verdict', role: 'status' },
-        found.partial ? `${rows.length} tried so far` : (found.why ?? '')
-      ),
-      ...(nodes.length > 0 ? [this.choices(nodes, found.nodes?.columns ?? [])] : [])
-    ];
-  }
-
-  /** What each sensitive node chose, after a mix search. */
-  private choices(rows: ReturnType<typeof records>, columns: readonly string[]): HTMLElement {
-    const methods = columns.filter(name => name !== 'node' && name !== 'choice');
-    return h(
-      'details',
-      { class: 'qwb-choices' },
-      h('summary', {}, `${rows.length} sensitive nodes and what each chose`),
-      h(
-        'div',
-        { class: 'qwb-scroll' },
-        h(
-          'table',
-          {},
-          heads(['node', ...methods.map(shortName)], methods.map(shortName)),
-          h(
-            'tbody',
-            {},
-            ...rows.map(row =>
-              h(
-                'tr',
-                {},
-                h(
-                  'th',
-                  { scope: 'row' },
-                  nodeLink(String(row.node), id => this.asking.select(id))
-                ),
-                ...methods.map(name =>
-                  h(
-                    'td',
-                    { class: `qwb-number${row.choice === name ? ' qwb-yes' : ''}` },
-                    formatCosine(figure(row[name]), 6)
-                  )
-                )
-              )
-            )
-          )
-        )
-      )
-    );
   }
 
   private input({ name, shape, declared }: InputRow): HTMLElement {
@@ -220,75 +110,4 @@ export class CalibratePanel implements Panel {
       )
     );
   }
-
-  private proposals(found: Partial<TableData>, running: boolean): Node[] {
-    const rows = records(found);
-    if (!found.columns) {
-      return [];
-    }
-    if (rows.length === 0) {
-      return [h('p', { class: 'qwb-hint' }, 'No tensor has a known range that is not fixed already.')];
-    }
-    const fix = (nodes: string[], text: string, look: string) => {
-      const made = button({ text, class: look, title: 'As one step', key: `fix ${nodes.join(' ')}` }, () =>
-        this.asking.send({ type: 'apply', what: 'range_proposals', nodes })
-      );
-      made.disabled = running;
-      return made;
-    };
-    const titles = ['node', 'range', 'scale now', 'proposed', ''];
-    return [
-      h(
-        'div',
-        { class: 'qwb-scroll' },
-        h(
-          'table',
-          { class: 'qwb-proposals' },
-          heads(titles, ['cosine', 'L1', 'scale now', 'proposed']),
-          h(
-            'tbody',
-            {},
-            ...rows.map(row =>
-              h(
-                'tr',
-                { title: String(row.why), 'data-row': String(row.node) },
-                h(
-                  'th',
-                  { scope: 'row' },
-                  nodeLink(String(row.node), id => this.asking.select(id))
-                ),
-                h('td', {}, `${formatNumber(figure(row.low))} to ${formatNumber(figure(row.high))}`),
-                h('td', { class: 'qwb-number' }, formatNumber(figure(row.now))),
-                h('td', { class: 'qwb-number' }, formatNumber(figure(row.scale))),
-                h('td', {}, fix([String(row.node)], 'Fix', 'qwb-plain'))
-              )
-            )
-          )
-        )
-      ),
-      ...(rows.length > 1
-        ? [
-            fix(
-              rows.map(row => String(row.node)),
-              `Fix all ${rows.length}`,
-              'qwb-way'
-            )
-          ]
-        : [])
-    ];
-  }
-}
-
-/** `speed=0,200 angle=-3.2,3.2` by name, or null where it is not that. */
-export function readRanges(text: string): Record<string, [number, number]> | null {
-  const found: Record<string, [number, number]> = {};
-  for (const word of text.trim().split(/\s+/).filter(Boolean)) {
-    const [, name, low, high] = /^(.+)=([^,]+),([^,]+)$/.exec(word) ?? [];
-    const ends: [number, number] = [Number(low), Number(high)];
-    if (!name || !ends.every(Number.isFinite) || ends[0] >= ends[1]) {
-      return null;
-    }
-    found[name] = ends;
-  }
-  return found;
 }

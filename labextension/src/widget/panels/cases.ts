@@ -1,8 +1,9 @@
 /** Bad cases: the samples of a stream on which the outputs are farthest from float, and the layers on one of them. */
 import { formatCosine, formatNumber } from '../../core/describe';
 import { h, type Child } from '../../core/dom';
+import { figure, records, type FoundCases } from '../found';
 import { button } from '../parts';
-import { figure, records, type FoundCases, type Model } from '../state';
+import type { Model } from '../state';
 import { AskButton, StaleNote, entry, heads, part, type Asking, type Panel } from './ask';
 
 const write = (metric: string, value: number | null) =>

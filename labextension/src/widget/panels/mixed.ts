@@ -1,7 +1,8 @@
 /** Mixed precision: how little int16 is enough, or a whole pipeline of the tuning guide; applied as one step. */
 import { h } from '../../core/dom';
+import type { FoundTrials, Standing } from '../found';
 import { button, segmented } from '../parts';
-import type { FoundTrials, Model, Standing, Status } from '../state';
+import type { Model, Status } from '../state';
 import { AskButton, METRICS, StaleNote, choice, entry, type Asking, type Panel } from './ask';
 import { TrialsView } from './trials';
 

@@ -1,6 +1,7 @@
 /** The side of the workbench: a bar of tabs, one per question, of which only the one in sight is kept up to date. */
 import { h } from '../../core/dom';
-import type { Message, Model } from '../state';
+import type { Message } from '../messages';
+import type { Model, Traits } from '../state';
 import { Tabs } from '../tabs';
 import { Samples, type Asking, type Panel } from './ask';
 import { CalibratePanel } from './calibrate';
@@ -19,6 +20,25 @@ const AGES: Record<string, readonly string[]> = {
   region: ['bisect'],
   cases: ['bad_cases']
 };
+
+/** What the tabs follow. */
+export const FOLLOWED: readonly (keyof Traits)[] = [
+  'found_search',
+  'found_sensitivity',
+  'found_mixed_precision',
+  'found_recipe',
+  'found_compare_layers',
+  'found_bisect',
+  'found_partial',
+  'found_bad_cases',
+  'found_range_proposals',
+  'standing',
+  'inputs',
+  'variables',
+  'settings',
+  'selected',
+  'status'
+];
 
 export class Panels {
   readonly element: HTMLElement;

@@ -1,8 +1,9 @@
 /** Partial quantization: the smallest region that explains the loss, and what the outputs are with a region in float. */
 import { formatCosine, formatNumber } from '../../core/describe';
 import { h } from '../../core/dom';
+import { figure, records, type FoundRegion, type TableData } from '../found';
 import { button } from '../parts';
-import { figure, records, type FoundRegion, type Model, type TableData } from '../state';
+import type { Model } from '../state';
 import {
   AskButton,
   METRICS,

@@ -1,8 +1,10 @@
 /** What each quantizer, switched on alone, does to the outputs: the table of the tuning guide, worst first. */
 import { formatNumber } from '../../core/describe';
 import { h } from '../../core/dom';
-import { DataTable, type Column } from '../dataTable';
-import { figure, records, type FoundSensitivity, type Model, type Value } from '../state';
+import type { Column } from '../columns';
+import { DataTable } from '../dataTable';
+import { figure, records, type FoundSensitivity, type Value } from '../found';
+import type { Model } from '../state';
 import { AskButton, METRICS, StaleNote, choice, type Asking, type Panel } from './ask';
 
 interface Row {

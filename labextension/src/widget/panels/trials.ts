@@ -2,8 +2,8 @@
 import { formatCosine, formatNumber } from '../../core/describe';
 import { h } from '../../core/dom';
 import { Chart } from '../chart';
+import { figure, records, type FoundTrials, type Value } from '../found';
 import { button } from '../parts';
-import { figure, records, type FoundTrials, type Value } from '../state';
 
 type Row = Record<string, Value>;
 
