@@ -4,13 +4,19 @@ import { vi } from 'vitest';
 import type { GraphView } from '../core/types';
 import type { NodeDetails } from '../widget/details';
 import type { Message } from '../widget/messages';
-import type { Model, Traits } from '../widget/state';
+import type { Model, TableRow, Traits } from '../widget/state';
 
 export function fixture(name: string): unknown {
   return JSON.parse(readFileSync(`../tests/fixtures/${name}`, 'utf-8')) as unknown;
 }
 
 export const view = (): GraphView => fixture('view.json') as GraphView;
+
+/** The rows of the node table of `view`. */
+export const tableRows = (): TableRow[] =>
+  view()
+    .nodes.filter(node => node.kind === 'op')
+    .map(({ id, op, on, dtype, cosine, l1, reason }) => ({ id, op, on, dtype, cosine, l1, reason }));
 
 export function details(name: string, change: Partial<NodeDetails> = {}): Partial<NodeDetails> {
   return {
