@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
+from qworkbench.graph.einsum import as_product, is_identity
 from qworkbench.graph.onnx_frontend.call import Call
 from qworkbench.graph.onnx_frontend.importer import UnsupportedError
 
@@ -115,6 +117,31 @@ def _chain(op: str) -> Callable[[Call], str]:
     return handler
 
 
+def _einsum(c: Call) -> str:
+    """Return a product of matrices as MatMul between transpositions; any other equation is carried."""
+    known = [slot for slot in range(len(c)) if c.is_known(slot)]
+    product = None
+    if len(c) == 2 and len(known) < 2 and {c.dtype(0), c.dtype(1)} == {torch.float32}:
+        sizes = [tuple(zip(*c.sizes(slot), strict=True)) for slot in (0, 1)]
+        product = as_product(str(c.attr("equation")), *sizes, right=known[0] if known else None)
+    if product is None:
+        raise UnsupportedError("no operator for it")
+    slots = (1, 0) if product.swapped else (0, 1)
+    sides = zip(slots, (product.left, product.right), ("left", "right"), strict=True)
+    factors = [_turned(c, slot, perm, name) for slot, perm, name in sides]
+    if is_identity(product.result):
+        return c.emit("MatMul", factors)
+    return c.emit("Transpose", [c.emit("MatMul", factors, sub="matmul")], {"perm": product.result})
+
+
+def _turned(c: Call, slot: int, perm: tuple[int, ...], name: str) -> str:
+    if is_identity(perm):
+        return c.x(slot)
+    if c.is_known(slot):
+        return c.constant(np.ascontiguousarray(c.content(slot).transpose(perm)), "weight")
+    return c.emit("Transpose", [c.x(slot)], {"perm": perm}, sub=f"{name}_transpose")
+
+
 def _gemm(c: Call) -> str:
     """Return Gemm; factors go into the constants, what is not a bias per column is added behind it."""
     alpha, beta = c.attr("alpha", 1.0), c.attr("beta", 1.0)
@@ -196,6 +223,7 @@ HANDLERS: dict[str, Callable[[Call], Any]] = {
     "Sum": _chain("Add"),
     "Min": _chain("Min"),
     "Max": _chain("Max"),
+    "Einsum": _einsum,
     "MatMul": lambda c: c.emit("MatMul", [c.x(0), c.x(1)]),
     "Gemm": _gemm,
     "Where": _where,

@@ -16,7 +16,7 @@ _NAMES = {
     "logical_and": "And", "bitwise_or": "Or", "logical_or": "Or", "bitwise_xor": "Xor", "logical_xor": "Xor",
     "remainder": "Mod", "fmod": "Mod", "cumsum": "CumSum", "gather": "GatherElements", "scatter": "ScatterElements",
     "setitem": "ScatterND", "index_put": "ScatterND", "grid_sample": "GridSample", "topk": "TopK", "repeat": "Tile",
-    "repeat_interleave": "Tile", "einsum": "Einsum", "isnan": "IsNaN", "isinf": "IsInf", "zeros": "ConstantOfShape",
+    "repeat_interleave": "Tile", "isnan": "IsNaN", "isinf": "IsInf", "zeros": "ConstantOfShape",
     "ones": "ConstantOfShape", "full": "ConstantOfShape", "fill": "ConstantOfShape", "zero": "ConstantOfShape",
     "arange": "Range", "nonzero": "NonZero", "prod": "ReduceProd", "logsumexp": "ReduceLogSumExp", "celu": "Celu",
     "threshold": "ThresholdedRelu", "hardshrink": "Shrink", "softshrink": "Shrink", "tril": "Trilu", "triu": "Trilu",

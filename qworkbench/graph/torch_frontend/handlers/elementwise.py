@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
+from qworkbench.graph.einsum import as_product, is_identity
 from qworkbench.graph.structure import Slot
 from qworkbench.graph.torch_frontend.builder import Builder
 from qworkbench.graph.torch_frontend.values import UnsupportedError
@@ -52,6 +55,35 @@ def matmul(b: Builder, input: Slot, other: Slot) -> Slot:
     return b.emit("MatMul", [input, other])
 
 
+def einsum(b: Builder, equation: Any, *operands: Any) -> Any:
+    """Return a product of matrices as MatMul or Gemm between transpositions; any other equation is carried."""
+    given = operands[0] if len(operands) == 1 and isinstance(operands[0], (tuple, list)) else operands
+    if not isinstance(equation, str) or len(given) != 2 or not all(isinstance(one, Slot) for one in given):
+        return b.replay("Einsum")
+    weights = [number for number in (0, 1) if b.is_weight(given[number])]
+    floats = {b.dtype(one) for one in given} <= {torch.float32}
+    right = weights[0] if len(weights) == 1 else None
+    product = as_product(equation, *(b.shape(one) for one in given), right=right) if floats else None
+    if product is None or len(weights) == 2:
+        return b.replay("Einsum")
+    left, other = reversed(given) if product.swapped else given
+    closing = not is_identity(product.result)
+    sub = "matmul" if closing else None
+    flat = b.is_weight(other) and b.rank(other) == 2
+    if b.is_weight(other) and not flat and not is_identity(product.right):
+        return b.replay("Einsum")
+    left = _turned(b, left, product.left, "left")
+    if flat:
+        made = b.emit("Gemm", [left, other, None], {"transB": product.right == (1, 0)}, sub=sub)
+    else:
+        made = b.emit("MatMul", [left, _turned(b, other, product.right, "right")], sub=sub)
+    return b.emit("Transpose", [made], {"perm": product.result}) if closing else made
+
+
+def _turned(b: Builder, x: Slot, perm: tuple[int, ...], name: str) -> Slot:
+    return x if is_identity(perm) else b.emit("Transpose", [x], {"perm": perm}, sub=f"{name}_transpose")
+
+
 def linear(b: Builder, input: Slot, weight: Slot, bias: Slot | None = None) -> Slot:
     """Return ``input @ weight.T + bias``."""
     if b.rank(weight) != 2:
@@ -81,6 +113,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "lt": _binary("Less"),
     "le": _binary("LessOrEqual"),
     "matmul": matmul,
+    "einsum": einsum,
     "linear": linear,
     "addmm": _addmm,
 }
