@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,10 @@ def ours(*operands: Any) -> Callable[[], Any]:
 
 
 class Played:
-    """A prepared operation on one operand, played to a new result each time."""
+    """A prepared operation on one operand, played with operand and result in place, as they are to the peers.
+
+    A network plays all its steps so, with one call of compiled code.
+    """
 
     def __init__(self, prepared: Prepared, operand: Value) -> None:
         queue = Queue()
@@ -105,16 +109,15 @@ class Played:
         (made,) = queue.add(prepared, (operand,))
         assert made.layout is not None
         taken = queue.taken_down()
-        self.room, self.layout, self.operand = aligned(room_of(taken), np.uint8), made.layout, operand
-        self.script = Script(taken, [(int(value is made), distance) for _, value, distance in taken.trace])
-        self.address = self.room.ctypes.data
+        self.room, self.operand, self.result = aligned(room_of(taken), np.uint8), operand, new_value(made.layout)
+        clear_around(self.result)
+        script = Script(taken, [(int(value is made), distance) for _, value, distance in taken.trace])
+        self.work = partial(script.run, self.room.ctypes.data, (operand.origin, self.result.origin))
 
     def __call__(self) -> Value:
         """Compute."""
-        result = new_value(self.layout)
-        clear_around(result)
-        self.script.run(self.address, (self.operand.origin, result.origin))
-        return result
+        self.work()
+        return self.result
 
 
 def case(shape: tuple[Any, ...], rounds: int, threads: int, most: float | None) -> dict[str, Any]:
