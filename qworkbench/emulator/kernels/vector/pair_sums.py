@@ -1,8 +1,8 @@
 """The sums that distances are made of, in one pass: 16 partial sums side by side, held in registers, in float64.
 
 Products of two float32 are exact in float64, so only additions round, and their order is the same on every processor.
-The largest quotient is sought only in blocks where the largest difference over the smallest reference leaves room for
-one. Knows runs of memory only; which run lies beside which is the caller's business.
+Quotients are formed only in blocks that hold one above the largest so far, which ``|d| - largest * |a|`` tells by its
+sign: rounded once, that is exact. Knows runs of memory only; which run lies beside which is the caller's business.
 """
 
 from __future__ import annotations
@@ -21,13 +21,9 @@ from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 
 LANES = 16
 BLOCK = 16  # vectors between two looks at the quotients
-AHEAD = 2048  # numbers that memory is asked for early
+AHEAD = 4096  # numbers that memory is asked for early
 
-_SINGLE, _REAL, _BITS = v.vector(v.f32, LANES), v.vector(v.f64, LANES), v.vector(v.i32, LANES)
-_BELOW = 1 - 2.0**-40  # a quotient whose product rounds down is looked at all the same
-_WELL_BELOW = 1 - 2.0**-20  # the same in float32
-_SMALLEST = 2.0**-149  # above zero in float32
-_FAR = 2.0**60
+_SINGLE, _REAL = v.vector(v.f32, LANES), v.vector(v.f64, LANES)
 
 
 class _Pass:
@@ -40,8 +36,7 @@ class _Pass:
         self.factor = v.splat(b, b.fptrunc(v.load(b, self._at(place.SCALE), v.f64, 8), v.f32), LANES)
         self.zero = v.constant(_REAL, [0.0] * LANES)
         self.sums = [cgutils.alloca_once_value(b, self.zero) for _ in range(5)]
-        self.top, self.relative, self.most = (cgutils.alloca_once_value(b, self.zero) for _ in range(3))
-        self.least, self.seen = cgutils.alloca_once(b, _BITS), cgutils.alloca_once(b, v.i16)
+        self.top, self.relative, self.excess = (cgutils.alloca_once_value(b, self.zero) for _ in range(3))
 
     def _at(self, word: int) -> Any:
         return self.b.add(self.row, v.word(8 * word))
@@ -85,31 +80,20 @@ class _Pass:
             before = b.mul(block.index, v.word(BLOCK))
             left = b.sub(vectors, before)
             length = b.select(b.icmp_signed("<", left, v.word(BLOCK)), left, v.word(BLOCK))
-            self._begin()
             with b.if_else(self._settled()) as (settled, open_):
                 with settled, cgutils.for_range(b, length, intp=v.i64) as vector:
                     self._add(*pair(b.add(before, vector.index)))
                 with open_:
+                    b.store(self.zero, self.excess)
                     with cgutils.for_range(b, length, intp=v.i64) as vector:
-                        both = pair(b.add(before, vector.index))
-                        self._add(*both)
-                        self._watch(both[0])
-                    with b.if_then(self._may_exceed(), likely=False):
-                        self._search(pair, before, length)
-            self._end()
+                        self._watch(*self._add(*pair(b.add(before, vector.index))))
+                    seen = self._any(b.fcmp_ordered(">", b.load(self.excess), self.zero))
+                    with b.if_then(seen, likely=False), cgutils.for_range(b, length, intp=v.i64) as vector:
+                        x, _, distance = self._doubled(*pair(b.add(before, vector.index)))
+                        self._relate(x, distance)
         with b.if_then(b.icmp_signed("!=", rest, v.word(0))):
             first = b.add(reference, b.mul(vectors, v.word(4 * LANES)))
             self._rest(first, b.add(other, b.mul(vectors, v.word(LANES * self.size))), rest)
-
-    def _search(self, pair: Callable[[Any], tuple[Any, Any]], before: Any, length: Any) -> None:
-        """Seek the largest quotient in a block."""
-        b = self.b
-        b.store(self._far_out(), self.seen)
-        with cgutils.for_range(b, length, intp=v.i64) as vector:
-            self._look(*pair(b.add(before, vector.index)))
-        seen = b.icmp_unsigned("!=", b.load(self.seen), v.constant(v.i16, 0))
-        with b.if_then(seen, likely=False), cgutils.for_range(b, length, intp=v.i64) as vector:
-            self._relate(*pair(b.add(before, vector.index)))
 
     def _rest(self, reference: Any, other: Any, count: Any) -> None:
         """Take in fewer pairs than there are lanes; zeros fill the other lanes."""
@@ -124,20 +108,7 @@ class _Pass:
             return v.call(b, name, kind, [pointer, v.constant(v.i32, align), bits, v.constant(kind, None)])
 
         pair = masked(reference, v.f32, 4), masked(other, self.element, self.size)
-        self._begin()
-        self._add(*pair)
-        self._watch(pair[0])
-        with b.if_then(self._may_exceed(), likely=False):
-            self._relate(*pair)
-        self._end()
-
-    def _begin(self) -> None:
-        """Begin a block."""
-        self.b.store(self.zero, self.most)
-        self.b.store(v.constant(_BITS, [-1] * LANES), self.least)
-
-    def _end(self) -> None:
-        self.b.store(self._larger(self.b.load(self.most), self.b.load(self.top)), self.top)
+        self._relate(*self._add(*pair))
 
     def _doubled(self, first: Any, second: Any) -> tuple[Any, Any, Any]:
         """Return both operands and their distance in float64."""
@@ -149,41 +120,24 @@ class _Pass:
         """Return in float32 what the other operand stands for."""
         return self.b.fmul(second if self.real else self.b.sitofp(second, _SINGLE), self.factor)
 
-    def _add(self, first: Any, second: Any) -> None:
+    def _add(self, first: Any, second: Any) -> tuple[Any, Any]:
+        """Take a pair in; return the reference and the distance from it."""
         b = self.b
         x, y, distance = self._doubled(first, second)
         for room, (p, q) in zip(self.sums, ((x, y), (x, x), (y, y)), strict=False):
             b.store(self._exact(p, q, b.load(room)), room)
         b.store(b.fadd(b.load(self.sums[3]), distance), self.sums[3])
         b.store(self._fused(distance, distance, b.load(self.sums[4])), self.sums[4])
-        b.store(self._larger(distance, b.load(self.most)), self.most)
+        b.store(self._larger(distance, b.load(self.top)), self.top)
+        return x, distance
 
-    def _watch(self, first: Any) -> None:
-        """Keep the smallest reference of the block."""
-        least, size = self.b.load(self.least), self._size_bits(first)
-        self.b.store(self.b.select(self.b.icmp_unsigned("<", size, least), size, least), self.least)
+    def _watch(self, x: Any, distance: Any) -> None:
+        """Keep by how much a distance exceeds what it may be without a larger quotient."""
+        self.b.store(self._larger(self._beyond(x, distance), self.b.load(self.excess)), self.excess)
 
-    def _size_bits(self, first: Any) -> Any:
-        """Return the bits of absolute float32 numbers, which are ordered as the numbers are."""
-        return self.b.and_(self.b.bitcast(first, _BITS), v.constant(_BITS, [0x7FFFFFFF] * LANES))
-
-    def _far_out(self) -> Any:
-        """Return the lanes in which float32 might overflow, so that a look in float32 would tell nothing."""
-        b = self.b
-        far = v.constant(_REAL, [_FAR] * LANES)
-        lanes = (b.fcmp_ordered(">", b.load(room), far) for room in (self.most, self.relative))
-        return b.bitcast(b.or_(*lanes), v.i16)
-
-    def _look(self, first: Any, second: Any) -> None:
-        """Note the lanes that may hold the largest quotient, in float32 with a margin for its rounding."""
-        b = self.b
-        gap = b.fsub(first, self._number(second))
-        distance, size = (b.bitcast(self._size_bits(value), _SINGLE) for value in (gap, first))
-        bound = b.fmul(b.fptrunc(b.load(self.relative), _SINGLE), v.constant(_SINGLE, [_WELL_BELOW] * LANES))
-        least, product = v.constant(_SINGLE, [_SMALLEST] * LANES), b.fmul(bound, size)
-        product = b.select(b.fcmp_ordered(">", product, least), product, least)
-        seen = b.bitcast(b.fcmp_ordered(">=", distance, product), v.i16)
-        b.store(b.or_(b.load(self.seen), seen), self.seen)
+    def _beyond(self, x: Any, distance: Any) -> Any:
+        """Return something above zero where the quotient is the largest so far."""
+        return self._fused(self.b.fneg(self.b.load(self.relative)), self._size(x), distance)
 
     def _settled(self) -> Any:
         """Tell whether the largest quotient is infinite already."""
@@ -191,23 +145,13 @@ class _Pass:
         largest = b.extract_element(b.load(self.relative), v.constant(v.i32, 0))
         return b.fcmp_ordered("==", largest, v.constant(v.f64, math.inf))
 
-    def _may_exceed(self) -> Any:
-        """Tell whether some quotient of the block can be the largest."""
+    def _relate(self, x: Any, distance: Any) -> None:
+        """Form the quotients, if one of them is the largest."""
         b = self.b
-        least = b.fpext(b.bitcast(b.load(self.least), _SINGLE), _REAL)
-        return self._any(b.fcmp_ordered(">", b.load(self.most), b.fmul(self._bound(), least)))
-
-    def _relate(self, first: Any, second: Any) -> None:
-        b = self.b
-        x, _, distance = self._doubled(first, second)
-        size = self._size(x)
-        with b.if_then(self._any(b.fcmp_ordered(">", distance, b.fmul(self._bound(), size))), likely=False):
-            ratio = b.fdiv(distance, size)  # 0 / 0 is NaN, which no comparison takes
+        with b.if_then(self._any(b.fcmp_ordered(">", self._beyond(x, distance), self.zero)), likely=False):
+            ratio = b.fdiv(distance, self._size(x))  # 0 / 0 is NaN, which no comparison takes
             largest = self._total(self._larger(ratio, b.load(self.relative)), self._larger)
             b.store(v.splat(b, largest, LANES), self.relative)
-
-    def _bound(self) -> Any:
-        return self.b.fmul(self.b.load(self.relative), v.constant(_REAL, [_BELOW] * LANES))
 
     def _any(self, mask: Any) -> Any:
         return self.b.icmp_unsigned("!=", self.b.bitcast(mask, v.i16), v.constant(v.i16, 0))
