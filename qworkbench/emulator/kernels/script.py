@@ -22,7 +22,7 @@ from qworkbench.emulator.kernels.vector.playing import (
     ROWS,
     SCRIPT,
     WORDS,
-    lay_out,
+    play_script,
 )
 
 
@@ -55,7 +55,9 @@ class Script:
 
     def run(self, room: int, sources: Sequence[int]) -> bool:
         """Compute with the addresses of the sources and of room; tell whether nothing has to be run in full instead."""
-        given = array("q", (self._address, room, *sources))
-        lay_out.run(given.buffer_info()[0])
-        run_entries(room + self._list, self._calls, self._threads)
-        return not any(c_int64.from_address(room + word).value for word in self._lost)
+        alone = self._threads == 1
+        given = array("q", (self._address, room, alone, *sources))
+        play_script.run(given.buffer_info()[0])
+        if not alone:
+            run_entries(room + self._list, self._calls, self._threads)
+        return not (self._lost and any(c_int64.from_address(room + word).value for word in self._lost))

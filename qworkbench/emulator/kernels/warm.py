@@ -20,7 +20,7 @@ def warm_up() -> None:
     """Call each common kernel once on a few codes, with the dtypes and layouts of a plan."""
     import qworkbench.emulator.kernels as ops
     from qworkbench.emulator.kernels.distance_sums import Reference, distance_sums
-    from qworkbench.emulator.kernels.vector.playing import lay_out, play
+    from qworkbench.emulator.kernels.vector.playing import play, play_script
 
     rq = Requantize(np.full(1, 0.01), "int8", -128, 127)
     square = ConvGeometry((3, 3), pads=(1, 1, 1, 1))
@@ -41,7 +41,7 @@ def warm_up() -> None:
     mean = ops.global_average_pool(x, rq).reshape(1, -1)
     ops.dequantize(ops.gemm(mean, np.ones((16, 16), np.int8), None, rq)[0], np.float32(1))
     ops.lut(x, np.zeros(256, np.int8))
-    lay_out.address, play  # noqa: B018  that compiles them
+    play_script.address, play  # noqa: B018  that compiles them
     distance_sums([(Reference(np.zeros(1, np.float32)), np.zeros(1, np.int8), 1.0)])
 
 

@@ -83,10 +83,13 @@ def help_play(entries: int, count: int, current: int) -> None:
 
 
 @row_kernel
-def lay_out(row: int) -> None:
-    """Write rows and entries of a script for one run: address of the script, where to, addresses of its sources."""
+def play_script(row: int) -> None:
+    """Write rows and entries of a script for one run, and run them where nobody helps.
+
+    The row: address of the script, where to, whether to run, addresses of the sources.
+    """
     script, to = v.word_at(row), v.word_at(row + 8)
-    sources, out = v.int64_at(row + 16), v.int64_at(to)
+    sources, out = v.int64_at(row + 24), v.int64_at(to)
     words, calls = v.word_at(script + 8 * WORDS), v.word_at(script + 8 * CALL_COUNT)
     rows, call = v.int64_at(v.word_at(script + 8 * ROWS)), v.int64_at(v.word_at(script + 8 * CALLS))
     for i in range(words):
@@ -100,4 +103,7 @@ def lay_out(row: int) -> None:
         out[entry + ROW] = to + 8 * call[3 * i + 1]
         out[entry + SHARED] = call[3 * i + 2]
         out[entry + ACTIVE] = 0
-    out[words + ENTRY * calls] = 0
+    end = words + ENTRY * calls
+    out[end] = 0
+    if v.word_at(row + 16):
+        play(to + 8 * words, calls, to + 8 * end)
