@@ -121,7 +121,8 @@ def _path(isa: str, x_type: Any, w_type: Any, product: bool = False, matrices: b
     if isa == "avx512vnni":
         if narrow:
             return Path("bytes64", np.int8, 4, 64, (16, 32), (6, 5), True, sweeps.bytes_avx512, True)
-        return Path("pairs64", np.int16, 2, 64, (32,), (6,), False, sweeps.pairs_avx512, True)
+        return Path("pairs64", np.int16, 2, 64, (16, 32), (6,), False, sweeps.pairs_avx512, True)
+    tails = () if product else (8,)  # packing on the way takes whole panels
     if isa == "avxvnni" and narrow:
-        return Path("bytes16", np.int8, 4, 16, (), (6,), True, sweeps.bytes_avxvnni, False)
-    return Path("pairs16", np.int16, 2, 16, (), (6,), False, sweeps.pairs_avx2, False)
+        return Path("bytes16", np.int8, 4, 16, tails, (6,), True, sweeps.bytes_avxvnni, False)
+    return Path("pairs16", np.int16, 2, 16, tails, (6,), False, sweeps.pairs_avx2, False)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from qworkbench.emulator.kernels.compiled import inner, row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector.abreast import MOST, Abreast
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.emulator.kernels.vector.parameters import (
     CHANNELS,
@@ -34,9 +35,12 @@ SLICE = 48  # pixels of a chunk are a multiple of this: of whole tiles of every 
 _bytes5, _bytes6, _half8, _quarter8 = (
     tile_kernel(Tile("busd", 16, pixels, vectors)) for pixels, vectors in ((5, 4), (6, 4), (8, 2), (8, 1))
 )
-_pairs6, _pairs12 = (tile_kernel(Tile("wssd", 16, pixels, vectors)) for pixels, vectors in ((6, 4), (12, 2)))
-_half_bytes = tile_kernel(Tile("busd", 8, 6, 2))
-_half_pairs = tile_kernel(Tile("madd", 8, 6, 2))
+_words6, _half_words8, _quarter_words8 = (
+    tile_kernel(Tile("wssd", 16, pixels, vectors)) for pixels, vectors in ((6, 4), (8, 2), (8, 1))
+)
+_abreast8 = tile_kernel(Tile("busd", 16, 8, 2), Abreast)
+_bytes16, _bytes8 = (tile_kernel(Tile("busd", 8, pixels, vectors)) for pixels, vectors in ((6, 2), (8, 1)))
+_words16, _words8 = (tile_kernel(Tile("madd", 8, pixels, vectors)) for pixels, vectors in ((6, 2), (8, 1)))
 
 
 @inner
@@ -64,12 +68,14 @@ def panels_of(row: int) -> Iterator[tuple[int, int, int]]:
 
 @row_kernel
 def bytes_avx512(row: int) -> None:
-    """Compute int8 by int8 in tiles of 64 channels, and of 32 or 16 behind them."""
+    """Compute int8 by int8 in tiles of 64 channels, and of 32, 24 or 16 behind them."""
     p = carray(v.int64_at(row), WORDS)
     for panel, first, end in panels_of(row):
         weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
         count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
-        if panel >= p[WIDE] and p[TAIL] == 32:
+        if panel >= p[WIDE] and p[TAIL] == 32 and count <= MOST:
+            _abreast8(row, weights, channel, count, first, end, shift)
+        elif panel >= p[WIDE] and p[TAIL] == 32:
             _half8(row, weights, channel, count, first, end, shift)
         elif panel >= p[WIDE] and p[TAIL] == 16:
             _quarter8(row, weights, channel, count, first, end, shift)
@@ -81,30 +87,38 @@ def bytes_avx512(row: int) -> None:
 
 @row_kernel
 def pairs_avx512(row: int) -> None:
-    """Compute int16 in tiles of 64 channels, and of 32 behind them."""
+    """Compute int16 in tiles of 64 channels, and of 32 or 16 behind them."""
     p = carray(v.int64_at(row), WORDS)
     for panel, first, end in panels_of(row):
         weights, channel = p[WEIGHTS] + panel * p[PANEL_BYTES], panel * 64
         count, shift = p[CHANNELS] - channel, v.word_at(p[SHIFTS] + 8 * panel)
-        if panel >= p[WIDE]:
-            _pairs12(row, weights, channel, count, first, end, shift)
+        if panel >= p[WIDE] and p[TAIL] == 16:
+            _quarter_words8(row, weights, channel, count, first, end, shift)
+        elif panel >= p[WIDE]:
+            _half_words8(row, weights, channel, count, first, end, shift)
         else:
-            _pairs6(row, weights, channel, count, first, end, shift)
+            _words6(row, weights, channel, count, first, end, shift)
 
 
 @row_kernel
 def bytes_avxvnni(row: int) -> None:
-    """Compute int8 by int8 in tiles of 16 channels, 12 sums of 256 bits in registers."""
+    """Compute int8 by int8 in tiles of 16 channels, 12 sums of 256 bits in registers, and of 8 behind them."""
     p = carray(v.int64_at(row), WORDS)
     for panel, first, end in panels_of(row):
         weights, shift = p[WEIGHTS] + panel * p[PANEL_BYTES], v.word_at(p[SHIFTS] + 8 * panel)
-        _half_bytes(row, weights, panel * 16, 16, first, end, shift)
+        if panel >= p[WIDE]:
+            _bytes8(row, weights, panel * 16, 8, first, end, shift)
+        else:
+            _bytes16(row, weights, panel * 16, 16, first, end, shift)
 
 
 @row_kernel
 def pairs_avx2(row: int) -> None:
-    """Compute pairs of int16 in tiles of 16 channels: exact on every AVX2 machine, for int8, too."""
+    """Compute pairs of int16 in tiles of 16 channels, and of 8 behind them: exact on every AVX2 machine, for int8, too."""
     p = carray(v.int64_at(row), WORDS)
     for panel, first, end in panels_of(row):
         weights, shift = p[WEIGHTS] + panel * p[PANEL_BYTES], v.word_at(p[SHIFTS] + 8 * panel)
-        _half_pairs(row, weights, panel * 16, 16, first, end, shift)
+        if panel >= p[WIDE]:
+            _words8(row, weights, panel * 16, 8, first, end, shift)
+        else:
+            _words16(row, weights, panel * 16, 16, first, end, shift)
