@@ -62,7 +62,7 @@ def convolve(
     if made is None and grouped is not None:
         surface, made = _made_by(grouped, grouped.codes, given)
     if made is None:
-        surface, made = _made_by(path, path.codes, given)
+        surface, made = _made_by(path, path.pixel_codes, given)
     if surface is None or made is None:
         return None
     product, shape = made
@@ -167,7 +167,7 @@ def _started(path: Path, surface: Surface, given: Given) -> tuple[Start, int, tu
         reach += int(32768.0 * min(float(ratio.max()), 2.0**40)) + 1
     parts: int | None = 1
     if reach >= INT32_LIMIT:
-        whole = path.shifts or geometry.group > 1 or residual is not None or largest >= LIMIT
+        whole = path.shifts or path.widens or geometry.group > 1 or residual is not None or largest >= LIMIT
         parts = None if whole else _parts(path, surface, given, largest + 255 * magnitude)
     if parts is None:
         return None

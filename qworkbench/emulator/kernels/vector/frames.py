@@ -61,13 +61,16 @@ def frame_of(path: Path, weights: np.ndarray, shape: tuple[int, int, int], table
         From :func:`packed_weights`, of dense codes of this `shape`.
     tables
         Byte offset of each pixel's window; element offset of each output pixel; byte offset of each tap; byte offset
-        of each panel's first input channel.
+        of each panel's first input channel; of the pixels as they lie in memory.
     parts
         In how many a sum is formed, from :func:`.parts.parts_that_fit`.
     """
     outputs, taps, length = shape
     groups = path.groups(taps, length)
     pixels, places, tap_offsets, shifts = tables
+    if path.widens:
+        nearest = tap_offsets.min()
+        pixels, tap_offsets, shifts = 2 * (pixels + nearest), 2 * (tap_offsets - nearest), 2 * shifts
     wide, tail = path.panels(outputs)
     panels = wide + bool(tail)
     room = panels * path.channels
@@ -86,7 +89,7 @@ def frame_of(path: Path, weights: np.ndarray, shape: tuple[int, int, int], table
     }
     for slot, array in addresses.items():
         row[slot] = array.ctypes.data
-    row[at.PARTS] = parts
+    row[at.PARTS], row[at.REACH] = parts, reaches.max() + shifts.max() + WORD
     row[at.TURNS], row[at.REST] = divmod(reaches.size // parts, at.UNROLLED)
     row[at.PANELS], row[at.WIDE], row[at.TAIL] = panels, wide, tail
     row[at.PANEL_BYTES] = path.channels * reaches.size * path.per_word * weights.itemsize

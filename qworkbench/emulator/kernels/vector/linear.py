@@ -101,9 +101,9 @@ def _rows(path: Path, x: np.ndarray) -> np.ndarray:
     if path.tiles:
         return x.reshape(-1, length)
     padded = path.groups(1, length) * path.per_word
-    if x.dtype == path.codes and padded == length and x.flags.c_contiguous:
+    if x.dtype == path.pixel_codes and padded == length and x.flags.c_contiguous:
         return x.reshape(-1, length)
-    return _pitched(x.reshape(-1, length), padded, path.codes)
+    return _pitched(x.reshape(-1, length), padded, path.pixel_codes)
 
 
 def _pitched(rows: np.ndarray, pitch: int, dtype: Any = None) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from qworkbench.emulator.kernels.compiled import row_kernel
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import parameters as at
@@ -10,6 +12,7 @@ from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.emulator.kernels.vector.neon import LANES, ByElement, ByLane, ByMatrix, GroupedPairwise, Pairwise
 from qworkbench.emulator.kernels.vector.sweeps import panels_of
 from qworkbench.emulator.kernels.vector.tile import Tile, tile_kernel
+from qworkbench.emulator.kernels.vector.widened import widened_panels_of
 
 _bytes = tile_kernel(Tile("sdot", LANES, 5, 4), ByLane)
 _steps = tile_kernel(Tile("smmla", LANES, 4, 4), ByMatrix)
@@ -44,6 +47,15 @@ def codes_neon(row: int) -> None:
     for panel, first, end in panels_of(row):
         weights, shift = p[at.WEIGHTS] + panel * p[at.PANEL_BYTES], v.word_at(p[at.SHIFTS] + 8 * panel)
         _codes(row, weights, panel * 16, 16, first, end, shift)
+
+
+@row_kernel
+def bytes_neon(row: int) -> None:
+    """Compute the same of int8."""
+    one = np.empty(at.WORDS, np.int64)
+    for panel, first, end in widened_panels_of(row, one):
+        weights, shift = one[at.WEIGHTS] + panel * one[at.PANEL_BYTES], v.word_at(one[at.SHIFTS] + 8 * panel)
+        _codes(one.ctypes.data, weights, panel * 16, 16, first, end, shift)
 
 
 @row_kernel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -24,7 +24,7 @@ class Path:
     name : str
         Tells paths apart whose weights are packed differently.
     codes : dtype
-        Of the pixels and weights that the dot takes.
+        Of the pixels and weights that the dot takes; pixels that are narrower it widens on the way.
     per_word : int
         Codes in the 32 bits of one dot.
     channels : int
@@ -52,6 +52,8 @@ class Path:
         the weights; 0 elsewhere.
     chunk : int
         Pixels that the panels pass over together, so that they stay in a cache; whole tiles of every shape.
+    reads : dtype or None
+        Of the pixels as they lie in memory, where that is not `codes`.
     """
 
     name: str
@@ -68,6 +70,17 @@ class Path:
     layout: str = "words"
     tiles: int = 0
     chunk: int = 96
+    reads: type[np.generic] | None = None
+
+    @property
+    def pixel_codes(self) -> type[np.generic]:
+        """The dtype of the pixels as they lie in memory."""
+        return self.reads or self.codes
+
+    @property
+    def widens(self) -> bool:
+        """Tell whether pixels lie narrower than the dot takes them."""
+        return self.pixel_codes is not self.codes
 
     def groups(self, taps: int, length: int) -> int:
         """Return how many groups a tap of `length` codes takes: whole turns of the inner loop, where that matters."""
@@ -115,7 +128,8 @@ def _path(isa: str, x_type: Any, w_type: Any, product: bool = False, matrices: b
             return Path("lanes16", np.int8, 4, 16, (), (5,), False, neon.bytes_dotprod, False, beside=True)
         if product:
             return Path("words16", np.int16, 2, 16, (), (6,), False, neon.pairs_neon, False)
-        return Path("codes16", np.int16, 2, 16, (), (5,), False, neon.codes_neon, False, beside=True, layout="codes")
+        made = Path("codes16", np.int16, 2, 16, (), (5,), False, neon.codes_neon, False, beside=True, layout="codes")
+        return replace(made, sweep=neon.bytes_neon, reads=np.int8) if narrow else made
     from qworkbench.emulator.kernels.vector import sweeps
 
     if isa == "avx512vnni":
@@ -125,4 +139,8 @@ def _path(isa: str, x_type: Any, w_type: Any, product: bool = False, matrices: b
     tails = () if product else (8,)  # packing on the way takes whole panels
     if isa == "avxvnni" and narrow:
         return Path("bytes16", np.int8, 4, 16, tails, (6,), True, sweeps.bytes_avxvnni, False)
+    if narrow and not product:
+        from qworkbench.emulator.kernels.vector import widened_sweeps as widened
+
+        return Path("pairs16", np.int16, 2, 16, tails, (6,), False, widened.bytes_avx2, False, reads=np.int8)
     return Path("pairs16", np.int16, 2, 16, tails, (6,), False, sweeps.pairs_avx2, False)

@@ -114,7 +114,7 @@ def bytes_avxvnni(row: int) -> None:
 
 @row_kernel
 def pairs_avx2(row: int) -> None:
-    """Compute pairs of int16 in tiles of 16 channels, and of 8 behind them: exact on every AVX2 machine, for int8, too."""
+    """Compute pairs of int16 in tiles of 16 channels, and of 8 behind them."""
     p = carray(v.int64_at(row), WORDS)
     for panel, first, end in panels_of(row):
         weights, shift = p[WEIGHTS] + panel * p[PANEL_BYTES], v.word_at(p[SHIFTS] + 8 * panel)

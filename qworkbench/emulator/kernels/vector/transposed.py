@@ -73,7 +73,7 @@ def convolve_transposed(
     shape = (len(x), w.shape[1], height, width)
     grid = [phases(length, axis, geometry) for axis, length in enumerate((height, width))]
     path = _tiles(x, w, grid) or path
-    surface = surfaced(x, x.dtype if path.tiles else path.codes, _margin(grid, x.shape[2:]))
+    surface = surfaced(x, x.dtype if path.tiles else path.pixel_codes, _margin(grid, x.shape[2:]))
     out_margin = margin_of(shape)
     ratio = None if residual is None else residual.ratio
     lies = (surface.shape, surface.margin, out_margin)
