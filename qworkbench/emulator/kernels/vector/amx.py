@@ -28,7 +28,7 @@ from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.amx_layers import ROWS
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.leaving import Leaving
-from qworkbench.emulator.kernels.vector.tile import Tile
+from qworkbench.emulator.kernels.vector.tile import Tile, beyond_int32
 
 BLOCK = 2 * ROWS  # pixels and channels of a block
 PALETTE = bytes([1, *[0] * 15, *[LINE, 0] * 8, *[0] * 16, *[ROWS] * 8, *[0] * 8])  # eight tiles of 16 rows of 64 bytes
@@ -179,7 +179,7 @@ class Halves(Bytes):
         """Replace the sums of low halves by those of codes, and count what leaves int32 where something may."""
         b, lanes = self.b, self.tile.lanes
         kind, wide = v.vector(v.i32, lanes), v.vector(v.i64, lanes)
-        several = b.icmp_signed(">", self.parameter(at.PARTS), v.word(1))
+        several, margin = b.icmp_signed(">", self.parameter(at.PARTS), v.word(1)), self.parameter(at.MARGIN)
         many = cgutils.alloca_once_value(b, v.word(0))
 
         def add(distance: Any, place: Any) -> None:
@@ -190,7 +190,7 @@ class Halves(Bytes):
                 v.store(b, whole, low, LINE)
                 with b.if_then(several):
                     exact = b.add(b.shl(b.sext(above, wide), v.splat(b, v.word(8), lanes)), b.sext(below, wide))
-                    left = b.bitcast(b.icmp_signed("!=", b.sext(whole, wide), exact), ir.IntType(lanes))
+                    left = b.bitcast(beyond_int32(b, exact, margin), ir.IntType(lanes))
                     b.store(b.add(b.load(many), v.call(b, "ctpop.i64", v.i64, [b.zext(left, v.i64)])), many)
 
         self.pixels(places, add)

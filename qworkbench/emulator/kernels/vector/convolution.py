@@ -77,10 +77,13 @@ def convolve(
             checks.residual("conv2d", residual, shape, shape[1])
         held = laid_like(residual.codes, to)
     call, overflow = product.on(surface, to, held)
+    if overflow and residual is not None:
+        return None  # sums that are near the ends of int32: what counts is where they are with the residual
     if integer and rq is not None:
         return requantize(out, rq, 1), overflow
-    if surface is x.base and product.fits and (residual is None or held is residual.codes.base):
-        note((x,) if residual is None else (x, residual.codes), (out,), (call,), product, product.work)
+    if not overflow and surface is x.base and (residual is None or held is residual.codes.base):
+        lost = None if product.fits else parameters.OVERFLOW
+        note((x,) if residual is None else (x, residual.codes), (out,), (call,), product, product.work, lost)
     return out, overflow
 
 
@@ -159,15 +162,16 @@ def _started(path: Path, surface: Surface, given: Given) -> tuple[Start, int, tu
     shape = (x.shape[0], outputs, *geometry.output_size(x.shape[2], x.shape[3]))
     start = checks.bias("conv2d", bias, outputs)
     sums, magnitude = _sums(w, forms)
-    ratio = None
+    ratio, margin = None, 0
     largest = int(np.abs(start).max(initial=0))
     reach = largest + _largest(x) * magnitude
     if residual is not None:
         ratio = checks.residual("conv2d", residual, shape, outputs)
-        reach += int(32768.0 * min(float(ratio.max()), 2.0**40)) + 1
+        margin = int(32768.0 * min(float(ratio.max()), 2.0**40)) + 1
+        reach += margin
     parts: int | None = 1
     if reach >= INT32_LIMIT:
-        whole = path.shifts or path.widens or geometry.group > 1 or residual is not None or largest >= LIMIT
+        whole = path.shifts or path.widens or geometry.group > 1 or max(largest, margin) >= LIMIT
         parts = None if whole else _parts(path, surface, given, largest + 255 * magnitude)
     if parts is None:
         return None
@@ -182,7 +186,7 @@ def _started(path: Path, surface: Surface, given: Given) -> tuple[Start, int, tu
         lambda: _frame(path, surface, given, shape, parts),
         (w,),
     )
-    return None if frame is None else (started(frame, start, ratio), reach, shape)
+    return None if frame is None else (started(frame, start, ratio, margin), reach, shape)
 
 
 def _parts(path: Path, surface: Surface, given: Given, low: int) -> int | None:

@@ -100,14 +100,14 @@ def frame_of(path: Path, weights: np.ndarray, shape: tuple[int, int, int], table
     return Frame(path, row, outputs, room, work, tuple(addresses.values()))
 
 
-def started(frame: Frame, start: np.ndarray, ratio: np.ndarray | None) -> Start:
+def started(frame: Frame, start: np.ndarray, ratio: np.ndarray | None, margin: int = 0) -> Start:
     """Return `frame` with `start` (int64 (outputs,): the bias, less ``128 * sum(w)`` where the path shifts its pixels).
 
-    `ratio` is the residual's as float64, (1,) or (outputs,).
+    `ratio` is the residual's as float64, (1,) or (outputs,); what it adds is at most `margin`.
     """
     row, bias, ratios = frame.row.copy(), line_of(frame.room, np.int32), None
     bias[: frame.outputs] = start.astype(np.int32)  # modulo 2**32, as the sums are
-    row[at.BIAS] = bias.ctypes.data
+    row[at.BIAS], row[at.MARGIN] = bias.ctypes.data, margin
     if ratio is None:
         return Start(frame, row, None, (bias,))
     ratios = np.zeros(frame.room, np.float64)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 (X, PIXELS, REACHES, TURNS, WEIGHTS, PANELS, PANEL_BYTES, BIAS, SCALE, OUT, PLACES, LOW, HIGH, COUNT,
  CHANNELS, SHIFTS, MODE, CODES, CODE_BYTES, RATIO, COUNTER, CHUNKS, PANEL_PARTS, WIDE, TAIL, PIXELS_OF_TILE, SIGN,
- REST, WHOLE, PART, PARTS, OVERFLOW, ORDER, STEP, SPAN, PLANE, REACH, WORDS) = range(38)  # fmt: skip
+ REST, WHOLE, PART, PARTS, OVERFLOW, ORDER, STEP, SPAN, PLANE, REACH, MARGIN,
+ WORDS) = range(39)  # fmt: skip
 INT8, INT16, INT32 = range(3)  # MODE: what leaves
 UNROLLED = 4  # groups of one turn of the inner loop; TURNS of them are followed by REST groups

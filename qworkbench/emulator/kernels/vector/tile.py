@@ -63,6 +63,13 @@ class Tile:
         return f"qworkbench.{self.dot}{32 * self.lanes}.{self.pixels}x{self.vectors}"
 
 
+def beyond_int32(b: Any, exact: Any, margin: Any) -> Any:
+    """Return which int64 lanes are not in int32, or nearer to its ends than `margin`."""
+    lanes = exact.type.count
+    low, width = (b.sub(v.word(size), b.mul(margin, v.word(n))) for size, n in ((1 << 31, 1), (1 << 32, 2)))
+    return b.icmp_unsigned(">=", b.add(exact, v.splat(b, low, lanes)), v.splat(b, width, lanes))
+
+
 class Writer:
     """Writes the body of one function: tiles of one panel, from a first pixel to an end."""
 
@@ -142,14 +149,13 @@ class Writer:
     def _wrap(self, pixel: Any) -> None:
         """Make sums of the totals, and count those of pixels before the end that do not fit."""
         b, lanes = self.b, self.tile.lanes
-        count = v.word(0)
+        count, margin = v.word(0), self.parameter(at.MARGIN)
         for m, (row, totals) in enumerate(zip(self.sums, self.totals, strict=True)):
             counts = b.icmp_signed("<", b.add(pixel, v.word(m)), self.end)
             for room, total in zip(row, totals, strict=True):
                 exact = b.load(total)
-                wrapped = b.trunc(exact, self.kind)
-                b.store(wrapped, room)
-                left = b.bitcast(b.icmp_signed("!=", b.sext(wrapped, exact.type), exact), ir.IntType(lanes))
+                b.store(b.trunc(exact, self.kind), room)
+                left = b.bitcast(beyond_int32(b, exact, margin), ir.IntType(lanes))
                 many = v.call(b, "ctpop.i64", v.i64, [b.zext(left, v.i64)])
                 count = b.add(count, b.select(counts, many, v.word(0)))
         place = b.inttoptr(b.add(self.p, v.word(8 * at.OVERFLOW)), v.i64.as_pointer())

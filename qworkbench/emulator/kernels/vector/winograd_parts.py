@@ -179,10 +179,14 @@ def _exact(b: Any, sums: Any, pitch: Any, kind: Any) -> list[Any]:
     return [b.ashr(b.mul(columns[j][i], ninth), bits) for i in range(OUT) for j in range(OUT)]
 
 
-def _joined(b: Any, high: Any, low: Any) -> tuple[Any, Any]:
-    """Return ``256 * high + low`` modulo 2**32, and which of them do not fit int32."""
+def _joined(b: Any, high: Any, low: Any, margin: Any) -> tuple[Any, Any]:
+    """Return ``256 * high + low`` modulo 2**32, and which are not in int32 or nearer to its ends than `margin` 256s."""
     kind, lanes = low.type, low.type.count
-    byte, middle, ends = (v.constant(kind, [n] * lanes) for n in (8, 1 << 23, 1 << 24))
+    byte = v.constant(kind, [8] * lanes)
+    middle, ends = (
+        v.splat(b, b.trunc(b.sub(v.word(1 << bits), b.mul(margin, v.word(n))), v.i32), lanes)
+        for bits, n in ((23, 1), (24, 2))
+    )
     top = b.add(high, b.ashr(low, byte))
     return b.add(b.shl(high, byte), low), b.icmp_unsigned(">=", b.add(top, middle), ends)
 
@@ -207,6 +211,7 @@ def results_part(way: Way) -> Write:
         line_step, pixel_step = parameter(OUT_ROW), parameter(OUT_PIXEL)
         place = b.add(place, channel)
         left = cgutils.alloca_once_value(b, v.constant(kind, [0] * tile.lanes))
+        margin = b.lshr(b.add(parameter(at.MARGIN), v.word(255)), v.word(8))
         inside = [
             [v.splat(b, b.sext(b.icmp_signed(">", n, v.word(k)), v.i32), tile.lanes) for k in range(OUT)]
             for n in (rows, columns)
@@ -222,7 +227,7 @@ def results_part(way: Way) -> Write:
             for n, (one, here) in enumerate(zip(_exact(b, b.add(sums, first), pitch, kind), rooms, strict=True)):
                 whole = b.add(one, start)
                 if way.halves > 1:
-                    whole, lost = _joined(b, v.load(b, here, kind, width), whole)
+                    whole, lost = _joined(b, v.load(b, here, kind, width), whole, margin)
                     lost = b.and_(b.sext(lost, kind), b.and_(inside[0][n // OUT], inside[1][n % OUT]))
                     b.store(b.sub(b.load(left), lost), left)
                 v.store(b, whole, here, width)
