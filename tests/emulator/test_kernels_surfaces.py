@@ -193,12 +193,15 @@ def test_means_of_windows_and_bilinear_resize_of_surfaces(seed, dtype, few, ceil
     same(kernels.average_pool2d(x, *given, rq), expected)
 
 
-@quick(20)
-@given(seed=seeds)
-def test_mean_of_surfaces(seed):
-    rng, (a,), (x,) = operands(seed, "int8", 1)
-    rq = random_requantize(rng, 1, "int8", "float32", "half_even", 127.0)
+@quick(40)
+@given(seed=seeds, dtype=types, leaves=types)
+def test_mean_of_surfaces(seed, dtype, leaves):
+    rng, (a,), (x,) = operands(seed, dtype, 1)
+    kind = "float32" if leaves == "int8" else "float64"
+    rq = random_requantize(rng, 1, leaves, kind, "half_even", float(np.iinfo(dtype).max))
     same(kernels.global_average_pool(x, rq), reference.global_average_pool(a, rq))
+    same(kernels.reduce_mean(x, (2, 3), False, rq), reference.reduce_mean(a, (2, 3), False, rq))
+    same(kernels.reduce_sum(x, (-1, -2), True, rq), reference.reduce_sum(a, (-1, -2), True, rq))
 
 
 @quick(20)

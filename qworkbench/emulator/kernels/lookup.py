@@ -8,35 +8,41 @@ from typing import Any, cast
 import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
-from qworkbench.emulator.kernels.compiled import RowKernel, kernel
-from qworkbench.emulator.kernels.isa import features, vectors
-from qworkbench.emulator.kernels.lines import Runs, lined, runs_of
+from qworkbench.emulator.kernels.compiled import RowKernel, inner, kernel, row_kernel
+from qworkbench.emulator.kernels.isa import PORTABLE, features, vectors
+from qworkbench.emulator.kernels.lines import Runs, runs_of
 from qworkbench.emulator.kernels.surface import new_surface, surface_of
 from qworkbench.emulator.kernels.values import Surface, new_array
+from qworkbench.emulator.kernels.vector import ir as v
+from qworkbench.emulator.kernels.vector import tables as at
+from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.numerics import checks
 from qworkbench.numerics.tables import SegmentTable
 
 
-@kernel()
-def _look_up8(q: np.ndarray, at: Any, table: np.ndarray, out: np.ndarray, to: Any, span: Any) -> None:
-    """``out = table[q + 128]`` for int8 q."""
-    images, rows, length = span
-    for n in range(images):
-        for r in range(rows):
-            codes, result = q[at[0] + n * at[1] + r * at[2] :], out[to[0] + n * to[1] + r * to[2] :]
-            for i in range(length):
-                result[i] = table[np.uint64(np.int64(codes[i]) + 128)]
+@inner
+def _each(codes: Any, first: int, table: Any, out: Any, length: int) -> None:
+    for i in range(length):
+        out[i] = table[np.uint64(np.int64(codes[i]) + first)]
 
 
-@kernel()
-def _look_up16(q: np.ndarray, at: Any, table: np.ndarray, out: np.ndarray, to: Any, span: Any) -> None:
-    """``out = table[q + 32768]`` for int16 q."""
-    images, rows, length = span
-    for n in range(images):
-        for r in range(rows):
-            codes, result = q[at[0] + n * at[1] + r * at[2] :], out[to[0] + n * to[1] + r * to[2] :]
-            for i in range(length):
-                result[i] = table[np.uint64(np.int64(codes[i]) + 32768)]
+@row_kernel
+def _from_memory(row: int) -> None:
+    """``out = table[q - least code]`` in lines of LENGTH: codes of FROM bytes, entries of TO bytes."""
+    p = carray(v.int64_at(row), at.WORDS)
+    for n in range(p[at.IMAGES]):
+        for r in range(p[at.ROWS]):
+            source, target = at.line_of(p, n, r)
+            if p[at.FROM] == 1:
+                codes = v.int8_at(source)
+                if p[at.TO] == 1:
+                    _each(codes, 128, v.int8_at(p[at.TABLE]), v.int8_at(target), p[at.LENGTH])
+                elif p[at.TO] == 2:
+                    _each(codes, 128, v.int16_at(p[at.TABLE]), v.int16_at(target), p[at.LENGTH])
+                else:
+                    _each(codes, 128, v.int32_at(p[at.TABLE]), v.int32_at(target), p[at.LENGTH])
+            else:
+                _each(v.int16_at(source), 32768, v.int16_at(p[at.TABLE]), v.int16_at(target), p[at.LENGTH])
 
 
 @kernel()
@@ -65,45 +71,32 @@ def _expand(rows: np.ndarray, entry: np.ndarray, full: np.ndarray) -> None:
 
 
 def look_up(q: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Return ``table[q + 128]`` for int8 `q` and the 256 results of the codes from -128 up."""
-    found = _in_registers(vectors()) if table.dtype == np.int8 and table.flags.c_contiguous else None
-    if found is not None:
-        return _from_registers(found, q, table)
-    out, span, to, (codes,) = lined(table.dtype, q)
-    _look_up8(*codes, table, *to, span)
-    return out
+    """Return ``table[q + 128]`` for int8 `q`, ``table[q + 32768]`` for int16: entries for all codes, from the least up.
 
-
-@cache
-def _in_registers(isa: str) -> RowKernel | None:
-    """Return the kernel of a processor that looks bytes up in registers; None of others."""
-    from qworkbench.emulator.kernels.vector import tables
-
-    if isa == "avx512vnni":
-        return tables.look_up_avx512 if "avx512vbmi" in features() else None
-    return tables.look_up_neon if isa in ("dotprod", "neon") else None
-
-
-def _from_registers(look: RowKernel, q: np.ndarray, table: np.ndarray) -> np.ndarray:
-    from qworkbench.emulator.kernels.vector import tables as at
-
-    surface = surface_of(q)
+    They are int8, int16 or int32, those of int16 codes int16.
+    """
+    table = np.ascontiguousarray(table)
+    narrow = q.dtype == table.dtype == np.int8
     row = np.zeros(at.WORDS, np.int64)
-    row[at.TABLE] = table.ctypes.data
+    row[at.TABLE], row[at.FROM], row[at.TO] = table.ctypes.data, q.itemsize, table.itemsize
+    look = (_in_registers(vectors()) if narrow else None) or _from_memory
     call = Call(look, row, ((at.SOURCE, 0, 0), (at.TARGET, RESULT, 0)))
+    surface = surface_of(q)
     if surface is None:
-        runs = runs_of(q.shape, q.strides, 1, 3)
+        runs = runs_of(q.shape, q.strides, q.itemsize, 3)
         if runs is None:
-            q, runs = np.ascontiguousarray(q), Runs((1, 1, q.size), (0, 0, 1), (0, 0, 1))
-        flat = new_array(q.shape, np.int8)
+            q = np.ascontiguousarray(q)
+            runs = Runs((1, 1, q.size), (0, 0, 1), (0, 0, 1))
+        flat = new_array(q.shape, table.dtype)
         row[at.IMAGES], row[at.ROWS], row[at.LENGTH] = runs.sizes
-        (row[at.IMAGE], row[at.ROW], _), (row[at.TO_IMAGE], row[at.TO_ROW], _) = runs.here, runs.there
+        (row[at.IMAGE], row[at.ROW], _), there = runs.here, runs.there
+        row[at.TO_IMAGE], row[at.TO_ROW] = (step // q.itemsize * table.itemsize for step in there[:2])
         perform(call, (q.ctypes.data,), flat.ctypes.data)
         note((q,), (flat,), (call,), table)
         return flat
     batch, _, height, width = surface.inside
     pitch = surface.shape[3]
-    out = new_surface(surface.inside, np.int8, surface.margin, pitch)
+    out = new_surface(surface.inside, table.dtype, surface.margin, pitch)
     to = cast(Surface, out.base)
     row[at.IMAGE], _, row[at.ROW], _ = surface.seen
     row[at.TO_IMAGE], _, row[at.TO_ROW], _ = to.seen
@@ -111,6 +104,16 @@ def _from_registers(look: RowKernel, q: np.ndarray, table: np.ndarray) -> np.nda
     perform(call, (surface.origin,), to.origin)
     note((q,), (out,), (call,), table)
     return out
+
+
+@cache
+def _in_registers(isa: str) -> RowKernel | None:
+    """Return the kernel of a processor that looks bytes up in registers; None of others."""
+    if isa in ("dotprod", "neon"):
+        return at.look_up_neon
+    if "avx512vbmi" in features() and isa == "avx512vnni":
+        return at.look_up_avx512
+    return None if isa == PORTABLE else at.look_up_avx2
 
 
 def lut(q: np.ndarray, table: np.ndarray) -> np.ndarray:
@@ -130,6 +133,4 @@ def lut16(q: np.ndarray, table: SegmentTable) -> np.ndarray:
     if full is None:
         full = np.empty(65536, dtype=np.int16)
         _expand(np.array(table.range), np.array(table.entry), full)
-    out, span, to, (codes,) = lined(np.int16, q)
-    _look_up16(*codes, full, *to, span)
-    return out
+    return look_up(q, full)

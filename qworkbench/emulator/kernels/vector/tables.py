@@ -1,4 +1,4 @@
-"""Tables of 256 bytes in registers, as the processor looks bytes up (:func:`.x86.table_of`, :func:`.arm.table_of`).
+"""Tables of 256 bytes in registers, as the processor looks bytes up (:mod:`.x86`, :mod:`.arm`).
 
 Knows addresses only.
 """
@@ -14,8 +14,8 @@ from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray, cgutils, intrinsic, types
 
 
-def _looker(table_of: Callable[[Any, Any], Callable[[Any], Any]], lanes: int) -> Any:
-    """Return the intrinsic that looks so many codes up at once."""
+def _looker(table_of: Callable[[Any, Any], Callable[[Any], Any]], lanes: int, *, masks: bool = True) -> Any:
+    """Return the intrinsic that looks so many codes up at once, the last ones one by one without `masks`."""
 
     @intrinsic
     def looked_up(typing_context: Any, table: Any, source: Any, target: Any, count: Any) -> Any:
@@ -28,6 +28,12 @@ def _looker(table_of: Callable[[Any, Any], Callable[[Any], Any]], lanes: int) ->
             with cgutils.for_range(b, blocks, intp=v.i64) as block:
                 at = b.mul(block.index, v.word(lanes))
                 v.store(b, found(v.load(b, b.add(source, at), kind)), b.add(target, at))
+            if not masks:
+                with cgutils.for_range(b, rest, intp=v.i64) as one:
+                    at = b.add(b.mul(blocks, v.word(lanes)), one.index)
+                    entry = b.add(b.sext(v.load(b, b.add(source, at), v.i8), v.i64), v.word(128))
+                    v.store(b, v.load(b, b.add(table, entry), v.i8), b.add(target, at))
+                return context.get_dummy_value()
             with b.if_then(b.icmp_signed("!=", rest, v.word(0))):
                 at = b.mul(blocks, v.word(lanes))
                 mask = b.sub(b.shl(v.word(1), rest), v.word(1))
@@ -40,12 +46,13 @@ def _looker(table_of: Callable[[Any, Any], Callable[[Any], Any]], lanes: int) ->
     return looked_up
 
 
-_by64, _by16 = _looker(x86.table_of, 64), _looker(arm.table_of, 16)
-SOURCE, IMAGE, ROW, TABLE, TARGET, TO_IMAGE, TO_ROW, IMAGES, ROWS, LENGTH, WORDS = range(11)
+_by64, _by32 = _looker(x86.table_of, 64), _looker(x86.table_by_nibbles, 32, masks=False)
+_by16 = _looker(arm.table_of, 16)
+SOURCE, IMAGE, ROW, TABLE, TARGET, TO_IMAGE, TO_ROW, IMAGES, ROWS, LENGTH, FROM, TO, WORDS = range(13)
 
 
 @inner
-def _line(p: Any, n: int, r: int) -> tuple[int, int]:
+def line_of(p: Any, n: int, r: int) -> tuple[int, int]:
     """Return where a line of codes begins, and where it leads to."""
     return p[SOURCE] + n * p[IMAGE] + r * p[ROW], p[TARGET] + n * p[TO_IMAGE] + r * p[TO_ROW]
 
@@ -56,8 +63,18 @@ def look_up_avx512(row: int) -> None:
     p = carray(v.int64_at(row), WORDS)
     for n in range(p[IMAGES]):
         for r in range(p[ROWS]):
-            source, target = _line(p, n, r)
+            source, target = line_of(p, n, r)
             _by64(p[TABLE], source, target, p[LENGTH])
+
+
+@row_kernel
+def look_up_avx2(row: int) -> None:
+    """Do the same, 32 codes at once."""
+    p = carray(v.int64_at(row), WORDS)
+    for n in range(p[IMAGES]):
+        for r in range(p[ROWS]):
+            source, target = line_of(p, n, r)
+            _by32(p[TABLE], source, target, p[LENGTH])
 
 
 @row_kernel
@@ -66,5 +83,5 @@ def look_up_neon(row: int) -> None:
     p = carray(v.int64_at(row), WORDS)
     for n in range(p[IMAGES]):
         for r in range(p[ROWS]):
-            source, target = _line(p, n, r)
+            source, target = line_of(p, n, r)
             _by16(p[TABLE], source, target, p[LENGTH])
