@@ -13,6 +13,7 @@ from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.vector import parameters
 from qworkbench.emulator.kernels.vector.amx_layers import LENGTH, tiles_for
 from qworkbench.emulator.kernels.vector.frames import Tables
+from qworkbench.emulator.kernels.vector.parts import LIMIT, parts_that_fit
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import (
     INT32_LIMIT,
@@ -57,19 +58,25 @@ def multiply(
         if rq is not None:
             checks.requantize("gemm", rq, outputs)
         sums, magnitude = remembered(forms, "sums", id(w), lambda: row_sums(w), (w,))
-        reach = int(np.abs(start).max(initial=0)) + _largest(x) * magnitude
+        largest, margin, parts = int(np.abs(start).max(initial=0)), 0, 1
+        reach = largest + _largest(x) * magnitude
         ratios = None
         if residual is not None:
             ratios = checks.residual("gemm", residual, shape, outputs)
-            reach += int(32768.0 * min(float(ratios.max()), 2.0**40)) + 1
+            margin = int(32768.0 * min(float(ratios.max()), 2.0**40)) + 1
+            reach += margin
         if reach >= INT32_LIMIT:
-            return None
+            whole = path.shifts or path.widens or path.tiles or max(largest, margin) >= LIMIT
+            found = None if whole else parts_that_fit(path, w[:, None, :], _largest(x))
+            if found is None:
+                return None
+            parts = found
         weights = remembered(
             forms, "panels", (path.name, id(w)), lambda: packed_weights(path, w[:, None, :]), (w,)
         )  # fmt: skip
         begin = start - 128 * sums if path.shifts else start
         tables = _tables(path, rows, pitch, outputs)
-        return prepared(path, weights, (outputs, 1, length), begin, reach, rq, ratios, tables)
+        return prepared(path, weights, (outputs, 1, length), begin, reach, rq, ratios, tables, parts, margin)
 
     product: Product | None = remembered(forms, "gemm", key, prepare, anchors)
     if product is None:
@@ -82,12 +89,13 @@ def multiply(
             checks.residual("gemm", residual, shape, outputs)
         operands, held = (x, residual.codes), [rows, _pitched(residual.codes.reshape(-1, outputs), pitch)]
     call = product.call(0 if residual is None else held[1].itemsize)
-    perform(call, [array.ctypes.data for array in held], out.ctypes.data)
+    if perform(call, [array.ctypes.data for array in held], out.ctypes.data)[parameters.OVERFLOW]:
+        return None  # sums that leave int32, or are near its ends, are counted in full
     whole = out[:, :outputs].reshape(shape)
     if product.mode == parameters.INT32 and rq is not None:
         return requantize(whole, rq, -1)
     if pitch == outputs and all(np.may_share_memory(a, b) for a, b in zip(operands, held, strict=True)):
-        note(operands, (whole,), (call,), product, product.work)
+        note(operands, (whole,), (call,), product, product.work, None if product.fits else parameters.OVERFLOW)
     return whole
 
 
@@ -118,7 +126,8 @@ def _pitched(rows: np.ndarray, pitch: int, dtype: Any = None) -> np.ndarray:
 
 def _pitch(path: Path, outputs: int) -> int:
     """Return the distance of output rows: a path that cannot mask its stores fills whole panels."""
-    return outputs if path.masks else -(-outputs // path.channels) * path.channels
+    wide, tail = path.panels(outputs)
+    return outputs if path.masks else wide * path.channels + tail
 
 
 def _tables(path: Path, rows: np.ndarray, pitch: int, outputs: int) -> Tables:

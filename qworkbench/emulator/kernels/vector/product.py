@@ -140,10 +140,12 @@ def prepared(
     rq: Requantize | None,
     ratio: np.ndarray | None,
     tables: Tables,
+    parts: int = 1,
+    margin: int = 0,
 ) -> Product | None:
     """Return the whole product at once, where nothing of it will be met again; None where it does not fit tiles."""
-    frame = (tiles_frame if path.tiles else frame_of)(path, weights, shape, tables)
-    return None if frame is None else leaving(started(frame, start, ratio), reach, rq)
+    frame = (tiles_frame if path.tiles else frame_of)(path, weights, shape, tables, parts)
+    return None if frame is None else leaving(started(frame, start, ratio, margin), reach, rq)
 
 
 def remembered(forms: Forms | None, kind: str, key: Any, make: Callable[[], Any], anchors: tuple[Any, ...]) -> Any:
