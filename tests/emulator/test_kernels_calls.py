@@ -16,7 +16,7 @@ from qworkbench.emulator.kernels.script import Script, room_of
 from qworkbench.emulator.kernels.surface import inside_of, new_surface, surfaced
 from qworkbench.emulator.kernels.threads import VARIABLE as THREADS
 from qworkbench.emulator.kernels.values import value_of
-from qworkbench.numerics import ConvGeometry, Requantize, Residual, reference
+from qworkbench.numerics import ConvGeometry, Requantize, Residual, SegmentTable, reference
 from tests.emulator.codes import assert_equal, random_codes
 
 pytestmark = pytest.mark.skipif(isa.chosen() == isa.PORTABLE, reason="no generated kernels on this processor")
@@ -45,7 +45,12 @@ def rows(rng):
 W = random_codes(np.random.default_rng(1), (24, 24, 3, 3), "int8")
 ALONE = random_codes(np.random.default_rng(2), (24, 1, 3, 3), "int8")
 LINEAR = random_codes(np.random.default_rng(4), (24, 24), "int8")
+DEEP = random_codes(np.random.default_rng(15), (24, 700, 1, 1), "int8")  # 700 * 127 * 32767 leaves int32
+DEEP_RQ = replace(WIDE, multiplier=np.full(24, 1e-4))
 TABLE = random_codes(np.random.default_rng(5), (256,), "int8")
+WIDE_TABLE = SegmentTable(
+    np.zeros((2, 4), np.int16), np.zeros((0, 64), np.int16), random_codes(np.random.default_rng(6), (65536,), "int16")
+)
 OPERATIONS = {
     "conv": (maps, lambda ops, x: ops.conv2d(x, W, None, SQUARE, RQ)[0]),
     "conv stride 2": (maps, lambda ops, x: ops.conv2d(x, W, None, replace(SQUARE, strides=(2, 2)), RQ)[0]),
@@ -54,6 +59,14 @@ OPERATIONS = {
         lambda ops, x: ops.conv2d(
             x, W, None, SQUARE, replace(RQ, dtype="int16", low=-32768, high=32767, kind="float64")
         )[0],
+    ),
+    "deep conv int16": (
+        lambda rng: maps(rng, dtype="int16", shape=(1, 700, 4, 3)),
+        lambda ops, x: ops.conv2d(x, DEEP, None, ConvGeometry((1, 1)), DEEP_RQ)[0],
+    ),
+    "deep conv int16, residual": (
+        lambda rng: maps(rng, dtype="int16", shape=(1, 700, 4, 3)) + maps(rng, dtype="int16", shape=(1, 24, 4, 3)),
+        lambda ops, x, y: ops.conv2d(x, DEEP, None, ConvGeometry((1, 1)), DEEP_RQ, Residual(y, RATIO))[0],
     ),
     "residual": (
         lambda rng: maps(rng, 2),
@@ -69,8 +82,18 @@ OPERATIONS = {
         lambda rng: rows(rng) + rows(rng),
         lambda ops, x, y: ops.gemm(x, LINEAR, None, RQ, Residual(y, RATIO))[0],
     ),
+    "deep gemm int16": (
+        lambda rng: (random_codes(rng, (5, 700), "int16"),),
+        lambda ops, x: ops.gemm(x, DEEP[:, :, 0, 0], None, DEEP_RQ)[0],
+    ),
     "table": (maps, lambda ops, x: ops.lut(x, TABLE)),
     "table of rows": (rows, lambda ops, x: ops.lut(x, TABLE)),
+    "table from int8 to int16": (maps, lambda ops, x: ops.requantize(x, WIDE_ONE)),
+    "table of int16": (lambda rng: maps(rng, dtype="int16"), lambda ops, x: ops.lut16(x, WIDE_TABLE)),
+    "requantize int16": (lambda rng: maps(rng, dtype="int16"), lambda ops, x: ops.requantize(x, WIDE_ONE)),
+    "requantize int16 by channel": (lambda rng: maps(rng, dtype="int16"), lambda ops, x: ops.requantize(x, RQ)),
+    "max pool of int16": (lambda rng: maps(rng, dtype="int16"), lambda ops, x: ops.max_pool2d(x, SQUARE)),
+    "means of int16": (lambda rng: maps(rng, dtype="int16"), lambda ops, x: ops.global_average_pool(x, WIDE_ONE)),
     "max pool": (maps, lambda ops, x: ops.max_pool2d(x, replace(SQUARE, strides=(2, 2)))),
     "concat": (
         lambda rng: maps(rng, 2),
@@ -103,12 +126,8 @@ OPERATIONS = {
     ),
     "means": (maps, lambda ops, x: ops.global_average_pool(x, ONE)),
 }
-ELSEWHERE = {"table", "table of rows"}  # run by kernels that are called with arrays
-COPIED = {"gemm", "gemm, residual"}  # rows that are filled up to whole words
-WIDENED = {"conv stride 2", "transposed"}  # where pairs of int16 are multiplied
-PAIRS = ELSEWHERE | COPIED | WIDENED
-ROWS = ELSEWHERE | COPIED
-NOT_ON = {"avxvnni": ROWS, "i8mm": ROWS, "dotprod": ROWS, "avx2": PAIRS, "neon": PAIRS}
+COPIED = {"gemm", "gemm, residual", "deep gemm int16"}  # outputs that are filled up to whole tiles
+NOT_ON = dict.fromkeys(("i8mm", "dotprod", "neon"), COPIED)
 ALWAYS = set(OPERATIONS) - NOT_ON.get(isa.chosen(), set())
 
 

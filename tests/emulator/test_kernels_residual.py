@@ -56,3 +56,22 @@ def test_residuals_enter_alike_in_every_tile(ratios, outputs, dtype):
     residual = Residual(random_codes(rng, (1, outputs, 7, 7), dtype), np.resize(np.array(ratios), outputs))
     operands = (x, w, None, ConvGeometry((1, 1)), rq, residual)
     assert_equal(kernels.conv2d(*operands), reference.conv2d(*operands))
+
+
+@pytest.mark.parametrize(("kernel", "inputs"), [(1, 516), (3, 57), (3, 114)])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("size", [1.0, 10.0, 20000.0])
+def test_what_a_residual_pushes_out_of_int32_or_back_is_counted(path, kernel, inputs, sign, size):
+    rng = np.random.default_rng(inputs)
+    x = np.full((1, inputs, 9, 10), 32767, np.int16)
+    x[:, :, 0] = rng.integers(-32768, 32768, (1, inputs, 10))
+    w = np.full((70, inputs, kernel, kernel), 127, np.int8)
+    w[::3] = random_codes(rng, w[::3].shape, "int8")
+    geometry = ConvGeometry((kernel, kernel), pads=(kernel // 2,) * 4)
+    rq = Requantize(rng.uniform(1e-6, 1e-5, 70), "int16", -32768, 32767, "half_even", "float64")
+    entering = sign * random_codes(rng, (1, 70, 9, 10), "int16") // 2
+    operands = (x, w, None, geometry, rq, Residual(entering, rng.uniform(0.5, 1.0, 70) * size))
+    found = kernels.conv2d(*operands)
+    assert_equal(found, reference.conv2d(*operands))
+    small = (x // 256, *operands[1:])
+    assert_equal(kernels.conv2d(*small), reference.conv2d(*small))

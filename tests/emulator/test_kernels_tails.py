@@ -25,7 +25,8 @@ def test_every_number_of_channels_behind_full_tiles(path, dtype, kernel, fill):
         info = np.iinfo(dtype)
         spread = info.max * 127.0 * np.sqrt(w[0].size) / 3
         kind = "float32" if dtype == "int8" else "float64"
-        rq = Requantize(rng.uniform(0.3, 2.0, outputs) * info.max / spread, dtype, info.min, info.max, "half_even", kind)
+        multiplier = rng.uniform(0.3, 2.0, outputs) * info.max / spread
+        rq = Requantize(multiplier, dtype, info.min, info.max, "half_even", kind)
         entering = random_codes(rng, (len(x), outputs, 5, 7), dtype)
         for residual in (None, Residual(entering, rng.uniform(0.1, 1.0, outputs) * spread / info.max)):
             operands = (x, w, bias, geometry, rq, residual)
