@@ -1,12 +1,12 @@
 """Tensors inside an op that the BPU runs as several: they have thresholds, but no value in the graph.
 
 Softmax: the shifted input, the sum of exponentials, its reciprocal. Div: the reciprocal of the divisor.
-GroupNormalization: the steps of its definition.
+GroupNormalization and LayerNormalization: the steps of their definition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from qworkbench.graph.ir import Graph
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 Internal = tuple[str, "Callable[[torch.Tensor], torch.Tensor]"]
 
 
-def internals_of(graph: Graph) -> dict[str, list[Internal]]:
-    """Map each value to the (name, function of that value) pairs that calibration must watch, too."""
+def internals_of(graph: Graph, apart: Collection[str] = ("LayerNormalization",)) -> dict[str, list[Internal]]:
+    """Map each value to the (name, function of that value) pairs that calibration must watch, too.
+
+    `apart` are the operators that run as pieces only where a parameter of the march says so.
+    """
     found: dict[str, list[Internal]] = {}
     for node in graph.nodes:
         if node.op == "Softmax" and node.inputs[0] is not None:
@@ -28,19 +31,45 @@ def internals_of(graph: Graph) -> dict[str, list[Internal]]:
             found.setdefault(node.inputs[1], []).append((f"{node.name}.reciprocal", _reciprocal))
         elif node.op == "GroupNormalization" and node.inputs[0] is not None:
             found.setdefault(node.inputs[0], []).extend(_group_norm(graph, node))
+        elif node.op in apart and node.op == "LayerNormalization" and node.inputs[0] is not None:
+            found.setdefault(node.inputs[0], []).extend(_layer_norm(graph, node))
     return found
 
 
 def _group_norm(graph: Graph, node: Node) -> list[Internal]:
-    groups, epsilon = node.attrs["num_groups"], node.attrs["epsilon"]
+    groups = node.attrs["num_groups"]
+
+    def grouped(x: torch.Tensor) -> torch.Tensor:
+        return x.reshape(x.shape[0], groups, -1)
+
+    def scaled(normal: torch.Tensor, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return normal.reshape(x.shape) * weight.reshape(1, -1, *(1 for _ in x.shape[2:]))
+
+    return _norm(graph, node, grouped, (2,), scaled)
+
+
+def _layer_norm(graph: Graph, node: Node) -> list[Internal]:
+    axes = tuple(range(-len(node.attrs["normalized_shape"]), 0))
+    return _norm(graph, node, lambda x: x, axes, lambda normal, weight, _: normal * weight)
+
+
+def _norm(
+    graph: Graph,
+    node: Node,
+    arranged: Callable[[torch.Tensor], torch.Tensor],
+    axes: tuple[int, ...],
+    scaled: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+) -> list[Internal]:
+    """Return the pieces of a normalization of ``arranged(x)`` along `axes`; `scaled` takes (normal, weight, x)."""
+    epsilon = node.attrs["epsilon"]
     weight = node.inputs[1] if len(node.inputs) > 1 else None
 
     def centred(x: torch.Tensor) -> torch.Tensor:
-        grouped = x.reshape(x.shape[0], groups, -1)
-        return grouped - grouped.mean(2, keepdim=True)
+        whole = arranged(x)
+        return whole - whole.mean(axes, keepdim=True)
 
     def variance(x: torch.Tensor) -> torch.Tensor:
-        return centred(x).square().mean(2, keepdim=True)
+        return centred(x).square().mean(axes, keepdim=True)
 
     def inverse(x: torch.Tensor) -> torch.Tensor:
         inner: torch.Tensor = variance(x) + epsilon
@@ -49,20 +78,19 @@ def _group_norm(graph: Graph, node: Node) -> list[Internal]:
     def normal(x: torch.Tensor) -> torch.Tensor:
         return centred(x) * inverse(x)
 
-    def scaled(x: torch.Tensor) -> torch.Tensor:
+    def multiplied(x: torch.Tensor) -> torch.Tensor:
         assert weight is not None
-        shape = (1, -1, *(1 for _ in x.shape[2:]))
-        return normal(x).reshape(x.shape) * graph.tensor(weight).detach().reshape(shape)
+        return scaled(normal(x), graph.tensor(weight).detach(), x)
 
     parts: list[Internal] = [
-        ("mean", lambda x: x.reshape(x.shape[0], groups, -1).mean(2, keepdim=True)),
+        ("mean", lambda x: arranged(x).mean(axes, keepdim=True)),
         ("centred", centred),
         ("square", lambda x: centred(x).square()),
         ("variance", variance),
         ("inverse", inverse),
         ("normal", normal),
     ]
-    parts += [] if weight is None else [("scaled", scaled)]
+    parts += [] if weight is None else [("scaled", multiplied)]
     return [(f"{node.name}.{part}", function) for part, function in parts]
 
 

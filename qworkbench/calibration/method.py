@@ -181,7 +181,9 @@ class Statistics:
             saved = self._saved(method)
             if saved is not None and value in saved.tensors:
                 return saved.tensors[value]
-        raise CalibrationError(f"no calibration data for {value!r}; call calibrate with a calibration set")
+        raise CalibrationError(
+            f"no calibration data for {value!r}; calibrate with data: %qwb calibrate DATA, or wb.calibrate(data)"
+        )
 
     def channel_thresholds(self, value: str, method: CalibrationMethod) -> np.ndarray | None:
         """Return per-channel thresholds of `value` (float32), or None where only per-tensor ones are known."""

@@ -5,7 +5,7 @@ Memory does not grow with the number of samples: activations are freed as soon a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ def collect(
     batches: Iterable[Any],
     *,
     per_channel: bool = False,
+    apart: Collection[str] = (),
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Statistics:
@@ -52,6 +53,8 @@ def collect(
     per_channel : bool
         Keep histograms per channel of every rank-4 value. Without it they are kept only where a convolution reads,
         which is where thresholds per channel can take effect; a unit conv inserted later adds such places.
+    apart : collection of str
+        Operators that run as pieces by the choice of a parameter, whose inner tensors are watched then.
     progress : callable, optional
         Called with (batches done, None or total).
     cancelled : callable
@@ -67,7 +70,7 @@ def collect(
     import torch
 
     sketches: dict[str, Sketch] = {}
-    inner = internals_of(graph)
+    inner = internals_of(graph, apart)
     fine = {n.inputs[0] for n in graph.nodes if n.op == "Conv"}
     first: dict[str, np.ndarray] = {}
     samples = 0

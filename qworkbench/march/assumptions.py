@@ -19,14 +19,18 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "run_on_bpu_passive": ("single-input", "none"),
     "float16": ("none", "on request", "default"),
     "float_output": (True, False),
+    "layer_norm": ("whole", "pieces"),
 }
+READINGS = ("layer_norm",)
+"""Parameters that choose between two rows of an operator; a march without the other row does not offer them."""
 _WORDS = {True: "on", False: "off"}
 _READ = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 
 
 def settable(march: March) -> dict[str, Any]:
     """Return the names that may be set, with their values on `march`."""
-    chosen = {name: march.parameter(name) for name in CHOICES}
+    offered = {other.parameter for other in march.readings.values()}
+    chosen = {name: march.parameter(name) for name in CHOICES if name not in READINGS or name in offered}
     return {**chosen, **{name: figure.value for name, figure in march.figures.items()}}
 
 

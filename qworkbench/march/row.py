@@ -82,6 +82,28 @@ class OpRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """Another reading of an operator's row, in force where a parameter has a value.
+
+    Attributes
+    ----------
+    parameter : str
+    value : object
+    row : OpRow
+    instead : str
+        What is assumed where the parameter has another value, for reasons.
+    way : str
+        What this reading does, for the ways to change a placement.
+    """
+
+    parameter: str
+    value: Any
+    row: OpRow
+    instead: str
+    way: str
+
+
+@dataclass(frozen=True, slots=True)
 class PluginRow:
     """What the training plugin's own table says of one torch operator (words only: its graph checks itself).
 

@@ -51,6 +51,8 @@ def shape_facts(
             "reduced_dims": tuple(x[axis] for axis in axes),
             "reduces_hw": tuple(sorted(axes)) == (len(x) - 2, len(x) - 1),
         }
+    elif node.op == "LayerNormalization" and attrs.get("normalized_shape"):
+        facts["normalized_dims"] = len(attrs["normalized_shape"])
     elif node.op in ("ArgMax", "ArgMin") and "axis" in attrs:
         facts["reduced_dims"] = (x[attrs["axis"]],)
     elif node.op in ("Gather", "GatherElements") and len(inputs) > 1 and node.inputs[1] is not None:

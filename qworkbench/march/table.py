@@ -17,7 +17,7 @@ from qworkbench.graph.node import Node
 from qworkbench.march.clauses import Clause, Fact
 from qworkbench.march.constraints import ClauseResult, check
 from qworkbench.march.facts import node_facts
-from qworkbench.march.row import OpRow, Parameter, PluginRow
+from qworkbench.march.row import OpRow, Parameter, PluginRow, Reading
 from qworkbench.travel import Local
 
 
@@ -82,6 +82,8 @@ class March:
     plugin_rows : Mapping of str to PluginRow
         The training plugin's table, keyed by torch name.
     source : str
+    readings : Mapping of str to Reading
+        By operator, where a parameter chooses between two rows.
     """
 
     name: str
@@ -92,12 +94,21 @@ class March:
     figures: Mapping[str, Parameter] = field(default_factory=dict)
     plugin_rows: Mapping[str, PluginRow] = field(default_factory=dict)
     source: str = ""
+    readings: Mapping[str, Reading] = field(default_factory=dict)
     _verdicts: Local = field(default_factory=Local, init=False, repr=False)
 
     def row(self, op: str) -> OpRow:
         """Return the row of `op`; for an op that the list does not name, a row that says so."""
+        other = self.readings.get(op)
+        if other is not None and self.parameter(other.parameter) == other.value:
+            return other.row
         found = self.rows.get(op)
         return found or OpRow(op, "no", notes=f"the operator list of {self.name} does not name it", source=self.source)
+
+    @property
+    def otherwise(self) -> frozenset[str]:
+        """The operators that a parameter reads by another row than the list's."""
+        return frozenset(op for op, other in self.readings.items() if self.parameter(other.parameter) == other.value)
 
     def row_for(self, graph: Graph, node: Node) -> OpRow:
         """Return the row that a node falls under: a Gemm over more than two dims is a MatMul in the list."""

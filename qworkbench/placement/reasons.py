@@ -154,7 +154,12 @@ def _not_supported(context: Context, unit: Unit, _: Decision) -> Reason:
     notes = context.supports[unit.anchor].row.notes
     asked = "run_on_bpu is refused: " if context.wish(unit) == "bpu" else ""
     text = f"{asked}{unit.op} {unit.anchor!r} does not run on the BPU of {context.march.name}."
-    return Reason("not_supported", text, RULES["constraints"], (Fact(notes),) if notes else ())
+    facts: tuple[Fact, ...] = (Fact(notes),) if notes else ()
+    other = context.march.readings.get(unit.op)
+    if other is None:
+        return Reason("not_supported", text, RULES["constraints"], facts)
+    facts += (Fact(f"assumed ({other.parameter}): {other.instead}"),)
+    return Reason("not_supported", text, RULES["constraints"], facts, (Way(other.way),))
 
 
 def _unknown_row(context: Context, unit: Unit, _: Decision) -> Reason:

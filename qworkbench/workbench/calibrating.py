@@ -82,7 +82,12 @@ class Calibrating(Requesting):
         if data is not None:
             batches = batches_of(data, stages.base, inputs=self.config.inputs)
             statistics = collect(
-                stages.base, batches, per_channel=choice.per_channel, progress=progress, cancelled=cancelled
+                stages.base,
+                batches,
+                per_channel=choice.per_channel,
+                apart=self.config.machine.otherwise,
+                progress=progress,
+                cancelled=cancelled,
             )
             stages = Stages(stages.base)
             stages.statistics = statistics

@@ -20,7 +20,7 @@ from qworkbench.calibration.method import MAX_NUM_BIN, NUM_BIN, CalibrationMetho
 from qworkbench.calibration.observe import batches_of, collect
 from qworkbench.errors import CalibrationError, FileFormatError, QWorkbenchError
 from qworkbench.files import read_text
-from qworkbench.workbench.edits import Edit, SetPreprocess, edit_from_dict
+from qworkbench.workbench.edits import Edit, SetAssumption, SetMarch, SetPreprocess, edit_from_dict
 from qworkbench.workbench.saved import FORMAT, LARGEST_EXAMPLE, SCHEMA, structure_fingerprint, weights_fingerprint
 from qworkbench.workbench.saved_shape import check_shape
 
@@ -106,7 +106,8 @@ def _rebuild(cls: type[Workbench], document: dict[str, Any], model: Any, example
         # the steps may ask for percentiles per channel, which need histograms of their own
         wanted = any(edit.get("per_channel") for step in document["edits"] for edit in step)
         batches = batches_of(calibration, base, inputs=_declared(workbench.config, steps[: document["cursor"]]))
-        workbench._stages.statistics = collect(base, batches, per_channel=wanted)
+        apart = _apart(workbench.config, steps)
+        workbench._stages.statistics = collect(base, batches, per_channel=wanted, apart=apart)
     elif weights_fingerprint(base) != document["model"]["weights"]:
         raise FileFormatError(
             "the layers match, but the weights differ from those the file was saved with, so its thresholds do not "
@@ -135,6 +136,16 @@ def _fitting() -> Iterator[None]:
 def _edits(step: list[dict[str, Any]]) -> list[Edit]:
     with _fitting():
         return [edit_from_dict(edit) for edit in step]
+
+
+def _apart(config: Config, steps: list[list[Edit]]) -> frozenset[str]:
+    """Return the operators that run as pieces after any of `steps`: each may be gone back to."""
+    found = config.machine.otherwise
+    for edit in (edit for step in steps for edit in step if isinstance(edit, (SetMarch, SetAssumption))):
+        with _fitting():
+            config = edit.apply(config)
+        found |= config.machine.otherwise
+    return found
 
 
 def _declared(config: Config, steps: list[list[Edit]]) -> Mapping[str, Preprocess]:

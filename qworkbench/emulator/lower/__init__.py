@@ -57,6 +57,7 @@ BY_OP: Mapping[str, Lower] = {
     "ArgMin": reduction.argument,
     "Softmax": softmax.softmax,
     "GroupNormalization": norms.group_norm,
+    "LayerNormalization": norms.layer_norm,
     "LSTM": recurrent.recurrent,
 }
 

@@ -1,6 +1,6 @@
-"""GroupNormalization on the BPU, where a march's exporter splits it into ops that each run there.
+"""GroupNormalization and LayerNormalization on the BPU, where they are split into ops that each run there.
 
-Which ops is not public. Assumed is the definition: ReduceMean, Sub, Mul, ReduceMean, ``1 / sqrt(variance + epsilon)``
+Into which is not public. Assumed is the definition: ReduceMean, Sub, Mul, ReduceMean, ``1 / sqrt(variance + epsilon)``
 by table, Mul, and Mul and Add with the parameters; all inner tensors int16 with calibrated thresholds of their own
 (``<name>.mean``, ``.centred``, ``.square``, ``.variance``, ``.inverse``, ``.normal``, ``.scaled``).
 """
@@ -27,25 +27,40 @@ Operand = tuple[str, Quantity]
 
 def group_norm(builder: PlanBuilder, unit: Unit) -> None:
     """Lower a GroupNormalization as its pieces."""
-    node, name = builder.graph.nodes[unit.anchor], unit.name
+    node = builder.graph.nodes[unit.anchor]
     shape = builder.graph.values[unit.inputs[0]].shape
     sizes = [dim if isinstance(dim, int) else 0 for dim in shape]  # only the first axis follows the batch
     channels, rest = sizes[1], math.prod(sizes[2:])
     groups = int(node.attrs["num_groups"])
-    target = builder.quantity(unit.outputs[0])
-    epsilon = float(node.attrs["epsilon"])
-
     wide = _widened(builder, unit, *builder.codes_for(unit.inputs[0], unit))
     x = _reshaped(builder, unit, "groups", wide, (shape[0], groups, channels // groups * rest))
-    mean = _mean(builder, unit, "mean", x)
-    centred = _sum(builder, unit, "centred", "sub", x, mean, builder.part_quantity(f"{name}.centred", "int16"))
-    square = _product(builder, unit, "square", centred, centred)
-    variance = _mean(builder, unit, "variance", square)
-    inverse = _inverse(builder, unit, variance, epsilon)
-    normal = _product(builder, unit, "normal", centred, inverse)
-    last = _reshaped(builder, unit, "channels", normal, shape)
+    last = _reshaped(builder, unit, "channels", _normal(builder, unit, x, 2), shape)
+    _scaled_and_moved(builder, unit, last, (1, channels, *(1 for _ in shape[2:])))
 
-    affine = (1, channels, *(1 for _ in shape[2:]))
+
+def layer_norm(builder: PlanBuilder, unit: Unit) -> None:
+    """Lower a LayerNormalization over the last axis as its pieces."""
+    rank = len(builder.graph.values[unit.inputs[0]].shape)
+    (width,) = builder.graph.nodes[unit.anchor].attrs["normalized_shape"]
+    x = _widened(builder, unit, *builder.codes_for(unit.inputs[0], unit))
+    last = _normal(builder, unit, x, rank - 1)
+    _scaled_and_moved(builder, unit, last, (*(1 for _ in range(rank - 1)), int(width)))
+
+
+def _normal(builder: PlanBuilder, unit: Unit, x: Operand, axis: int) -> Operand:
+    """Return `x` less its mean along `axis`, over the root of its variance there."""
+    mean = _mean(builder, unit, "mean", x, axis)
+    centred = _sum(builder, unit, "centred", "sub", x, mean, builder.part_quantity(f"{unit.name}.centred", "int16"))
+    square = _product(builder, unit, "square", centred, centred)
+    variance = _mean(builder, unit, "variance", square, axis)
+    inverse = _inverse(builder, unit, variance, float(builder.graph.nodes[unit.anchor].attrs["epsilon"]))
+    return _product(builder, unit, "normal", centred, inverse)
+
+
+def _scaled_and_moved(builder: PlanBuilder, unit: Unit, last: Operand, affine: tuple[int, ...]) -> None:
+    """Multiply with the scale and add the bias, where there are any, in the shape `affine`; write the output."""
+    node, name = builder.graph.nodes[unit.anchor], unit.name
+    target = builder.quantity(unit.outputs[0])
     scale, bias = (*node.inputs[1:], None, None)[:2]
     if scale is not None:
         last = _product(builder, unit, "scaled", last, _parameter(builder, unit, "scale", scale, affine))
@@ -73,11 +88,11 @@ def _reshaped(builder: PlanBuilder, unit: Unit, part: str, operand: Operand, sha
     return out, operand[1]
 
 
-def _mean(builder: PlanBuilder, unit: Unit, part: str, operand: Operand) -> Operand:
+def _mean(builder: PlanBuilder, unit: Unit, part: str, operand: Operand, axis: int) -> Operand:
     name, target = f"{unit.name}.{part}", builder.part_quantity(f"{unit.name}.{part}", "int16")
     rescale = builder.requantize_to(builder.ratio(operand[1], target), target)
     out = f"{name}@int16"
-    builder.add(name, unit.name, "reduce_mean", (operand[0],), (out,), axes=(2,), keepdims=True, requantize=rescale)
+    builder.add(name, unit.name, "reduce_mean", (operand[0],), (out,), axes=(axis,), keepdims=True, requantize=rescale)
     return out, target
 
 

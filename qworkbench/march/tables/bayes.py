@@ -14,6 +14,7 @@ from qworkbench.march.tables.bayes_family import (
     convolutions,
     elementwise,
     grid_sample,
+    layer_norm,
     lookups,
 )
 from qworkbench.march.tables.cpu_only import EVERYWHERE_CPU
@@ -67,4 +68,5 @@ BAYES = March(
     figures=machine(tops=96, ddr=25, on_chip=(4 * MEBI, "unknown"), granule=16, granule_basis="unknown", vector=144),
     plugin_rows=PLUGIN_ROWS,
     source=SOURCE,
+    readings={"LayerNormalization": layer_norm(SOURCE)},
 )

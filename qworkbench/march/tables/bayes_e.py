@@ -14,6 +14,7 @@ from qworkbench.march.tables.bayes_family import (
     convolutions,
     elementwise,
     grid_sample,
+    layer_norm,
     lookups,
 )
 from qworkbench.march.tables.cpu_only import EVERYWHERE_CPU
@@ -90,4 +91,5 @@ BAYES_E = March(
     ),
     plugin_rows=PLUGIN_ROWS,
     source=SOURCE,
+    readings={"LayerNormalization": layer_norm(SOURCE)},
 )

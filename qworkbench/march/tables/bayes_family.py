@@ -6,6 +6,8 @@ files add what only one of them has.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from qworkbench.march.clauses import (
     AnyOf,
     AtLeast,
@@ -20,7 +22,7 @@ from qworkbench.march.clauses import (
     PowerOfTwo,
     When,
 )
-from qworkbench.march.row import Basis, OpRow
+from qworkbench.march.row import Basis, OpRow, Reading
 from qworkbench.march.tables.rows import BOOL, INT8, INT8_16, Limits, active, manual, passive
 from qworkbench.march.tables.shared import COORDINATE_MODES
 
@@ -324,3 +326,23 @@ SAME: tuple[OpRow, ...] = (
         "and 1 to 3 for torch's, which exports with a Transpose on each side",
     ),
 )
+
+
+def layer_norm(source: str) -> Reading:
+    """Return LayerNormalization as what it is exported as at opset 11; its shapes are those that ReduceMean takes."""
+    row = active(
+        "LayerNormalization",
+        Equals("normalized_dims", 1),
+        ranks=(2, 5),
+        dtypes=INT8_16,
+        basis="inferred",
+        notes="each piece by its own row: ReduceMean over the last axis, Sub, Mul, lookup, Mul, Add",
+    )
+    assumption = "its pieces are assumed to be those of its definition, with int16 between them"
+    return Reading(
+        "layer_norm",
+        "pieces",
+        replace(row, source=source, assumption=assumption),
+        "taken as one op in float, since the numbers that its pieces compute in are not public",
+        "compute its pieces on the BPU, with int16 between them: %qwb assume layer_norm pieces",
+    )

@@ -88,6 +88,13 @@ def all_parameters(
             "of several active consumers behind one scale group the largest threshold wins; the logs fit the nearest "
             "consumer equally well",
         ),
+        "layer_norm": (
+            "whole",
+            "inferred",
+            "LayerNormalization that the list does not name, whose pieces the converter sees: one op in float on the "
+            "CPU (whole), or on bayes and bayes-e those of its definition on the BPU (pieces); in which numbers they "
+            "compute is not public",
+        ),
         "concat_target": (
             "nearest",
             "inferred",
