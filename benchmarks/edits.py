@@ -11,7 +11,8 @@ that the edit reaches, their distances, and the figures that a cell shows (outpu
 The columns behind the ratios say where the time of an edit goes, in ms, from rounds of their own: ``place`` (the edit
 itself), ``plan``, ``steps`` (of which ``again`` is the unavoidable: those same steps run again with everything
 prepared), ``distances``, and the ``rest`` (looking at weights and inputs, finding what is cached, figures).
-``cone/full`` is ``steps`` and ``distances``, what is computed and compared again, over the full emulation.
+``cone/full`` is ``steps`` and ``distances``, what is computed and compared again, over the full emulation; ``floor``
+what the integer multiply-adds of these steps alone take at the measured peak of the dot instruction, over the same.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from unittest import mock
 import torch
 from models.mobilenetv2 import mobilenetv2
 from models.resnet18 import resnet18
+from peers.peak import peak
 from peers.report import arguments, prepare, report
 
 import qworkbench as q
 from qworkbench.emulator import execute
+from qworkbench.emulator.plan import Step
 from qworkbench.workbench.comparing import Comparing
 from qworkbench.workbench.edits.base import Edit
 from qworkbench.workbench.run import Run
@@ -115,14 +118,19 @@ class Bench:
         with clocks() as again:
             self.wb.run(self.sample)
         self.wb.undo()
-        return {**found, "again": again["steps"]}
+        return {**found, "again": again["steps"], "work": sum(map(work_of, spent["ran"]))}
+
+
+def work_of(step: Step) -> int:
+    """Return the multiply-accumulates of a step that kernels computed, 0 of any other."""
+    return max((prepared.work for prepared in step.made.values()), default=0)
 
 
 @contextmanager
 def clocks() -> Iterator[dict[str, Any]]:
     """Read the clock around what an answer consists of; ``computed`` collects the fingerprints of steps that ran."""
     spent: dict[str, Any] = defaultdict(float)
-    spent["computed"] = []
+    spent["computed"], spent["ran"] = [], []
     inside: list[float] = []  # what the parts within each part that is under way took
 
     def around(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -143,11 +151,15 @@ def clocks() -> Iterator[dict[str, Any]]:
         spent["computed"].append(fingerprint)
         kept(self, fingerprint, result)
 
-    kept = execute.ResultCache.put
+    def run(self: Any, step: Step) -> None:
+        spent["ran"].append(step)
+        computed(self, step)
+
+    kept, computed = execute.ResultCache.put, around("steps", execute.Runner.run)
     with (
         mock.patch.object(q.Workbench, "edit", around("place", q.Workbench.edit)),
         mock.patch.object(Stages, "_build", around("plan", Stages._build)),
-        mock.patch.object(execute.Runner, "run", around("steps", execute.Runner.run)),
+        mock.patch.object(execute.Runner, "run", run),
         mock.patch.object(execute.Runner, "flush", around("steps", execute.Runner.flush)),
         mock.patch.object(Comparing, "take", around("distances", Comparing.take)),
         mock.patch.object(Comparing, "finish", around("distances", Comparing.finish)),
@@ -171,6 +183,7 @@ def main() -> None:
         for kind, make in KINDS.items()
         if not given.short or kind == "fixed scale"
     }
+    most = peak()
     bench.round(edits)  # compiles and warms up
     times = [bench.round(edits) for _ in range(rounds)]
     parts = {name: [bench.parts(edit) for _ in range(max(3, rounds // 2))] for name, edit in edits.items()}
@@ -179,10 +192,11 @@ def main() -> None:
         row: dict[str, object] = {"item": name, "ms": statistics.median(t[name] for t in times) * 1e3}
         for column, peer in (("/torch fp32", FORWARD), ("/full", FULL)):
             row[column] = statistics.median(t[name] / t[peer] for t in times)
-        row["cone/full"] = None
+        row["cone/full"] = row["floor"] = None
         if name in parts:
             full = statistics.median(t[FULL] for t in times)
             row["cone/full"] = statistics.median(p["steps"] + p["distances"] for p in parts[name]) / full
+            row["floor"] = 2e-9 * parts[name][0]["work"] / most / full if most else None
         for part in ("place", "plan", "steps", "again", "distances", "rest"):
             row[part] = statistics.median(p[part] for p in parts[name]) * 1e3 if name in parts else None
         rows.append(row)

@@ -9,7 +9,8 @@ rounds. ``floor`` is the time that the network's multiply-adds take at the measu
 onnxruntime int8's: the lowest ``/ort int8`` that the instructions allow, but for Winograd's transforms.
 ``distances/torch`` sets the distances of all coded nodes alone against torch's own expressions for them. A second table
 tells which kinds of steps the time goes to.
-``on BPU`` tells how much of the network the emulator computes in integers; the rest runs in torch.
+``int16`` is the emulation with every activation in int16 that bayes-e computes so, the usual bound of what more bits
+bring. ``on BPU`` tells how much of the network the emulator computes in integers; the rest runs in torch.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,17 @@ def compared(wb: q.Workbench, plan: Plan, feeds: dict[str, np.ndarray], sample: 
     return [(reference[one.twin], arrays[one.key], float(plan.quantities[one.key].single)) for one in coded]
 
 
+def wide(wb: q.Workbench) -> Plan:
+    """Return the plan with int16 wherever it is had."""
+    wb.edit(q.SetMarch("bayes-e"))
+    for name in [unit.anchor for unit in wb.placement.units if wb.placement[unit.anchor].on == "BPU"]:
+        for wanted in ({"input": "int16", "output": "int16"}, {"output": "int16"}):
+            with suppress(q.QWorkbenchError):
+                wb.edit(q.SetDtype(name, **wanted))
+                break
+    return wb._stages.plan(wb.config)
+
+
 def network(
     name: str, batch: int, size: int, rounds: int, threads: int, most: float | None, folder: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -94,9 +107,15 @@ def network(
     feeds = {key: tensor.numpy() for key, tensor in given.items()}
 
     prints = fingerprints(plan, feeds)
+    other = q.Workbench(source if model is None else model, sample, calibration=sample)
+    plan16 = wide(other)
+    prints16 = fingerprints(plan16, feeds)
 
     def emulate() -> None:
         execute(plan, feeds, set(plan.outputs), ResultCache(), prints=prints)
+
+    def emulate16() -> None:
+        execute(plan16, feeds, set(plan16.outputs), ResultCache(), prints=prints16)
 
     def answer() -> None:
         wb._cache.clear()
@@ -108,6 +127,7 @@ def network(
     ort_feeds = {entries[0].name: sample.numpy()}
     candidates: dict[str, Any] = {
         "emulate": emulate,
+        "int16": emulate16,
         "answer": answer,
         "torch": forward,
         "onnxruntime": ort.bound(ort.session(source, threads), ort_feeds),
@@ -134,6 +154,8 @@ def network(
         "+ distances ms": round(statistics.median(times["answer"]) * 1e3, 2),
         "/torch fp32 ": ratio(times, "answer", ["torch"]),
         "distances/torch": ratio(times, "distances", ["torch distances"]),
+        "int16 ms": round(statistics.median(times["int16"]) * 1e3, 2),
+        "int16/torch": ratio(times, "int16", ["torch"]),
     }
     return row, by_kind(name, plan, feeds, prints, rounds, threads)
 

@@ -37,7 +37,8 @@ more as wall clock. Figures of another machine differ; `make bench` makes a shor
 * Edits are ones that the workbench has never seen. Behind the ratios, in ms: `place` is the edit itself, `plan` the
   integer plan, `steps` the emulated operators (`again`: the same ones run once more, with everything prepared),
   `distances`, and the `rest`. What `again` and `distances` take is arithmetic on the cone of the edit; a float
-  convolution (`to the CPU`) is torch's. `cone/full` is `steps` and `distances` over the full emulation.
+  convolution (`to the CPU`) is torch's. `cone/full` is `steps` and `distances` over the full emulation, `floor` the
+  time of the cone's integer multiply-adds at the peak over the same.
 * `differs` counts codes that differ from onnxruntime's QLinearConv, which rounds by the same rule.
 """
 
