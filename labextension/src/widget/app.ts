@@ -1,4 +1,7 @@
-/** Makes the parts of the widget and lays them out. State reaches them through `follow`, their wishes leave through `Wishes`. */
+/**
+ * Makes the parts of the widget and lays them out. State reaches them through `follow`, their wishes leave through
+ * `Wishes`.
+ */
 import { GraphCanvas } from '../core/canvas';
 import { h, keepKeys } from '../core/dom';
 import { followTheme } from '../core/theme';

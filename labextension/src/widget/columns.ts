@@ -1,4 +1,7 @@
-/** A column of a long table: what its cells show, how rows are sorted by it, how wide it is. Knows no elements but those of cells. */
+/**
+ * A column of a long table: what its cells show, how rows are sorted by it, how wide it is. Knows no elements but those
+ * of cells.
+ */
 import type { Child } from '../core/dom';
 
 type Value = string | number | boolean | null | undefined;

@@ -1,4 +1,7 @@
-/** What the kernel says of one node, or of several: what the panel of the selected node is made from. Says nothing of how it looks. */
+/**
+ * What the kernel says of one node, or of several: what the panel of the selected node is made from. Says nothing of how
+ * it looks.
+ */
 import type { Edit, Role } from './messages';
 
 export interface WayToChange {

@@ -1,4 +1,7 @@
-/** What analyses found, as tables from the kernel, and how such a table is read. What their figures mean is known to the tabs. */
+/**
+ * What analyses found, as tables from the kernel, and how such a table is read. What their figures mean is known to the
+ * tabs.
+ */
 
 export type Value = string | number | boolean | null;
 

@@ -1,4 +1,7 @@
-/** Where one can go from a node: to its neighbours along the edges, and up to the modules that hold it. Known from the view alone. */
+/**
+ * Where one can go from a node: to its neighbours along the edges, and up to the modules that hold it. Known from the
+ * view alone.
+ */
 import { h, type Child } from '../core/dom';
 import type { GraphView } from '../core/types';
 import { button, section } from './parts';

@@ -1,4 +1,7 @@
-/** What a search for the best calibration tried: a row per candidate, the winner, the one in force; and the choice of each node. */
+/**
+ * What a search for the best calibration tried: a row per candidate, the winner, the one in force; and the choice of
+ * each node.
+ */
 import { formatCosine, formatNumber } from '../../core/describe';
 import { h, type Child } from '../../core/dom';
 import { figure, records, type FoundSearch, type Standing } from '../found';
