@@ -13,6 +13,7 @@ from typing import NamedTuple
 from qworkbench.emulator.cache import StepResult
 from qworkbench.emulator.kernels.arena import Arena, arena_layout
 from qworkbench.emulator.kernels.calls import clear_around
+from qworkbench.emulator.kernels.memory import LINE, SLACK
 from qworkbench.emulator.kernels.queue import Queue
 from qworkbench.emulator.kernels.script import Script, room_of
 from qworkbench.emulator.kernels.values import Layout, Value, new_value
@@ -87,10 +88,14 @@ class Segment:
         alone = [value for value in owners if id(value) in leaves]
         inside = [value for value in owners if id(value) not in leaves]
         taken = queue.taken_down()
-        room = room_of(taken)
+        between = {id(value): value for _, value, _ in taken.trace if id(value) not in owner}
+        scratch = -(-room_of(taken) // LINE) * LINE  # one calls' is done with before the next one's begins
+        room = scratch + max((_layout(value).size + SLACK for value in between.values()), default=0)
         self._room, self._alone = arena_layout(tuple(map(_layout, inside)), room), [*map(_layout, alone)]
         source = {id(value): (n, 0) for n, value in enumerate((*outside.values(), *alone), 1)}
         source |= {id(value): (ARENA, start) for value, start in zip(inside, self._room.starts, strict=True)}
+        source |= dict.fromkeys(between, (ARENA, self._room.room + scratch))
+        owner |= between
 
         def spot_of(value: Value) -> Spot:
             mine = owner[id(value)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -126,7 +127,21 @@ OPERATIONS = {
     ),
     "means": (maps, lambda ops, x: ops.global_average_pool(x, ONE)),
 }
-COPIED = {"gemm", "gemm, residual", "deep gemm int16"}  # outputs that are filled up to whole tiles
+OTHERWISE = {
+    "conv": (maps, lambda rq, ops, x: ops.conv2d(x, W, None, SQUARE, rq)[0]),
+    "depthwise": (maps, lambda rq, ops, x: ops.conv2d(x, ALONE, None, replace(SQUARE, group=24), rq)[0]),
+    "transposed": (
+        maps,
+        lambda rq, ops, x: ops.conv_transpose2d(x, W, None, replace(SQUARE, strides=(2, 2)), rq)[0],
+    ),
+    "gemm": (rows, lambda rq, ops, x: ops.gemm(x, LINEAR, None, rq)[0]),
+}
+OPERATIONS |= {
+    f"{name}, {kind} and {rounding}": (operands, partial(run, replace(RQ, kind=kind, rounding=rounding)))
+    for name, (operands, run) in OTHERWISE.items()
+    for kind, rounding in (("float32", "half_up"), ("fixed", "half_away"), ("pow2", "half_even"))
+}
+COPIED = {name for name in OPERATIONS if "gemm" in name}  # outputs that are filled up to whole tiles
 NOT_ON = dict.fromkeys(("i8mm", "dotprod", "neon"), COPIED)
 ALWAYS = set(OPERATIONS) - NOT_ON.get(isa.chosen(), set())
 
@@ -230,7 +245,6 @@ def test_what_needs_more_than_calls_leaves_no_note():
     (flat,) = rows(rng)
     wide = random_codes(rng, (5, 23), "int8")
     attempts = [
-        ((x,), lambda: kernels.conv2d(x, W, None, SQUARE, replace(RQ, rounding="half_up"))[0]),  # rescaled behind
         ((np.ascontiguousarray(x),), lambda: kernels.conv2d(np.ascontiguousarray(x), W, None, SQUARE, RQ)[0]),
         ((wide,), lambda: kernels.gemm(wide, LINEAR[:, :23], None, RQ)[0]),  # rows of no whole words are copied
         ((x, flat), lambda: kernels.conv2d(x, W, None, SQUARE, RQ)[0]),  # another operand than the note's

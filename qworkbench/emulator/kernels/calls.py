@@ -21,7 +21,7 @@ from qworkbench.emulator.kernels.threads import share, thread_count
 from qworkbench.emulator.kernels.values import Layout, Value, value_of
 from qworkbench.emulator.kernels.vector.transpose import clear_margin
 
-RESULT = -1  # operand of a slot that takes the address of what is computed; further results count down from it
+RESULT = -1  # operand of a slot that takes the address of what is computed; further results, then scratch, count down
 MOST_CALLS = 32  # of one operation
 Slot = tuple[int, int, int]
 """Word of a row, operand whose address it takes (or RESULT), distance added to it."""
@@ -53,11 +53,11 @@ class Prepared:
     """The calls that make results of `layouts` from operands that lie as they did when this was noted.
 
     Without calls the results are the operand seen otherwise, `distances` bytes behind its first element. `work` is
-    multiply-accumulates; `kept` is memory that the rows point into; `lost` is the word of the only row that must be
-    zero afterwards, or None.
+    multiply-accumulates; `kept` is memory that the rows point into; `lost` is the word of the first row that must be
+    zero afterwards, or None; `scratch` is how lies what the first calls hand on to the others.
     """
 
-    __slots__ = ("block", "calls", "distances", "kept", "layouts", "lost", "words", "work")
+    __slots__ = ("block", "calls", "distances", "kept", "layouts", "lost", "scratch", "words", "work")
 
     def __init__(
         self,
@@ -67,8 +67,9 @@ class Prepared:
         kept: Any,
         lost: int | None = None,
         distances: Sequence[int] = (),
+        scratch: Sequence[Layout] = (),
     ) -> None:
-        self.distances = tuple(distances)
+        self.distances, self.scratch = tuple(distances), tuple(scratch)
         self.layouts, self.work, self.kept, self.lost = tuple(layouts), work, kept, lost
         self.calls = tuple(_ready(call) for call in calls)
         self.words, self.block = sum(len(call.row) for call in calls), sum(layout.block for layout in layouts)
@@ -118,20 +119,48 @@ def note(
 ) -> None:
     """Say that `calls` are all it takes to make `outs` of arrays that lie as `inputs` do, whatever they hold.
 
-    Where there is a word `lost` of the row and a call leaves it other than zero, the operation has to be run in full.
+    Where there is a word `lost` of the first row and its call leaves it other than zero, the operation has to be run in
+    full.
     """
     if _listener.notes is not None:
         _listener.notes.append(Note(inputs, outs, calls, kept, work, lost))
 
 
 def noted(notes: Sequence[Note], inputs: Sequence[np.ndarray], outs: Sequence[np.ndarray]) -> Prepared | None:
-    """Return the calls that made `outs` of exactly these `inputs`; None where more than calls was needed."""
-    for one in notes:
-        if _same(one.outs, outs):
-            layouts = [layout for out in outs if (layout := value_of(out).layout) is not None and not layout.is_view]
-            fits = _same(one.inputs, inputs) and len(one.calls) <= MOST_CALLS and len(layouts) == len(outs)
-            return Prepared(layouts, one.calls, one.work, one.kept, one.lost) if fits else None
-    return None
+    """Return the calls that made `outs` of exactly these `inputs`, perhaps by way of another array.
+
+    None where more than calls was needed.
+    """
+    last = next((one for one in notes if _same(one.outs, outs)), None)
+    if last is None:
+        return None
+    if _same(last.inputs, inputs):
+        layouts = _layouts(outs)
+        fits = layouts and len(last.calls) <= MOST_CALLS
+        return Prepared(layouts, last.calls, last.work, last.kept, last.lost) if layouts and fits else None
+    first = next((one for one in notes if _same(one.outs, last.inputs)), None)
+    if first is None or not _same(first.inputs, inputs) or len(first.outs) != 1 or last.lost is not None:
+        return None
+    layouts, between = _layouts(outs), _layouts(first.outs)
+    calls = [*_renumbered(first.calls, RESULT, RESULT - len(outs)), *_renumbered(last.calls, 0, RESULT - len(outs))]
+    if not layouts or not between or len(calls) > MOST_CALLS:
+        return None
+    return Prepared(layouts, calls, first.work, (first.kept, last.kept), first.lost, scratch=between)
+
+
+def _layouts(outs: Sequence[np.ndarray]) -> list[Layout]:
+    """Return how results lie; none where one of them is no memory of its own."""
+    found = [layout for out in outs if (layout := value_of(out).layout) is not None and not layout.is_view]
+    return found if len(found) == len(outs) else []
+
+
+def _renumbered(calls: Sequence[Call], before: int, after: int) -> list[Call]:
+    """Return `calls` with another number for one of their operands."""
+    renumbered = (
+        tuple((word, after if operand == before else operand, distance) for word, operand, distance in call.slots)
+        for call in calls
+    )
+    return [call._replace(slots=slots) for call, slots in zip(calls, renumbered, strict=True)]
 
 
 def _same(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:

@@ -75,11 +75,13 @@ class Queue:
             elif value.unclean:
                 self._append(clearing(value.layout), (), (value,))
                 self._values.append(value)
+        scratch, first = [new_value(layout) for layout in prepared.scratch], self._words
         for call in calls:
-            self._append(call, operands, values)
+            self._append(call, operands, [*values, *scratch] if scratch else values)
         if prepared.lost is not None:
-            self._lost.append((self._words - len(calls[0][1]) + prepared.lost, owner))
+            self._lost.append((first + prepared.lost, owner))
         self._needed += operands
+        self._needed += scratch
         self._needed.append(prepared)
         self._bytes += prepared.block
         self._work += prepared.work

@@ -1,7 +1,7 @@
-"""Requantize of lines of int16 and int32 codes in the default arithmetic: in float32 to int8, in float64 to int16.
+"""Requantize of lines of int16 and int32 codes to int8 or int16, in float or by mantissa and shift.
 
-A row of parameters has all that a call takes, so that it is prepared once. Other arithmetic, and int8 codes, which have
-a table, are :mod:`.rescale`'s.
+A row of parameters has all that a call takes, so that it is prepared once. int8 codes have a table, and what does not
+fit here is done by :mod:`.rescale`.
 """
 
 from __future__ import annotations
@@ -12,61 +12,128 @@ import numpy as np
 
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import inner, row_kernel
-from qworkbench.emulator.kernels.lines import Line, Span, lies_alone, placed
-from qworkbench.emulator.kernels.rounding import whole
+from qworkbench.emulator.kernels.lines import lies_alone, lined, placed
+from qworkbench.emulator.kernels.rounding import HALF_AWAY, HALF_EVEN, whole
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.numerics.arithmetic import ROUNDING_CODES, Requantize
+from qworkbench.numerics.dtypes import NUMPY
+from qworkbench.numerics.multiplier import integer_multiplier
 
-USUAL = {("int16", "float32", "int8"), ("int16", "float64", "int16"), ("int32", "float32", "int8"),
-         ("int32", "float64", "int16")}  # fmt: skip
-(X, X_IMAGE, X_ROW, FACTOR, FACTOR_IMAGE, FACTOR_ROW, FACTOR_ONE, OUT, OUT_IMAGE, OUT_ROW, IMAGES, ROWS, LENGTH, FROM,
- TO, LOW, HIGH, ROUNDING, WORDS) = range(19)  # fmt: skip
+FROM_CODES, TO_CODES = (np.dtype(np.int16), np.dtype(np.int32)), (np.int8, np.int16)
+SHIFTS = range(1, 63)  # by which a product of a code and a mantissa is shifted exactly
+(X, X_IMAGE, X_ROW, FACTOR, FACTOR_IMAGE, FACTOR_ROW, FACTOR_ONE, SHIFT, OUT, OUT_IMAGE, OUT_ROW, IMAGES, ROWS, LENGTH,
+ FROM, TO, LOW, HIGH, ROUNDING, DOUBLE, WORDS) = range(21)  # fmt: skip
 
 
 @inner
-def _line(codes: Any, factors: np.ndarray, several: bool, out: Any, low: Any, high: Any, rounding: int) -> None:
+def _places(p: np.ndarray, n: int, r: int) -> tuple[int, int, int]:
+    """Return where a line of codes, of factors and of results begins."""
+    factor = n * p[FACTOR_IMAGE] + r * p[FACTOR_ROW]
+    return p[X] + n * p[X_IMAGE] + r * p[X_ROW], factor, p[OUT] + n * p[OUT_IMAGE] + r * p[OUT_ROW]
+
+
+@inner
+def _scaled(codes: Any, factors: np.ndarray, several: bool, out: Any, low: Any, high: Any, rounding: int) -> None:
     """``out = clamp(round(real(q) * m), low, high)``, by one factor or `several`."""
     real = factors.dtype.type
-    for i in range(codes.size):
-        out[i] = whole(real(codes[i]) * factors[i if several else 0], low, high, rounding)
+    if several:
+        for i in range(codes.size):
+            out[i] = whole(real(codes[i]) * factors[i], low, high, rounding)
+    else:
+        factor = factors[0]
+        for i in range(codes.size):
+            out[i] = whole(real(codes[i]) * factor, low, high, rounding)
 
 
 @inner
-def _leaves(codes: Any, p: np.ndarray, n: int, r: int) -> None:
-    factor, to = p[FACTOR] + n * p[FACTOR_IMAGE] + r * p[FACTOR_ROW], p[OUT] + n * p[OUT_IMAGE] + r * p[OUT_ROW]
-    count, several = p[LENGTH], p[FACTOR_ONE] != 0
-    if p[TO] == 1:
-        factors, narrow = carray(v.float32_at(factor), count), carray(v.int8_at(to), count)
-        _line(codes, factors, several, narrow, np.float32(p[LOW]), np.float32(p[HIGH]), p[ROUNDING])
+def _in_float(codes: Any, factor: int, out: Any, p: np.ndarray) -> None:
+    several, rounding = p[FACTOR_ONE] != 0, p[ROUNDING]
+    if p[DOUBLE]:
+        doubles = carray(v.float64_at(factor), codes.size)
+        _scaled(codes, doubles, several, out, np.float64(p[LOW]), np.float64(p[HIGH]), rounding)
     else:
-        doubles, wide = carray(v.float64_at(factor), count), carray(v.int16_at(to), count)
-        _line(codes, doubles, several, wide, np.float64(p[LOW]), np.float64(p[HIGH]), p[ROUNDING])
+        factors = carray(v.float32_at(factor), codes.size)
+        _scaled(codes, factors, several, out, np.float32(p[LOW]), np.float32(p[HIGH]), rounding)
 
 
 @row_kernel
-def _requantize(row: int) -> None:
-    """Requantize lines of LENGTH codes of FROM bytes to TO bytes."""
+def _by_float(row: int) -> None:
+    """Requantize lines of LENGTH codes of FROM bytes to TO bytes by float32 or float64 factors."""
     p = carray(v.int64_at(row), WORDS)
+    count = p[LENGTH]
     for n in range(p[IMAGES]):
         for r in range(p[ROWS]):
-            here = p[X] + n * p[X_IMAGE] + r * p[X_ROW]
-            if p[FROM] == 2:
-                _leaves(carray(v.int16_at(here), p[LENGTH]), p, n, r)
+            here, factor, to = _places(p, n, r)
+            factor += p[FACTOR]
+            if p[FROM] == 2 and p[TO] == 1:
+                _in_float(carray(v.int16_at(here), count), factor, carray(v.int8_at(to), count), p)
+            elif p[FROM] == 2:
+                _in_float(carray(v.int16_at(here), count), factor, carray(v.int16_at(to), count), p)
+            elif p[TO] == 1:
+                _in_float(carray(v.int32_at(here), count), factor, carray(v.int8_at(to), count), p)
             else:
-                _leaves(carray(v.int32_at(here), p[LENGTH]), p, n, r)
+                _in_float(carray(v.int32_at(here), count), factor, carray(v.int16_at(to), count), p)
 
 
-def requantize_lines(
-    q: np.ndarray, out: np.ndarray, rq: Requantize, lines: tuple[Line, Line, Line], span: Span
-) -> None:
-    """Fill `out` with the requantized codes of `q`; `lines` are those of codes, factors and result."""
-    codes, factors, to = map(placed, lines)
+@inner
+def _shifted(codes: Any, factor: int, out: Any, p: np.ndarray) -> None:
+    """``out = clamp(round(q * M * 2**-s), low, high)`` for shifts in :data:`SHIFTS`, without a branch in the loop."""
+    mantissas, shifts = (
+        carray(v.int64_at(p[FACTOR] + factor), codes.size),
+        carray(v.int64_at(p[SHIFT] + factor), codes.size),
+    )
+    one, low, high, rounding = p[FACTOR_ONE] != 0, p[LOW], p[HIGH], p[ROUNDING]
+    for i in range(codes.size):
+        k = i if one else 0
+        product, shift = np.int64(codes[i]) * mantissas[k], shifts[k]
+        half = np.int64(1) << (shift - 1)
+        if rounding == HALF_EVEN:
+            less = np.int64(1) - ((product >> shift) & np.int64(1))
+        elif rounding == HALF_AWAY:
+            less = (product >> np.int64(63)) & np.int64(1)
+        else:
+            less = np.int64(0)
+        out[i] = np.int32(min(max((product + half - less) >> shift, low), high))
+
+
+@row_kernel
+def _by_shift(row: int) -> None:
+    """Do the same by mantissas and shifts, int64 each, that lie alike."""
+    p = carray(v.int64_at(row), WORDS)
+    count = p[LENGTH]
+    for n in range(p[IMAGES]):
+        for r in range(p[ROWS]):
+            here, factor, to = _places(p, n, r)
+            if p[FROM] == 2 and p[TO] == 1:
+                _shifted(carray(v.int16_at(here), count), factor, carray(v.int8_at(to), count), p)
+            elif p[FROM] == 2:
+                _shifted(carray(v.int16_at(here), count), factor, carray(v.int16_at(to), count), p)
+            elif p[TO] == 1:
+                _shifted(carray(v.int32_at(here), count), factor, carray(v.int8_at(to), count), p)
+            else:
+                _shifted(carray(v.int32_at(here), count), factor, carray(v.int16_at(to), count), p)
+
+
+def requantized(q: np.ndarray, rq: Requantize, multiplier: np.ndarray) -> np.ndarray | None:
+    """Return ``clamp(round(q * m), low, high)`` for `multiplier` that broadcasts; None where it is not done here."""
+    dtype = NUMPY[rq.dtype]
+    if q.dtype not in FROM_CODES or dtype not in TO_CODES:
+        return None
+    real = rq.kind in ("float32", "float64")
+    tables = [multiplier.astype(rq.kind)] if real else [*integer_multiplier(multiplier, rq.kind)]
+    if not real and not all(int(shift) in SHIFTS for shift in tables[1].flat):
+        return None
+    out, span, to, (codes, *factors) = lined(dtype, q, *tables)
+    here, there = placed(codes), placed(to)
+    address, *steps = placed(factors[0])
+    shift = 0 if real else placed(factors[1])[0]
     row = np.array((
-        0, *codes[1:3], *factors, 0, *to[1:3], *span, q.itemsize, out.itemsize, rq.low, rq.high,
-        ROUNDING_CODES[rq.rounding],
+        0, *here[1:3], address, *steps, shift, 0, *there[1:3], *span, q.itemsize, out.itemsize, rq.low, rq.high,
+        ROUNDING_CODES[rq.rounding], rq.kind == "float64",
     ))  # fmt: skip
-    call = Call(_requantize, row, ((X, 0, 0), (OUT, RESULT, 0)))
-    perform(call, (codes[0],), to[0])
-    if lies_alone(q, codes[0]) and lies_alone(out, to[0]):
-        note((q,), (out,), (call,), lines[1])
+    call = Call(_by_float if real else _by_shift, row, ((X, 0, 0), (OUT, RESULT, 0)))
+    perform(call, (here[0],), there[0])
+    if lies_alone(q, here[0]) and lies_alone(out, there[0]):
+        note((q,), (out,), (call,), factors)
+    return out

@@ -16,7 +16,7 @@ from qworkbench.emulator.kernels.calls import note, perform
 from qworkbench.emulator.kernels.compiled import kernel
 from qworkbench.emulator.kernels.lines import lies_alone, lined, placed
 from qworkbench.emulator.kernels.lookup import look_up
-from qworkbench.emulator.kernels.requantized import USUAL, requantize_lines
+from qworkbench.emulator.kernels.requantized import requantized
 from qworkbench.emulator.kernels.rounding import shifted, whole
 from qworkbench.emulator.kernels.runs import dequantized_run, dequantizing, quantized_run
 from qworkbench.emulator.kernels.surface import surface_of
@@ -113,12 +113,12 @@ def requantize(q: np.ndarray, rq: Requantize, axis: int = 1) -> np.ndarray:
         return look_up(q, _table(float(multiplier[0]), rq.dtype, rq.low, rq.high, rq.rounding, rq.kind))
     rounding, dtype = ROUNDING_CODES[rq.rounding], NUMPY[rq.dtype]
     multiplier = along(multiplier, q.ndim, axis)
+    found = requantized(q, rq, multiplier)
+    if found is not None:
+        return found
     if rq.kind in ("float32", "float64"):
         real: Any = np.float32 if rq.kind == "float32" else np.float64
         out, span, to, (codes, factors) = lined(dtype, q, multiplier.astype(real))
-        if (str(q.dtype), rq.kind, rq.dtype) in USUAL:
-            requantize_lines(q, out, rq, (codes, factors, to), span)
-            return out
         _requantize_float(*codes, *factors, *to, span, real(rq.low), real(rq.high), rounding)
         return out
     if q.dtype == np.int64:

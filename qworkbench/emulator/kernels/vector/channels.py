@@ -12,6 +12,7 @@ from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import RowKernel
 from qworkbench.emulator.kernels.dots import row_sums
 from qworkbench.emulator.kernels.isa import PORTABLE, vectors
+from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import asked_margin, margin_of, new_surface, pitch_of, surface_of, surfaced
 from qworkbench.emulator.kernels.threads import thread_count
 from qworkbench.emulator.kernels.values import Surface
@@ -94,11 +95,11 @@ def convolve_channels(
     to = surface_of(out)
     assert to is not None
     call = made.on(surface, to)
-    if made.dtype != np.int32 or (rq is None and residual is None):
-        if surface is x.base:
-            note((x,), (out,), (call,), made, made.work)
-        return out, 0
-    return finish("conv2d", Accumulator(np.ascontiguousarray(out), made.reach), 1, rq, residual)
+    if surface is x.base:
+        note((x,), (out,), (call,), made, made.work)
+    if residual is not None:
+        return finish("conv2d", Accumulator(np.ascontiguousarray(out), made.reach), 1, rq, residual)
+    return requantize(out, rq, 1) if made.dtype == np.int32 and rq is not None else out, 0
 
 
 def _prepare(
@@ -126,8 +127,8 @@ def _prepare(
     mode = _mode(rq, reach) if residual is None else depthwise.INT32
     square = geometry.kernel == (3, 3) and geometry.dilations == (1, 1) and geometry.strides in ((1, 1), (2, 2))
     narrow = x.dtype == np.int8 and w.dtype == np.int8
-    arm, full = isa in ("dotprod", "neon"), isa == "avx512vnni"
     dots = narrow and mode == depthwise.INT8
+    arm, full = isa in ("dotprod", "neon"), isa == "avx512vnni" and (dots or x.dtype == np.int16)
     columns = (full or isa == "dotprod") and square and dots
     fours = full and dots and not columns
     paired = square and not columns and (not full or x.dtype == np.int16)

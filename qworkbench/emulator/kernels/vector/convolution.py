@@ -79,12 +79,10 @@ def convolve(
     call, overflow = product.on(surface, to, held)
     if overflow and residual is not None:
         return None  # sums that are near the ends of int32: what counts is where they are with the residual
-    if integer and rq is not None:
-        return requantize(out, rq, 1), overflow
     if not overflow and surface is x.base and (residual is None or held is residual.codes.base):
         lost = None if product.fits else parameters.OVERFLOW
         note((x,) if residual is None else (x, residual.codes), (out,), (call,), product, product.work, lost)
-    return out, overflow
+    return requantize(out, rq, 1) if integer and rq is not None else out, overflow
 
 
 class Given(NamedTuple):

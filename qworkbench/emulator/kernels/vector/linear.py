@@ -92,11 +92,9 @@ def multiply(
     if perform(call, [array.ctypes.data for array in held], out.ctypes.data)[parameters.OVERFLOW]:
         return None  # sums that leave int32, or are near its ends, are counted in full
     whole = out[:, :outputs].reshape(shape)
-    if product.mode == parameters.INT32 and rq is not None:
-        return requantize(whole, rq, -1)
     if pitch == outputs and all(np.may_share_memory(a, b) for a, b in zip(operands, held, strict=True)):
         note(operands, (whole,), (call,), product, product.work, None if product.fits else parameters.OVERFLOW)
-    return whole
+    return requantize(whole, rq, -1) if product.mode == parameters.INT32 and rq is not None else whole
 
 
 def _largest(x: np.ndarray) -> int:

@@ -93,12 +93,10 @@ def convolve_transposed(
     assert to is not None
     held = None if residual is None else laid_like(residual.codes, to)
     calls = [product.on(surface, to, held)[0] for product in products]
-    if integer and rq is not None:
-        return requantize(out, rq, 1), 0
     if surface is x.base and (residual is None or held is residual.codes.base):
         operands = (x,) if residual is None else (x, residual.codes)
         note(operands, (out,), calls, products, sum(product.work for product in products))
-    return out, 0
+    return requantize(out, rq, 1) if integer and rq is not None else out, 0
 
 
 def _tiles(x: np.ndarray, w: np.ndarray, grid: list[list[Phase]]) -> Path | None:
