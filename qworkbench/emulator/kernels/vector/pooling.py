@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import inner, kernel, row_kernel
 from qworkbench.emulator.kernels.isa import PORTABLE, vectors
+from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import new_surface, surface_of
 from qworkbench.emulator.kernels.values import Surface, new_array, value_of
 from qworkbench.emulator.kernels.vector import ir as v
@@ -57,36 +59,33 @@ def _left(sums: np.ndarray, factor: Any, low: Any, high: Any, codes: Any, count:
 def means(row: int) -> None:
     """``out[n, c] = clamp(round_half_even(real(sum of x[n, ., ., c]) * f), low, high)``; FACTOR is f as float64.
 
-    In float32 to int8, in float64 to int16.
+    In float32 to int8, in float64 to int16; to int32 the sums alone.
     """
     p = carray(v.int64_at(row), WORDS)
     sums = np.empty((p[BATCH], p[PITCH]), np.int32)
     _sums(p[X], p[X_IMAGE : X_PIXEL + 1], p[HEIGHT : WIDTH + 1], p[BYTES], sums)
     factor, pitch = carray(v.float64_at(row + 8 * FACTOR), 1)[0], p[OUT_PITCH]
     for n in range(p[BATCH]):
+        to = p[OUT] + n * pitch * p[OUT_BYTES]
         if p[OUT_BYTES] == 1:
-            _left(
-                sums[n],
-                np.float32(factor),
-                np.float32(p[LOW]),
-                np.float32(p[HIGH]),
-                v.int8_at(p[OUT] + n * pitch),
-                pitch,
-            )
+            low, high = np.float32(p[LOW]), np.float32(p[HIGH])
+            _left(sums[n], np.float32(factor), low, high, v.int8_at(to), pitch)
+        elif p[OUT_BYTES] == 2:
+            _left(sums[n], factor, np.float64(p[LOW]), np.float64(p[HIGH]), v.int16_at(to), pitch)
         else:
-            _left(sums[n], factor, np.float64(p[LOW]), np.float64(p[HIGH]), v.int16_at(p[OUT] + 2 * n * pitch), pitch)
+            carray(v.int32_at(to), pitch)[:] = sums[n, :pitch]
 
 
 def image_means(x: np.ndarray, rq: Requantize, *, keepdims: bool = True) -> np.ndarray | None:
-    """Return the requantized means of the surface `x` in the default arithmetic; None for all else.
+    """Return the requantized means of the surface `x`; None where `x` is none.
 
     (N, C, 1, 1) on a surface, or (N, C) without `keepdims`.
     """
-    usual = (rq.kind, rq.dtype) in USUAL and rq.rounding == "half_even" and rq.multiplier.size == 1
-    surface = _found(x) if usual else None
+    surface = _found(x) if rq.multiplier.size == 1 else None
     if surface is None:
         return None
-    dtype = NUMPY[rq.dtype]
+    usual = (rq.kind, rq.dtype) in USUAL and rq.rounding == "half_even"
+    dtype = NUMPY[rq.dtype] if usual else np.int32
     pitch = surface.shape[3] if keepdims else x.shape[1]
     out = new_surface((*x.shape[:2], 1, 1), dtype, 0, pitch) if keepdims else new_array(x.shape[:2], dtype)
     row = np.zeros(WORDS, np.int64)
@@ -97,7 +96,7 @@ def image_means(x: np.ndarray, rq: Requantize, *, keepdims: bool = True) -> np.n
     call = Call(means, row, ((X, 0, 0), (OUT, RESULT, 0)))
     perform(call, (surface.origin,), value_of(out).origin)
     note((x,), (out,), (call,), None)
-    return out
+    return out if usual else requantize(out, replace(rq, multiplier=rq.multiplier / (x.shape[2] * x.shape[3])))
 
 
 def of_images(x: np.ndarray, axes: tuple[int, ...]) -> bool:
