@@ -9,7 +9,7 @@ from qworkbench.emulator import kernels
 from qworkbench.emulator.kernels.calls import listening, noted
 from qworkbench.emulator.kernels.surface import is_surface, new_surface, surface_of
 from qworkbench.numerics import Requantize, reference
-from qworkbench.numerics.arithmetic import Rounding
+from qworkbench.numerics.arithmetic import Multiplier, Rounding
 
 rng = np.random.default_rng(5)
 BITS = {"int8": 8, "int16": 16}
@@ -23,22 +23,23 @@ def _surface(shape: tuple[int, ...], dtype: str, margin: int) -> np.ndarray:
     return made
 
 
-def _requantize(dtype: str, rounding: Rounding = "half_even") -> Requantize:
+def _requantize(dtype: str, rounding: Rounding = "half_even", kind: Multiplier | None = None) -> Requantize:
     multiplier = 0.011 if dtype == "int8" else 0.00004
-    kind = "float32" if dtype == "int8" else "float64"
+    kind = kind or ("float32" if dtype == "int8" else "float64")
     return Requantize(np.array([multiplier]), dtype, -100, 120, rounding, kind)
 
 
+@pytest.mark.parametrize("kind", [None, "float64", "fixed", "pow2"])
 @pytest.mark.parametrize("rounding", ["half_even", "half_up", "half_away"])
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize("channels", [7, 32, 70])
 @pytest.mark.parametrize("other", [(2, 1, 1), (1, 1, 1), (2, 5, 6), (2, 1, 6)])
 def test_a_product_of_surfaces_is_prepared_and_the_references(
-    channels: int, other: tuple[int, int, int], dtype: str, rounding: Rounding
+    channels: int, other: tuple[int, int, int], dtype: str, rounding: Rounding, kind: Multiplier | None
 ) -> None:
     a = _surface((2, channels, 5, 6), dtype, 1)
     b = _surface((other[0], channels, *other[1:]), dtype, 0)
-    rq = _requantize(dtype, rounding)
+    rq = _requantize(dtype, rounding, kind)
     for operands in ((a, b), (b, a)):
         with listening() as notes:
             got = kernels.mul(*operands, rq)
