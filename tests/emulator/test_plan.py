@@ -159,6 +159,25 @@ def test_every_switch_of_the_arithmetic_equals_the_reference(small, arithmetic):
     assert_backends_agree(small, small.plan(arithmetic=arithmetic))
 
 
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "detector"])
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize(
+    "arithmetic",
+    [Arithmetic(), Arithmetic(rounding="half_up"), Arithmetic(multiplier_int8="fixed", multiplier_int16="fixed")],
+    ids=str,
+)
+def test_a_run_that_comes_again_is_the_references_in_any_arithmetic_and_width(zoo, name, wide, arithmetic):
+    prepared = zoo(name)
+    placed = place(prepared.graph, get_march("bayes-e"), Overrides())
+    on = [unit.anchor for unit in placed.units if placed[unit.anchor].on == "BPU"] if wide else []
+    plan = prepared.plan(arithmetic=arithmetic, dtypes={anchor: DtypeRequest(output="int16") for anchor in on})
+    slow = execute(plan, prepared.feeds, set(plan.outputs), ResultCache(), backend=reference).arrays
+    for _ in range(5):  # at once, prepared, taken down, played, played elsewhere
+        fast = execute(plan, prepared.feeds, set(plan.outputs), ResultCache()).arrays
+        for key, array in slow.items():
+            np.testing.assert_array_equal(fast[key], array, err_msg=key)
+
+
 def test_scale_denominator_128_divides_thresholds_by_128(small):
     by_127, by_128 = small.plan(), small.plan(arithmetic=Arithmetic(scale_denominator=128))
     quotient = by_128.quantities["mix@int8"].single / by_127.quantities["mix@int8"].single
