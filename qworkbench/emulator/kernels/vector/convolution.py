@@ -46,7 +46,7 @@ def convolve(
 ) -> tuple[np.ndarray, int] | None:
     """Return what :func:`qworkbench.numerics.reference.conv2d` does; None where no vector kernel is exact here."""
     path = path_for(x.dtype, w.dtype)
-    if path is None or x.ndim != 4 or w.ndim != 4:
+    if path is None or x.ndim != 4 or w.ndim != 4 or not x.size:
         return None
     given = Given(x, w, bias, geometry, rq, residual, forms)
     surface, made, transforms = None, None, None
@@ -180,7 +180,7 @@ def _started(path: Path, surface: Surface, given: Given) -> tuple[Start, int, tu
     frame: Frame | None = remembered(
         forms,
         "frame",
-        (path.name, id(w), geometry, x.shape, surface.shape, surface.margin, margin_of(shape), parts),
+        (path.name, id(w), geometry, x.shape, x.dtype, surface.shape, surface.margin, margin_of(shape), parts),
         lambda: _frame(path, surface, given, shape, parts),
         (w,),
     )
