@@ -17,7 +17,7 @@ from qworkbench.emulator.kernels.vector.parameters import PIXELS, REACH, WORDS, 
 from qworkbench.emulator.kernels.vector.sweeps import SLICE, parts_of
 
 BEYOND = 8  # pixels of the last tile behind the end of a chunk
-BLOCK = 64  # codes that are read at once
+SPARE = 64  # codes behind the last one that a tile may read, against zeros
 
 
 @inner
@@ -29,9 +29,9 @@ def widened_panels_of(row: int, one: np.ndarray) -> Iterator[tuple[int, int, int
     for first, end, begin, stop in parts_of(row, SLICE):
         pixels = carray(v.int64_at(p[PIXELS] + 8 * first), end - first + BEYOND)
         low, high = pixels.min() // 2, pixels.max() // 2
-        size = (high - low + p[REACH] // 2 + BLOCK - 1) // BLOCK * BLOCK
-        if room.size < size:
-            room = np.empty(size, np.int16)
+        size = high - low + p[REACH] // 2  # and no code more: what lies behind the last row may be nobody's memory
+        if room.size < size + SPARE:
+            room = np.empty(size + SPARE, np.int16)
         codes = carray(v.int8_at(p[X] + low), size)
         for i in range(size):
             room[i] = codes[i]
