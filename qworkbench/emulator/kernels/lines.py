@@ -87,6 +87,8 @@ def _in_order(
     dtype: Any, shape: tuple[int, ...], operands: tuple[np.ndarray, ...]
 ) -> tuple[np.ndarray, Span, Line, list[Line]]:
     out = new_array(shape, dtype)
+    # what repeats by steps of its own, as numpy broadcasts: kernels ask that of none but operands of fewer elements
+    operands = tuple(np.ascontiguousarray(operand) if 0 in operand.strides else operand for operand in operands)
     if all((x.shape == shape and x.flags.c_contiguous) or x.size == 1 for x in operands):
         lines = [(_read_only(x), SAME if x.size == 1 < out.size else ADJACENT) for x in operands]
         return out, (1, 1, out.size), (out.reshape(-1), ADJACENT), lines

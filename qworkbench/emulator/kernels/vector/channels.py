@@ -75,7 +75,7 @@ def convolve_channels(
     isa = vectors()
     if isa == PORTABLE or x.ndim != 4 or w.ndim != 4 or x.dtype not in CODES or w.dtype not in CODES:
         return None
-    if w.shape[1] != 1 or not len(w) == x.shape[1] == geometry.group:
+    if not x.size or w.shape[1] != 1 or not len(w) == x.shape[1] == geometry.group:
         return None
     surface = surfaced(x, x.dtype, max(geometry.pads), pitch_of(x.shape[1]))
     if surface.shape[3] != pitch_of(x.shape[1]):
@@ -159,10 +159,7 @@ def _prepare(
         from qworkbench.emulator.kernels.vector.twos import twos_avx2, twos_avx512
 
         block, sweep = (pair_sweeps.BLOCK512, twos_avx512) if full else (pair_sweeps.BLOCK256, twos_avx2)
-        taps, twos = (
-            _taps(surface, geometry, 2),
-            depthwise.in_dots(w.reshape(count, -1), 2),
-        )
+        taps, twos = _taps(surface, geometry, 2), depthwise.in_dots(w.reshape(count, -1), 2)
         weights, begin, scale = pair_sweeps.halves(twos, begin, scale, block)
     else:
         taps, sweep = _taps(surface, geometry, 1), depthwise.taps_any

@@ -66,7 +66,7 @@ def convolve_transposed(
 ) -> tuple[np.ndarray, int] | None:
     """Return what :func:`qworkbench.numerics.reference.conv_transpose2d` does; None where no vector kernel is exact."""
     path = path_for(x.dtype, w.dtype)
-    if path is None or x.ndim != 4 or w.ndim != 4 or geometry.group != 1:
+    if path is None or x.ndim != 4 or w.ndim != 4 or geometry.group != 1 or not x.size:
         return None
     checks.convolution("conv_transpose2d", x, w, geometry, transposed=True)
     height, width = geometry.transposed_output_size(*x.shape[2:])
