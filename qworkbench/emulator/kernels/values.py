@@ -6,6 +6,7 @@ Equal layouts are the same object, so that prepared calls are found by identity.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -71,13 +72,10 @@ class Layout:
         whole: tuple[int, ...] | None = None,
         strides: tuple[int, ...] = (),
     ) -> None:
-        self.shape, self.dtype, self.margin, self.whole = shape, dtype, margin, whole
-        self.strides = strides
+        self.shape, self.dtype, self.margin, self.whole, self.strides = shape, dtype, margin, whole, strides
         self.edge: Edge | None = None
         self.first, item = 0, dtype.itemsize
-        self.nbytes = item
-        for size in shape:
-            self.nbytes *= size
+        self.nbytes = item * math.prod(shape)
         self.size = (
             item + sum((n - 1) * step for n, step in zip(shape, strides, strict=True)) if strides else self.nbytes
         )

@@ -26,9 +26,10 @@ from qworkbench.emulator.kernels.memory import LINE
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.amx_layers import ROWS
+from qworkbench.emulator.kernels.vector.ends import beyond_int32
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.leaving import Leaving
-from qworkbench.emulator.kernels.vector.tile import Tile, beyond_int32
+from qworkbench.emulator.kernels.vector.tile import Tile
 
 BLOCK = 2 * ROWS  # pixels and channels of a block
 PALETTE = bytes([1, *[0] * 15, *[LINE, 0] * 8, *[0] * 16, *[ROWS] * 8, *[0] * 8])  # eight tiles of 16 rows of 64 bytes
@@ -176,7 +177,7 @@ class Halves(Bytes):
     planes = (("tdpbssd", False), ("tdpbusd", True))
 
     def put_together(self, places: Any) -> None:
-        """Replace the sums of low halves by those of codes, and count what leaves int32 where something may."""
+        """Replace the sums of low halves by those of codes, and count what leaves int32, or may with a residual."""
         b, lanes = self.b, self.tile.lanes
         kind, wide = v.vector(v.i32, lanes), v.vector(v.i64, lanes)
         several, margin = b.icmp_signed(">", self.parameter(at.PARTS), v.word(1)), self.parameter(at.MARGIN)
@@ -190,8 +191,7 @@ class Halves(Bytes):
                 v.store(b, whole, low, LINE)
                 with b.if_then(several):
                     exact = b.add(b.shl(b.sext(above, wide), v.splat(b, v.word(8), lanes)), b.sext(below, wide))
-                    left = b.bitcast(beyond_int32(b, exact, margin), ir.IntType(lanes))
-                    b.store(b.add(b.load(many), v.call(b, "ctpop.i64", v.i64, [b.zext(left, v.i64)])), many)
+                    b.store(b.add(b.load(many), beyond_int32(b, exact, margin)), many)
 
         self.pixels(places, add)
         with b.if_then(several):

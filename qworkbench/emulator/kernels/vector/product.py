@@ -1,7 +1,8 @@
 """A prepared sum of products: packed weights, bias, multipliers and the places of pixels, as one row of parameters.
 
-``acc = sum(x * w) + bias``, residual, one requantize; exact, since it is only prepared where a bound proves that no
-int32 sum overflows. What is a convolution and what a linear layer is decided by the tables it is given.
+``acc = sum(x * w) + bias``, residual, one requantize; exact, since it is prepared only where a bound proves that no
+int32 sum overflows, or where sums in parts are counted that may. What is a convolution and what a linear layer is
+decided by the tables it is given.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Product:
         return blocks * parts, parts
 
     def on(self, x: Surface, out: Surface, residual: Surface | None) -> tuple[Call, int]:
-        """Compute from and to surfaces; returns the call, and how many sums left int32."""
+        """Compute from and to surfaces; returns the call, and how many sums left int32 or may with the residual."""
         call = self.call(0 if residual is None else residual.itemsize)
         origins = (x.origin,) if residual is None else (x.origin, residual.origin)
         return call, int(perform(call, origins, out.origin)[at.OVERFLOW])

@@ -7,8 +7,8 @@ The generator writes the loop once for every dot instruction and shape of tile:
 where a dot takes 4 bytes (int8) or 2 words (int16) of a pixel against as many of the weight, and adds into int32. Where
 the instructions multiply unsigned by signed, int8 pixels enter as ``code + 128``, and the bias has ``128 * sum(w)``
 taken off. Sums wrap modulo 2**32: exact where the caller has proved that the true sum fits. Sums of int16 that may not
-fit are formed in parts that do, added in int64, wrapped, and those that left int32 are counted. What becomes of the
-sums is said in :mod:`.leaving`, which tiles run in which order in :mod:`.sweeps`.
+fit are formed in parts that do, added in int64 and wrapped, and those that :mod:`.ends` finds are counted. What becomes
+of the sums is said in :mod:`.leaving`, which tiles run in which order in :mod:`.sweeps`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from llvmlite import ir
-
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector import machine
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.arm import FEATURES
+from qworkbench.emulator.kernels.vector.ends import beyond_int32
 from qworkbench.emulator.kernels.vector.ir import cgutils, intrinsic, types
 from qworkbench.emulator.kernels.vector.leaving import Leaving
 
@@ -61,13 +60,6 @@ class Tile:
     def name(self) -> str:
         """Name of the function in a module."""
         return f"qworkbench.{self.dot}{32 * self.lanes}.{self.pixels}x{self.vectors}"
-
-
-def beyond_int32(b: Any, exact: Any, margin: Any) -> Any:
-    """Return which int64 lanes are not in int32, or nearer to its ends than `margin`."""
-    lanes = exact.type.count
-    low, width = (b.sub(v.word(size), b.mul(margin, v.word(n))) for size, n in ((1 << 31, 1), (1 << 32, 2)))
-    return b.icmp_unsigned(">=", b.add(exact, v.splat(b, low, lanes)), v.splat(b, width, lanes))
 
 
 class Writer:
@@ -147,17 +139,15 @@ class Writer:
                 b.store(v.constant(self.kind, [0] * lanes), room)
 
     def _wrap(self, pixel: Any) -> None:
-        """Make sums of the totals, and count those of pixels before the end that do not fit."""
-        b, lanes = self.b, self.tile.lanes
+        """Make sums of the totals, and count those of pixels before the end that do not fit, or might not."""
+        b = self.b
         count, margin = v.word(0), self.parameter(at.MARGIN)
         for m, (row, totals) in enumerate(zip(self.sums, self.totals, strict=True)):
             counts = b.icmp_signed("<", b.add(pixel, v.word(m)), self.end)
             for room, total in zip(row, totals, strict=True):
                 exact = b.load(total)
                 b.store(b.trunc(exact, self.kind), room)
-                left = b.bitcast(beyond_int32(b, exact, margin), ir.IntType(lanes))
-                many = v.call(b, "ctpop.i64", v.i64, [b.zext(left, v.i64)])
-                count = b.add(count, b.select(counts, many, v.word(0)))
+                count = b.add(count, b.select(counts, beyond_int32(b, exact, margin), v.word(0)))
         place = b.inttoptr(b.add(self.p, v.word(8 * at.OVERFLOW)), v.i64.as_pointer())
         b.atomic_rmw("add", place, count, "monotonic")
 
