@@ -12,7 +12,7 @@ from qworkbench.emulator.kernels.queue import CALLS, Queue
 from qworkbench.emulator.kernels.script import Script, room_of
 from qworkbench.emulator.kernels.surface import new_surface, surfaced
 from qworkbench.emulator.kernels.threads import VARIABLE as THREADS
-from qworkbench.emulator.kernels.values import value_of
+from qworkbench.emulator.kernels.values import new_value, value_of
 from qworkbench.numerics import reference
 from tests.emulator.codes import assert_equal, random_codes
 from tests.emulator.operations import LINEAR, OPERATIONS, RQ, SQUARE, W, maps, on_surface, rows
@@ -165,3 +165,17 @@ def test_memory_that_a_waiting_call_reads_is_not_lent_to_others():
     queue.run()
     assert_equal(value.array, expected)
     assert held
+
+
+def test_memory_that_waiting_calls_hand_on_is_not_lent_to_others():
+    rng = np.random.default_rng(16)
+    conv, operands, run = prepared("conv, fixed and half_away", rng)
+    (x,), (layout,) = operands(rng), conv.scratch
+    queue = Queue()
+    (value,) = queue.add(conv, [value_of(x)])
+    others = [new_value(layout).array for _ in range(4)]
+    for other in others:
+        other[...] = 7
+    queue.run()
+    assert_equal(value.array, run(reference, np.ascontiguousarray(x)))
+    assert all((other == 7).all() for other in others)
