@@ -79,13 +79,11 @@ def _by_float(row: int) -> None:
 @inner
 def _shifted(codes: Any, factor: int, out: Any, p: np.ndarray) -> None:
     """``out = clamp(round(q * M * 2**-s), low, high)`` for shifts in :data:`SHIFTS`, without a branch in the loop."""
-    mantissas, shifts = (
-        carray(v.int64_at(p[FACTOR] + factor), codes.size),
-        carray(v.int64_at(p[SHIFT] + factor), codes.size),
-    )
-    one, low, high, rounding = p[FACTOR_ONE] != 0, p[LOW], p[HIGH], p[ROUNDING]
+    mantissas = carray(v.int64_at(p[FACTOR] + factor), codes.size)
+    shifts = carray(v.int64_at(p[SHIFT] + factor), codes.size)
+    several, low, high, rounding = p[FACTOR_ONE] != 0, p[LOW], p[HIGH], p[ROUNDING]
     for i in range(codes.size):
-        k = i if one else 0
+        k = i if several else 0
         product, shift = np.int64(codes[i]) * mantissas[k], shifts[k]
         half = np.int64(1) << (shift - 1)
         if rounding == HALF_EVEN:
