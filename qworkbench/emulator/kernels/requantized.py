@@ -6,6 +6,7 @@ fit here is done by :mod:`.rescale`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,16 +22,20 @@ from qworkbench.numerics.dtypes import NUMPY
 from qworkbench.numerics.multiplier import integer_multiplier
 
 FROM_CODES, TO_CODES = (np.dtype(np.int16), np.dtype(np.int32)), (np.int8, np.int16)
+USUAL = {("float32", "int8"), ("float64", "int16")}  # arithmetic and dtype of what leaves
 SHIFTS = range(1, 63)  # by which a product of a code and a mantissa is shifted exactly
 (X, X_IMAGE, X_ROW, FACTOR, FACTOR_IMAGE, FACTOR_ROW, FACTOR_ONE, SHIFT, OUT, OUT_IMAGE, OUT_ROW, IMAGES, ROWS, LENGTH,
- FROM, TO, LOW, HIGH, ROUNDING, DOUBLE, WORDS) = range(21)  # fmt: skip
+ FROM, TO, LOW, HIGH, ROUNDING, WORDS) = range(20)  # fmt: skip
 
 
 @inner
-def _places(p: np.ndarray, n: int, r: int) -> tuple[int, int, int]:
-    """Return where a line of codes, of factors and of results begins."""
-    factor = n * p[FACTOR_IMAGE] + r * p[FACTOR_ROW]
-    return p[X] + n * p[X_IMAGE] + r * p[X_ROW], factor, p[OUT] + n * p[OUT_IMAGE] + r * p[OUT_ROW]
+def _lines_of(row: int) -> Iterator[tuple[int, int, int]]:
+    """Yield where each line of codes, of factors (behind the first) and of results begins."""
+    p = carray(v.int64_at(row), WORDS)
+    for n in range(p[IMAGES]):
+        for r in range(p[ROWS]):
+            factor = n * p[FACTOR_IMAGE] + r * p[FACTOR_ROW]
+            yield p[X] + n * p[X_IMAGE] + r * p[X_ROW], factor, p[OUT] + n * p[OUT_IMAGE] + r * p[OUT_ROW]
 
 
 @inner
@@ -47,33 +52,47 @@ def _scaled(codes: Any, factors: np.ndarray, several: bool, out: Any, low: Any, 
 
 
 @inner
-def _in_float(codes: Any, factor: int, out: Any, p: np.ndarray) -> None:
-    several, rounding = p[FACTOR_ONE] != 0, p[ROUNDING]
-    if p[DOUBLE]:
-        doubles = carray(v.float64_at(factor), codes.size)
-        _scaled(codes, doubles, several, out, np.float64(p[LOW]), np.float64(p[HIGH]), rounding)
-    else:
-        factors = carray(v.float32_at(factor), codes.size)
-        _scaled(codes, factors, several, out, np.float32(p[LOW]), np.float32(p[HIGH]), rounding)
+def _by_single(codes: Any, factor: int, out: Any, p: np.ndarray) -> None:
+    factors, low, high = carray(v.float32_at(p[FACTOR] + factor), codes.size), np.float32(p[LOW]), np.float32(p[HIGH])
+    _scaled(codes, factors, p[FACTOR_ONE] != 0, out, low, high, p[ROUNDING])
+
+
+@inner
+def _by_double(codes: Any, factor: int, out: Any, p: np.ndarray) -> None:
+    factors, low, high = carray(v.float64_at(p[FACTOR] + factor), codes.size), np.float64(p[LOW]), np.float64(p[HIGH])
+    _scaled(codes, factors, p[FACTOR_ONE] != 0, out, low, high, p[ROUNDING])
 
 
 @row_kernel
-def _by_float(row: int) -> None:
-    """Requantize lines of LENGTH codes of FROM bytes to TO bytes by float32 or float64 factors."""
+def _as_usual(row: int) -> None:
+    """Requantize lines of LENGTH codes of FROM bytes, in float32 to int8, in float64 to int16."""
     p = carray(v.int64_at(row), WORDS)
     count = p[LENGTH]
-    for n in range(p[IMAGES]):
-        for r in range(p[ROWS]):
-            here, factor, to = _places(p, n, r)
-            factor += p[FACTOR]
-            if p[FROM] == 2 and p[TO] == 1:
-                _in_float(carray(v.int16_at(here), count), factor, carray(v.int8_at(to), count), p)
-            elif p[FROM] == 2:
-                _in_float(carray(v.int16_at(here), count), factor, carray(v.int16_at(to), count), p)
-            elif p[TO] == 1:
-                _in_float(carray(v.int32_at(here), count), factor, carray(v.int8_at(to), count), p)
-            else:
-                _in_float(carray(v.int32_at(here), count), factor, carray(v.int16_at(to), count), p)
+    for here, factor, to in _lines_of(row):
+        if p[FROM] == 2 and p[TO] == 1:
+            _by_single(carray(v.int16_at(here), count), factor, carray(v.int8_at(to), count), p)
+        elif p[TO] == 1:
+            _by_single(carray(v.int32_at(here), count), factor, carray(v.int8_at(to), count), p)
+        elif p[FROM] == 2:
+            _by_double(carray(v.int16_at(here), count), factor, carray(v.int16_at(to), count), p)
+        else:
+            _by_double(carray(v.int32_at(here), count), factor, carray(v.int16_at(to), count), p)
+
+
+@row_kernel
+def _otherwise(row: int) -> None:
+    """Do the same in float64 to int8, in float32 to int16."""
+    p = carray(v.int64_at(row), WORDS)
+    count = p[LENGTH]
+    for here, factor, to in _lines_of(row):
+        if p[FROM] == 2 and p[TO] == 1:
+            _by_double(carray(v.int16_at(here), count), factor, carray(v.int8_at(to), count), p)
+        elif p[TO] == 1:
+            _by_double(carray(v.int32_at(here), count), factor, carray(v.int8_at(to), count), p)
+        elif p[FROM] == 2:
+            _by_single(carray(v.int16_at(here), count), factor, carray(v.int16_at(to), count), p)
+        else:
+            _by_single(carray(v.int32_at(here), count), factor, carray(v.int16_at(to), count), p)
 
 
 @inner
@@ -100,17 +119,15 @@ def _by_shift(row: int) -> None:
     """Do the same by mantissas and shifts, int64 each, that lie alike."""
     p = carray(v.int64_at(row), WORDS)
     count = p[LENGTH]
-    for n in range(p[IMAGES]):
-        for r in range(p[ROWS]):
-            here, factor, to = _places(p, n, r)
-            if p[FROM] == 2 and p[TO] == 1:
-                _shifted(carray(v.int16_at(here), count), factor, carray(v.int8_at(to), count), p)
-            elif p[FROM] == 2:
-                _shifted(carray(v.int16_at(here), count), factor, carray(v.int16_at(to), count), p)
-            elif p[TO] == 1:
-                _shifted(carray(v.int32_at(here), count), factor, carray(v.int8_at(to), count), p)
-            else:
-                _shifted(carray(v.int32_at(here), count), factor, carray(v.int16_at(to), count), p)
+    for here, factor, to in _lines_of(row):
+        if p[FROM] == 2 and p[TO] == 1:
+            _shifted(carray(v.int16_at(here), count), factor, carray(v.int8_at(to), count), p)
+        elif p[TO] == 1:
+            _shifted(carray(v.int32_at(here), count), factor, carray(v.int8_at(to), count), p)
+        elif p[FROM] == 2:
+            _shifted(carray(v.int16_at(here), count), factor, carray(v.int16_at(to), count), p)
+        else:
+            _shifted(carray(v.int32_at(here), count), factor, carray(v.int16_at(to), count), p)
 
 
 def requantized(q: np.ndarray, rq: Requantize, multiplier: np.ndarray) -> np.ndarray | None:
@@ -128,9 +145,10 @@ def requantized(q: np.ndarray, rq: Requantize, multiplier: np.ndarray) -> np.nda
     shift = 0 if real else placed(factors[1])[0]
     row = np.array((
         0, *here[1:3], address, *steps, shift, 0, *there[1:3], *span, q.itemsize, out.itemsize, rq.low, rq.high,
-        ROUNDING_CODES[rq.rounding], rq.kind == "float64",
+        ROUNDING_CODES[rq.rounding],
     ))  # fmt: skip
-    call = Call(_by_float if real else _by_shift, row, ((X, 0, 0), (OUT, RESULT, 0)))
+    usual = (rq.kind, rq.dtype) in USUAL
+    call = Call(_as_usual if usual else _otherwise if real else _by_shift, row, ((X, 0, 0), (OUT, RESULT, 0)))
     perform(call, (here[0],), there[0])
     if lies_alone(q, here[0]) and lies_alone(out, there[0]):
         note((q,), (out,), (call,), factors)

@@ -10,6 +10,7 @@ import numpy as np
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import inner, kernel, row_kernel
 from qworkbench.emulator.kernels.isa import PORTABLE, vectors
+from qworkbench.emulator.kernels.requantized import USUAL
 from qworkbench.emulator.kernels.rescale import requantize
 from qworkbench.emulator.kernels.surface import new_surface, surface_of
 from qworkbench.emulator.kernels.values import Surface, new_array, value_of
@@ -17,8 +18,6 @@ from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.numerics.arithmetic import Requantize
 from qworkbench.numerics.dtypes import NUMPY
-
-USUAL = {("float32", "int8"), ("float64", "int16")}  # arithmetic and dtype of what leaves
 
 
 @inner
