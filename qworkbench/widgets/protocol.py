@@ -125,8 +125,8 @@ class WorkbenchLike(Protocol):
     def in_background(self, analysis: str, *given: Any, **options: Any) -> JobLike:
         """Run an analysis on the worker thread."""
 
-    def run_async(self) -> JobLike:
-        """Start a run on the worker thread; it ends the one before."""
+    def run_again_async(self) -> JobLike:
+        """Start a run on the inputs of the newest one, on the worker thread; it ends the one before."""
 
     def cancel(self) -> Any:
         """Stop the run."""

@@ -61,8 +61,8 @@ class WorkbenchWidget(Shown):
 
     # -- what a message can ask ---------------------------------------------------------------------------------------
     def run(self) -> None:
-        """Run the integer model in the background."""
-        self.follow(self.workbench.run_async())
+        """Run the integer model in the background, on the inputs that it ran on last."""
+        self.follow(self.workbench.run_again_async())
 
     def rerun(self) -> None:
         """Do the same after an edit, if there are thresholds to run the model with."""

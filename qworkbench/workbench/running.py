@@ -68,6 +68,10 @@ class Running(Preparing):
         self._publish("running", None)
         return self._worker.start(work)
 
+    def run_again_async(self) -> Job:
+        """Do the same on the inputs of the newest run, so that what changed is told; on the default ones before any."""
+        return self.run_async(self._ran_on)
+
     def cancel(self) -> bool:
         """Stop the running job; tell whether there was one."""
         return self._worker.cancel()

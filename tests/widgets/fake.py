@@ -120,7 +120,7 @@ class FakeWorkbench:
             self.undone.append(self.done.pop())
         self.publish("edited")
 
-    def run_async(self):
+    def run_again_async(self):
         for job in self.jobs:
             job.cancelled = True
         self.jobs.append(FakeJob())

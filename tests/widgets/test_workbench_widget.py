@@ -115,7 +115,7 @@ def test_a_good_message_clears_the_error(page):
 
 
 def test_an_unforeseen_error_is_shown_and_not_swallowed(page, workbench, caplog, capsys):
-    workbench.run_async = lambda: 1 / 0
+    workbench.run_again_async = lambda: 1 / 0
     page.comm.custom({"type": "run"})
     assert "internal error" in page.error
     assert "ZeroDivisionError" in page.error

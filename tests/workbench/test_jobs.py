@@ -44,6 +44,17 @@ def test_run_async_reports_progress_and_gives_the_run(wb):
     assert {data["node"] for data in progress} <= set(wb.graph.nodes.names())
 
 
+def test_an_edit_is_answered_on_the_inputs_of_the_newest_run(wb):
+    first = wb.run_again_async().wait(LIMIT)
+    assert first.sample == wb.run().sample
+    other = wb.run(-1 * wb.sample)
+    wb.edit(q.FixScale("x", 0.05))
+    again = wb.run_again_async().wait(LIMIT)
+    assert again.sample == other.sample != first.sample
+    assert again.inputs == other.inputs != first.inputs
+    assert again.tables.metrics_before == other.metrics
+
+
 def test_cancel_in_the_middle_leaves_the_last_run(wb):
     before = wb.run()
     wb.edit(q.FixScale("x", 0.05))
