@@ -1,6 +1,7 @@
 """The row of int64 parameters that a sweep is called with, so that every kernel has one signature.
 
-Addresses, distances in bytes, counts and modes; :mod:`.product` fills the row, generated code and drivers read it.
+Addresses, distances in bytes, counts and modes; :mod:`.frames` and :mod:`.product` fill the row, generated code and
+drivers read it. A window begins at one of PIXELS and ends less than REACH behind it; a residual adds at most MARGIN.
 """
 
 from __future__ import annotations
