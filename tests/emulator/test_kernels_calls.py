@@ -171,6 +171,7 @@ def test_memory_that_waiting_calls_hand_on_is_not_lent_to_others():
     rng = np.random.default_rng(16)
     conv, operands, run = prepared("conv, fixed and half_away", rng)
     (x,), (layout,) = operands(rng), conv.scratch
+    assert conv.block == conv.layouts[0].block + layout.block  # what waits is bounded
     queue = Queue()
     (value,) = queue.add(conv, [value_of(x)])
     others = [new_value(layout).array for _ in range(4)]

@@ -72,7 +72,8 @@ class Prepared:
         self.distances, self.scratch = tuple(distances), tuple(scratch)
         self.layouts, self.work, self.kept, self.lost = tuple(layouts), work, kept, lost
         self.calls = tuple(_ready(call) for call in calls)
-        self.words, self.block = sum(len(call.row) for call in calls), sum(layout.block for layout in layouts)
+        self.words = sum(len(call.row) for call in calls)
+        self.block = sum(layout.block for layout in (*layouts, *scratch))
 
 
 class Note(NamedTuple):
