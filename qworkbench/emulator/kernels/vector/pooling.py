@@ -72,7 +72,9 @@ def means(row: int) -> None:
         elif p[OUT_BYTES] == 2:
             _left(sums[n], factor, np.float64(p[LOW]), np.float64(p[HIGH]), v.int16_at(to), pitch)
         else:
-            carray(v.int32_at(to), pitch)[:] = sums[n, :pitch]
+            whole = v.int32_at(to)
+            for c in range(pitch):
+                whole[c] = sums[n, c]
 
 
 def image_means(x: np.ndarray, rq: Requantize, *, keepdims: bool = True) -> np.ndarray | None:

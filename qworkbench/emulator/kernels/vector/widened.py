@@ -25,7 +25,8 @@ SPARE = 64  # codes behind the last one that a tile may read, against zeros
 def widened_panels_of(row: int, one: np.ndarray) -> Iterator[tuple[int, int, int]]:
     """Yield panel, first pixel and end as :func:`.sweeps.panels_of`; `one` is the row to call a tile with meanwhile."""
     p = carray(v.int64_at(row), WORDS)
-    one[:] = p
+    for word in range(WORDS):
+        one[word] = p[word]
     room = np.empty(0, np.int16)
     for first, end, begin, stop in parts_of(row, SLICE):
         pixels = carray(v.int64_at(p[PIXELS] + 8 * first), end - first + BEYOND)
