@@ -29,8 +29,11 @@ def widened_panels_of(row: int, one: np.ndarray) -> Iterator[tuple[int, int, int
         one[word] = p[word]
     room = np.empty(0, np.int16)
     for first, end, begin, stop in parts_of(row, SLICE):
-        pixels = carray(v.int64_at(p[PIXELS] + 8 * first), end - first + BEYOND)
-        low, high = pixels.min() // 2, pixels.max() // 2
+        pixels = v.int64_at(p[PIXELS] + 8 * first)
+        low = high = pixels[0]
+        for i in range(end - first + BEYOND):
+            low, high = min(low, pixels[i]), max(high, pixels[i])
+        low, high = low // 2, high // 2
         size = high - low + p[REACH] // 2  # and no code more: what lies behind the last row may be nobody's memory
         if room.size < size + SPARE:
             room = np.empty(size + SPARE, np.int16)
