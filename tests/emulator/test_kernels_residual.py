@@ -75,3 +75,14 @@ def test_what_a_residual_pushes_out_of_int32_or_back_is_counted(path, kernel, in
     assert_equal(found, reference.conv2d(*operands))
     small = (x // 256, *operands[1:])
     assert_equal(kernels.conv2d(*small), reference.conv2d(*small))
+
+
+def test_the_same_weight_takes_residuals_of_either_width(path):
+    rng = np.random.default_rng(3)
+    x, w = random_codes(rng, (1, 200, 7, 7), "int16"), random_codes(rng, (24, 200, 3, 3), "int8")
+    geometry, forms, ratio = ConvGeometry((3, 3), pads=(1, 1, 1, 1)), {}, rng.uniform(5e4, 1.5e5, 24)
+    rq = Requantize(rng.uniform(1e-8, 1e-7, 24), "int8", -128, 127)
+    for dtype in ("int8", "int16", "int8"):
+        residual = Residual(random_codes(rng, (1, 24, 7, 7), dtype, "ends"), ratio)
+        found = kernels.conv2d(x, w, None, geometry, rq, residual, forms=forms)
+        assert_equal(found, reference.conv2d(x, w, None, geometry, rq, residual))

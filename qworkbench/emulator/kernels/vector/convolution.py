@@ -26,6 +26,7 @@ from qworkbench.emulator.kernels.vector.groups import grouped_weights, groups_fr
 from qworkbench.emulator.kernels.vector.parts import LIMIT, parts_that_fit
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, Forms, Product, leaving, remembered
+from qworkbench.emulator.kernels.vector.residual import dtype_of, reach_of
 from qworkbench.emulator.kernels.vector.windows import dense_of, panels_of, places_of, taps_of
 from qworkbench.emulator.kernels.vector.winograd_layers import transformed_weights, winograd_for, winograd_frame
 from qworkbench.numerics import checks
@@ -105,7 +106,7 @@ def _made_by(
     surface = surfaced(x, codes, max(geometry.pads), pixel_pitch(x.shape[1]))
     ratio = None if residual is None else residual.ratio
     lies = (surface.shape, surface.margin, asked_margin())
-    key = (path.name, id(w), id(bias), id(ratio), geometry, x.shape, lies, x.dtype)
+    key = (path.name, id(w), id(bias), id(ratio), geometry, x.shape, lies, x.dtype, dtype_of(residual))
     return surface, remembered(
         forms,
         "conv",
@@ -165,7 +166,7 @@ def _started(path: Path, surface: Surface, given: Given) -> tuple[Start, int, tu
     reach = largest + _largest(x) * magnitude
     if residual is not None:
         ratio = checks.residual("conv2d", residual, shape, outputs)
-        margin = int(32768.0 * min(float(ratio.max()), 2.0**40)) + 1
+        margin = reach_of(residual, ratio)
         reach += margin
     parts: int | None = 1
     if reach >= INT32_LIMIT:

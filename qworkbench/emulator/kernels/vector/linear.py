@@ -23,6 +23,7 @@ from qworkbench.emulator.kernels.vector.product import (
     prepared,
     remembered,
 )
+from qworkbench.emulator.kernels.vector.residual import dtype_of, reach_of
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import Requantize, Residual
 from qworkbench.numerics.dtypes import NUMPY
@@ -52,7 +53,7 @@ def multiply(
     shape = (*x.shape[:-1], outputs)
     pitch = _pitch(path, outputs)
     anchors = (*anchors, rq, ratio)
-    key = (path.name, *map(id, anchors), rows.shape, x.dtype)
+    key = (path.name, *map(id, anchors), rows.shape, x.dtype, dtype_of(residual))
 
     def prepare() -> Product | None:
         if rq is not None:
@@ -63,7 +64,7 @@ def multiply(
         ratios = None
         if residual is not None:
             ratios = checks.residual("gemm", residual, shape, outputs)
-            margin = int(32768.0 * min(float(ratios.max()), 2.0**40)) + 1
+            margin = reach_of(residual, ratios)
             reach += margin
         if reach >= INT32_LIMIT:
             whole = path.shifts or path.widens or path.tiles or max(largest, margin) >= LIMIT

@@ -1,4 +1,4 @@
-"""The ratio of a residual as two integers that round every int8 code as float64 does.
+"""What a residual adds: a bound of it, and its ratio as two integers that round every int8 code as float64 does.
 
 ``round_half_even(code * ratio) == code * whole + ((code * part + 2**23) >> 24)`` for each of the 256 codes, or there is
 no such pair: a product lies on a tie, where rounding to even needs the exact ratio.
@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import numpy as np
 
+from qworkbench.numerics.arithmetic import Residual
+
 BITS = 24
 NEGATIVE, POSITIVE = np.arange(-128, 0)[:, None], np.arange(1, 128)[:, None]
 CODES = np.concatenate([NEGATIVE, POSITIVE])
 MAGNITUDES = np.arange(1, 129, dtype=np.uint32)[:, None]
 TURN = 32  # bits of a whole in which products are counted
 NEAR = (1 << TURN + 8 - BITS) + 128  # of a tie: the error of a part, and of what is cut off, times 128 stay within
+
+
+def reach_of(residual: Residual, ratio: np.ndarray) -> int:
+    """Return a bound of what the codes of `residual` add by the `ratio`, whatever codes of their dtype they are."""
+    most = 128.0 if residual.codes.dtype == np.int8 else 32768.0
+    return int(most * min(float(ratio.max()), 2.0**40)) + 1
+
+
+def dtype_of(residual: Residual | None) -> np.dtype | None:
+    """Return the dtype of the codes that enter, which their bound follows from."""
+    return None if residual is None else residual.codes.dtype
 
 
 def split_ratio(ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -26,6 +26,7 @@ from qworkbench.emulator.kernels.vector.product import (
     prepared,
     remembered,
 )
+from qworkbench.emulator.kernels.vector.residual import dtype_of, reach_of
 from qworkbench.numerics import checks
 from qworkbench.numerics.arithmetic import ConvGeometry, Requantize, Residual
 from qworkbench.numerics.dtypes import NUMPY
@@ -77,7 +78,7 @@ def convolve_transposed(
     out_margin = margin_of(shape)
     ratio = None if residual is None else residual.ratio
     lies = (surface.shape, surface.margin, out_margin)
-    key = (path.name, id(w), id(bias), id(rq), id(ratio), geometry, x.shape, lies, x.dtype)
+    key = (path.name, id(w), id(bias), id(rq), id(ratio), geometry, x.shape, lies, x.dtype, dtype_of(residual))
     products: list[Product] | None = remembered(
         forms,
         "transposed",
@@ -142,7 +143,7 @@ def _prepare(
     ratio = None
     if residual is not None:
         ratio = checks.residual("conv_transpose2d", residual, shape, outputs)
-        reach += int(32768.0 * min(float(ratio.max()), 2.0**40)) + 1
+        reach += reach_of(residual, ratio)
     if reach >= INT32_LIMIT:
         return None
     image, row, pixel, _ = surface.strides
