@@ -208,7 +208,8 @@ def _parts(path: Path, surface: Surface, given: Given, low: int) -> int | None:
 def _frame(path: Path, surface: Surface, given: Given, shape: tuple[int, ...], parts: int) -> Frame | None:
     _, w, _, geometry, _, _, forms = given
     if path.transforms:
-        weights = remembered(forms, "panels", (path.name, id(w)), lambda: transformed_weights(path, w), (w,))
+        key = ("transforms", path.channels, path.panels(len(w)), id(w))  # the same for pixels of either width
+        weights = remembered(forms, "panels", key, lambda: transformed_weights(path, w), (w,))
         return winograd_frame(path, surface, weights, shape, geometry, parts)
     if path.name.startswith("groups"):
         weights = remembered(forms, "panels", (path.name, id(w)), lambda: grouped_weights(path, w), (w,))
