@@ -13,7 +13,6 @@ from qworkbench.graph.ir import Graph
 from qworkbench.placement.types import DtypeRequest, Placement
 from qworkbench.workbench.config import Config
 from qworkbench.workbench.tables import threshold_and_scale
-from qworkbench.workbench.threshold_words import thresholds_around
 
 
 def node_details(
@@ -21,14 +20,10 @@ def node_details(
     placement: Placement,
     plan: Plan | None,
     config: Config,
-    initial: Config,
     metrics: Mapping[str, Metrics] | None,
     name: str,
 ) -> dict[str, Any]:
-    """Return the panel's data of node `name`; `plan` and `metrics` may be missing before calibration and run.
-
-    `initial` is the configuration as the model was opened.
-    """
+    """Return the panel's data of node `name`; `plan` and `metrics` may be missing before calibration and run."""
     node = graph.nodes[name]
     placed = placement[name]
     unit = None if placed.on == "NONE" else placement.unit_of(name)
@@ -55,7 +50,6 @@ def node_details(
         "outputs": [_tensor(graph, placement, plan, v) for v in node.outputs],
         "threshold": _number(threshold),
         "scale": _number(scale),
-        "thresholds": [] if plan is None else _thresholds(graph, placement, plan, config, initial, name),
         "fixed_scale": name in config.scales,
         "dtype": {"input": placed.input_dtype, "weight": placed.weight_dtype, "output": placed.dtype},
         "requested": {
@@ -72,12 +66,6 @@ def node_details(
         "allowed": _allowed(graph, config, name),
         "metrics": _metrics((metrics or {}).get(name)),
     }
-
-
-def _thresholds(
-    graph: Graph, placement: Placement, plan: Plan, config: Config, initial: Config, name: str
-) -> list[dict[str, Any]]:
-    return [reach.as_dict() for reach in thresholds_around(graph, placement, plan, config, initial, name)]
 
 
 def _tensor(graph: Graph, placement: Placement, plan: Plan | None, value: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from qworkbench.workbench.explain import Explanation, explain
 from qworkbench.workbench.histogram import histogram
 from qworkbench.workbench.rows import input_rows, journal_rows, node_rows, output_rows, settings_row
 from qworkbench.workbench.states import State, differing_nodes
-from qworkbench.workbench.threshold_words import thresholds_around
+from qworkbench.workbench.threshold_words import Reach, thresholds_around
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,16 +43,20 @@ class Telling(Costing):
             plan = self._stages.plan(self.config)
         except QWorkbenchError as error:
             return (f"not known: {error}",)
-        found = thresholds_around(self.graph, self.placement, plan, self.config, self._history.initial, name)
-        return tuple(reach.text for reach in found)
+        return tuple(reach.text for reach in self._reaches(plan, name))
+
+    def _reaches(self, plan: Plan, name: str) -> tuple[Reach, ...]:
+        method = self._stages.thresholds(self.config).method
+        return thresholds_around(self.graph, self.placement, plan, self.config, self._history.initial, method, name)
 
     def node_details(self, name: str) -> dict[str, Any]:
         """Return everything that a panel shows of one node, as plain data."""
         plan = self._stages.plan(self.config) if self._stages.statistics is not None else None
         run = self._last if self._last is not None and not self.stale else None
         metrics = None if run is None else run.metrics
-        found = node_details(self.graph, self.placement, plan, self.config, self._history.initial, metrics, name)
-        return {**found, "histogram": self.histogram(name)}
+        found = node_details(self.graph, self.placement, plan, self.config, metrics, name)
+        reaches = () if plan is None else self._reaches(plan, name)
+        return {**found, "thresholds": [reach.as_dict() for reach in reaches], "histogram": self.histogram(name)}
 
     def histogram(self, name: str) -> dict[str, Any] | None:
         """Return how the values that node `name`, or the unit it is fused into, writes were spread in calibration.

@@ -7,7 +7,7 @@ people; reads the plan and decides nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from qworkbench.numerics.dtypes import QMAX
 from qworkbench.placement.declared import declared_scales, still_declared
 
 if TYPE_CHECKING:
+    from qworkbench.calibration.method import CalibrationMethod
     from qworkbench.emulator.plan import Plan, Quantity
     from qworkbench.graph.ir import Graph
     from qworkbench.placement.types import Placement, ScaleGroup, Unit
@@ -83,12 +84,18 @@ class Reach:
 
 
 def thresholds_around(
-    graph: Graph, placement: Placement, plan: Plan, config: Config, initial: Config, name: str
+    graph: Graph,
+    placement: Placement,
+    plan: Plan,
+    config: Config,
+    initial: Config,
+    method: Callable[[str], CalibrationMethod],
+    name: str,
 ) -> tuple[Reach, ...]:
     """Return the thresholds of the output and the weight of `name`, and of its inputs with one per channel.
 
     A node inside a fused unit has those of the unit. `initial` is the configuration as the model was opened, in which
-    a scale that nobody fixed is the model's own.
+    a scale that nobody fixed is the model's own; `method` tells by which one the threshold of a value is read.
     """
     if placement[name].on == "NONE":
         return ()
@@ -97,14 +104,14 @@ def thresholds_around(
     value = unit.outputs[0]
     quantity = plan.quantities.get(plan.results.get(unit.tail, ""))
     if quantity is not None:
-        words = _activation(graph, placement, config, initial, value, quantity)
+        words = _activation(graph, placement, config, initial, method, value, quantity)
         found.append(_reach("output", value, quantity, quantity.axis, words))
     if unit.name in plan.weights:
         found.append(_weight(graph, placement, plan, unit))
     for source in dict.fromkeys(unit.inputs):
         read = _codes(placement, plan, source)
         if read is not None and read.per_channel:
-            words = _activation(graph, placement, config, initial, source, read)
+            words = _activation(graph, placement, config, initial, method, source, read)
             found.append(_reach("input", source, read, read.axis, words))
     return tuple(found)
 
@@ -157,7 +164,7 @@ def _weight(graph: Graph, placement: Placement, plan: Plan, unit: Unit) -> Reach
         inside += [f"the channels' scales of {unit.inputs[0]!r} folded in"] if per_channel else []
         words = f"the largest magnitude of {'each' if quantity.per_channel else 'its'} output channel"
         words += f", with {' and '.join(inside)}" if inside else ""
-    return _reach("weight", tensor, quantity, _weight_axis(node.op, dict(node.attrs)), words)
+    return _reach("weight", tensor, quantity, _weight_axis(node.op, node.attrs), words)
 
 
 def _weight_axis(op: str, attrs: Mapping[str, Any]) -> int:
@@ -166,7 +173,13 @@ def _weight_axis(op: str, attrs: Mapping[str, Any]) -> int:
 
 
 def _activation(
-    graph: Graph, placement: Placement, config: Config, initial: Config, value: str, quantity: Quantity
+    graph: Graph,
+    placement: Placement,
+    config: Config,
+    initial: Config,
+    method: Callable[[str], CalibrationMethod],
+    value: str,
+    quantity: Quantity,
 ) -> str:
     if quantity.dtype == "int32":
         return "of the sums: the product of the scales that go in"
@@ -175,22 +188,15 @@ def _activation(
         return "decided inside the op"
     if group.fixed_scale is not None:
         return _fixed(graph, config, initial, group)
-    method = _method(graph, config, group.values[0])
-    words = f"calibration: {method.describe()}"
+    chosen = method(group.values[0])
+    words = f"calibration: {chosen.describe()}"
     if group.threshold_from != (value,):
         read = ", ".join(repr(name) for name in group.threshold_from[:3])
         more = f" and {len(group.threshold_from) - 3} more" if len(group.threshold_from) > 3 else ""
         words += f", {'the largest ' if len(group.threshold_from) > 1 else ''}of {read}{more}, which share one scale"
-    if method.per_channel and not quantity.per_channel and len(graph.values[value].shape) == 4:
+    if chosen.per_channel and not quantity.per_channel and len(graph.values[value].shape) == 4:
         words += "; one for the whole tensor, since scales per channel need a convolution on either side"
     return words
-
-
-def _method(graph: Graph, config: Config, value: str) -> Any:
-    """Return the method of the node, or model input, that makes `value`: its own, else that of all."""
-    producer = graph.producer(value)
-    names = (value,) if producer is None else (producer.name, value)
-    return next((config.methods[name] for name in names if name in config.methods), config.calibration)
 
 
 def _fixed(graph: Graph, config: Config, initial: Config, group: ScaleGroup) -> str:
