@@ -135,14 +135,14 @@ def noted(notes: Sequence[Note], inputs: Sequence[np.ndarray], outs: Sequence[np
     last = next((one for one in notes if _same(one.outs, outs)), None)
     if last is None:
         return None
+    layouts = _layouts(outs)
     if _same(last.inputs, inputs):
-        layouts = _layouts(outs)
         fits = layouts and len(last.calls) <= MOST_CALLS
-        return Prepared(layouts, last.calls, last.work, last.kept, last.lost) if layouts and fits else None
+        return Prepared(layouts, last.calls, last.work, last.kept, last.lost) if fits else None
     first = next((one for one in notes if _same(one.outs, last.inputs)), None)
     if first is None or not _same(first.inputs, inputs) or len(first.outs) != 1 or last.lost is not None:
         return None
-    layouts, between = _layouts(outs), _layouts(first.outs)
+    between = _layouts(first.outs)
     calls = [*_renumbered(first.calls, RESULT, RESULT - len(outs)), *_renumbered(last.calls, 0, RESULT - len(outs))]
     if not layouts or not between or len(calls) > MOST_CALLS:
         return None

@@ -14,7 +14,7 @@ import numpy as np
 from qworkbench.emulator.kernels.calls import RESULT, Call, note, perform
 from qworkbench.emulator.kernels.compiled import inner, row_kernel
 from qworkbench.emulator.kernels.lines import lies_alone, lined, placed
-from qworkbench.emulator.kernels.rounding import HALF_AWAY, HALF_EVEN, whole
+from qworkbench.emulator.kernels.rounding import shifted_right, whole
 from qworkbench.emulator.kernels.vector import ir as v
 from qworkbench.emulator.kernels.vector.ir import carray
 from qworkbench.numerics.arithmetic import ROUNDING_CODES, Requantize
@@ -100,18 +100,11 @@ def _shifted(codes: Any, factor: int, out: Any, p: np.ndarray) -> None:
     """``out = clamp(round(q * M * 2**-s), low, high)`` for shifts in :data:`SHIFTS`, without a branch in the loop."""
     mantissas = carray(v.int64_at(p[FACTOR] + factor), codes.size)
     shifts = carray(v.int64_at(p[SHIFT] + factor), codes.size)
-    several, low, high, rounding = p[FACTOR_ONE] != 0, p[LOW], p[HIGH], p[ROUNDING]
+    several, low, high = p[FACTOR_ONE] != 0, p[LOW], p[HIGH]
     for i in range(codes.size):
         k = i if several else 0
-        product, shift = np.int64(codes[i]) * mantissas[k], shifts[k]
-        half = np.int64(1) << (shift - 1)
-        if rounding == HALF_EVEN:
-            less = np.int64(1) - ((product >> shift) & np.int64(1))
-        elif rounding == HALF_AWAY:
-            less = (product >> np.int64(63)) & np.int64(1)
-        else:
-            less = np.int64(0)
-        out[i] = np.int32(min(max((product + half - less) >> shift, low), high))
+        y = shifted_right(np.int64(codes[i]) * mantissas[k], shifts[k], p[ROUNDING])
+        out[i] = np.int32(min(max(y, low), high))
 
 
 @row_kernel

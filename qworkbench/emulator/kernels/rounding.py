@@ -1,4 +1,4 @@
-"""The two roundings that every kernel inlines: of a float, and of an integer times a power of two."""
+"""The roundings that every kernel inlines: of a float, and of an integer times a power of two."""
 
 from __future__ import annotations
 
@@ -33,22 +33,28 @@ def whole(y: Any, low: Any, high: Any, rounding: int) -> np.int32:
 
 
 @inner
-def shifted(p: Any, shift: Any, low: Any, high: Any, rounding: int) -> np.int32:
-    """Return ``clamp(round(p * 2**-shift), low, high)`` as int32 for int64 ``|p| < 2**62`` and any shift.
+def shifted_right(p: Any, shift: Any, rounding: int) -> np.int64:
+    """Return ``round(p * 2**-shift)`` for int64 ``|p| < 2**62`` and 0 < shift < 63.
 
     ``(p + half - t) >> shift`` with ``half = 2**(shift-1)`` and t = 0 (half_up), 1 - (p >> shift) mod 2 (half_even),
     p < 0 (half_away).
     """
+    if rounding == HALF_EVEN:
+        t = np.int64(1) - ((p >> shift) & np.int64(1))
+    elif rounding == HALF_AWAY:
+        t = (p >> np.int64(63)) & np.int64(1)
+    else:
+        t = np.int64(0)
+    return np.int64((p + (np.int64(1) << (shift - 1)) - t) >> shift)
+
+
+@inner
+def shifted(p: Any, shift: Any, low: Any, high: Any, rounding: int) -> np.int32:
+    """Return ``clamp(round(p * 2**-shift), low, high)`` as int32 for int64 ``|p| < 2**62`` and any shift."""
     if shift > 62:
         y = np.int64(0)
     elif shift > 0:
-        if rounding == HALF_EVEN:
-            t = np.int64(1) - ((p >> shift) & np.int64(1))
-        elif rounding == HALF_AWAY:
-            t = (p >> np.int64(63)) & np.int64(1)
-        else:
-            t = np.int64(0)
-        y = (p + (np.int64(1) << (shift - 1)) - t) >> shift
+        y = shifted_right(p, shift, rounding)
     else:  # beyond 2**20 the code saturates in any case
         y = min(max(p, -(np.int64(1) << 20)), np.int64(1) << 20) << min(-shift, np.int64(16))
     y = low if y < low else y

@@ -19,6 +19,7 @@ from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.vector import packing
 from qworkbench.emulator.kernels.vector import parameters as at
 from qworkbench.emulator.kernels.vector.amx_layers import LENGTH, tiles_for
+from qworkbench.emulator.kernels.vector.parts import most_of
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, WORTH_A_THREAD, Product, prepared
 from qworkbench.numerics.arithmetic import Requantize
@@ -113,7 +114,7 @@ def _starts(shape: tuple[int, ...], strides: tuple[int, ...], outer: tuple[int, 
 
 def _reach(a: np.ndarray, b: np.ndarray) -> tuple[int, bool]:
     """Return a bound of every sum, and whether it holds whatever the codes; of int8 its length is proof enough."""
-    largest = 128 if a.dtype == np.int8 else 32768
+    largest = most_of(a)
     if b.dtype == np.int8 and largest * 128 * int(a.shape[-1]) < INT32_LIMIT:
         return largest * 128 * int(a.shape[-1]), True
     return largest * int(np.abs(b.astype(np.int32)).sum(axis=-2, dtype=np.int64).max(initial=0)), False

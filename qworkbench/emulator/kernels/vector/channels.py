@@ -17,6 +17,7 @@ from qworkbench.emulator.kernels.surface import asked_margin, margin_of, new_sur
 from qworkbench.emulator.kernels.threads import thread_count
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector.frames import sign
+from qworkbench.emulator.kernels.vector.parts import most_of
 from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, WORTH_A_THREAD, Forms, remembered
 from qworkbench.emulator.kernels.vector.quarters import lines, weight_lines
 from qworkbench.numerics import checks
@@ -119,7 +120,7 @@ def _prepare(
     shape = (x.shape[0], count, *geometry.output_size(x.shape[2], x.shape[3]))
     start = checks.bias("conv2d", bias, count)
     sums, magnitude = row_sums(w.reshape(count, -1))
-    reach = int(np.abs(start).max(initial=0)) + (128 if x.dtype == np.int8 else 32768) * magnitude
+    reach = int(np.abs(start).max(initial=0)) + most_of(x) * magnitude
     if reach >= INT32_LIMIT:
         return None
     if rq is not None:

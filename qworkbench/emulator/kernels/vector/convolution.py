@@ -23,7 +23,7 @@ from qworkbench.emulator.kernels.vector import parameters
 from qworkbench.emulator.kernels.vector.amx_layers import tiles_for_windows, tiles_frame
 from qworkbench.emulator.kernels.vector.frames import Frame, Start, frame_of, started
 from qworkbench.emulator.kernels.vector.groups import grouped_weights, groups_frame, groups_path
-from qworkbench.emulator.kernels.vector.parts import LIMIT, parts_that_fit
+from qworkbench.emulator.kernels.vector.parts import LIMIT, most_of, parts_that_fit
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import INT32_LIMIT, Forms, Product, leaving, remembered
 from qworkbench.emulator.kernels.vector.residual import dtype_of, reach_of
@@ -122,11 +122,6 @@ def _sums(w: np.ndarray, forms: Forms | None) -> tuple[np.ndarray, int]:
     return found
 
 
-def _largest(x: np.ndarray) -> int:
-    """Return the largest magnitude of any code; what is prepared must hold for every tensor of the dtype."""
-    return 128 if x.dtype == np.int8 else 32768
-
-
 def _prepare(
     path: Path, surface: Surface, given: Given, key: tuple[Any, ...]
 ) -> tuple[Product, tuple[int, ...]] | None:
@@ -163,7 +158,7 @@ def _started(path: Path, surface: Surface, given: Given) -> tuple[Start, int, tu
     sums, magnitude = _sums(w, forms)
     ratio, margin = None, 0
     largest = int(np.abs(start).max(initial=0))
-    reach = largest + _largest(x) * magnitude
+    reach = largest + most_of(x) * magnitude
     if residual is not None:
         ratio = checks.residual("conv2d", residual, shape, outputs)
         margin = reach_of(residual, ratio)
@@ -199,7 +194,7 @@ def _parts(path: Path, surface: Surface, given: Given, low: int) -> int | None:
         forms,
         "parts",
         (path.name, id(w), geometry.dilations[1], pitch, x.dtype),
-        lambda: parts_that_fit(path, dense_of(path, w, geometry, pitch), _largest(x)),
+        lambda: parts_that_fit(path, dense_of(path, w, geometry, pitch), most_of(x)),
         (w,),
     )
     return found

@@ -13,7 +13,7 @@ from qworkbench.emulator.kernels.surface import aligned
 from qworkbench.emulator.kernels.vector import parameters
 from qworkbench.emulator.kernels.vector.amx_layers import LENGTH, tiles_for
 from qworkbench.emulator.kernels.vector.frames import Tables
-from qworkbench.emulator.kernels.vector.parts import LIMIT, parts_that_fit
+from qworkbench.emulator.kernels.vector.parts import LIMIT, most_of, parts_that_fit
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import (
     INT32_LIMIT,
@@ -60,7 +60,7 @@ def multiply(
             checks.requantize("gemm", rq, outputs)
         sums, magnitude = remembered(forms, "sums", id(w), lambda: row_sums(w), (w,))
         largest, margin, parts = int(np.abs(start).max(initial=0)), 0, 1
-        reach = largest + _largest(x) * magnitude
+        reach = largest + most_of(x) * magnitude
         ratios = None
         if residual is not None:
             ratios = checks.residual("gemm", residual, shape, outputs)
@@ -68,7 +68,7 @@ def multiply(
             reach += margin
         if reach >= INT32_LIMIT:
             whole = path.shifts or path.widens or path.tiles or max(largest, margin) >= LIMIT
-            found = None if whole else parts_that_fit(path, w[:, None, :], _largest(x))
+            found = None if whole else parts_that_fit(path, w[:, None, :], most_of(x))
             if found is None:
                 return None
             parts = found
@@ -96,10 +96,6 @@ def multiply(
     if pitch == outputs and all(np.may_share_memory(a, b) for a, b in zip(operands, held, strict=True)):
         note(operands, (whole,), (call,), product, product.work, None if product.fits else parameters.OVERFLOW)
     return requantize(whole, rq, -1) if product.mode == parameters.INT32 and rq is not None else whole
-
-
-def _largest(x: np.ndarray) -> int:
-    return 128 if x.dtype == np.int8 else 32768
 
 
 def _rows(path: Path, x: np.ndarray) -> np.ndarray:

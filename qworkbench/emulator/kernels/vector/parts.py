@@ -13,6 +13,11 @@ LIMIT = 2**30  # of a part; as much again is left for the bias
 MOST = 64  # parts of a tap
 
 
+def most_of(codes: np.ndarray) -> int:
+    """Return the largest magnitude of any code of the dtype; what is prepared must hold for every tensor of it."""
+    return 128 if codes.dtype == np.int8 else 32768
+
+
 def parts_that_fit(path: Path, dense: np.ndarray, largest: int) -> int | None:
     """Return how many parts (outputs, taps, length) codes make with ``largest * sum|w| < 2**30`` each, or None."""
     outputs, taps, length = dense.shape

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from qworkbench.emulator.kernels.vector.parts import most_of
 from qworkbench.numerics.arithmetic import Residual
 
 BITS = 24
@@ -20,8 +21,7 @@ NEAR = (1 << TURN + 8 - BITS) + 128  # of a tie: the error of a part, and of wha
 
 def reach_of(residual: Residual, ratio: np.ndarray) -> int:
     """Return a bound of what the codes of `residual` add by the `ratio`, whatever codes of their dtype they are."""
-    most = 128.0 if residual.codes.dtype == np.int8 else 32768.0
-    return int(most * min(float(ratio.max()), 2.0**40)) + 1
+    return int(float(most_of(residual.codes)) * min(float(ratio.max()), 2.0**40)) + 1
 
 
 def dtype_of(residual: Residual | None) -> np.dtype | None:

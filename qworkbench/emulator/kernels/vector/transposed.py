@@ -17,6 +17,7 @@ from qworkbench.emulator.kernels.surface import laid_like, margin_of, new_surfac
 from qworkbench.emulator.kernels.values import Surface
 from qworkbench.emulator.kernels.vector import parameters
 from qworkbench.emulator.kernels.vector.amx_layers import ROWS, tiles_for
+from qworkbench.emulator.kernels.vector.parts import most_of
 from qworkbench.emulator.kernels.vector.paths import Path, path_for
 from qworkbench.emulator.kernels.vector.product import (
     INT32_LIMIT,
@@ -139,7 +140,7 @@ def _prepare(
         checks.requantize("conv_transpose2d", rq, outputs)
     taps = np.ascontiguousarray(w.transpose(1, 2, 3, 0))  # (outputs, kernel h, kernel w, inputs)
     _, magnitude = row_sums(taps.reshape(outputs, -1))
-    reach = int(np.abs(start).max(initial=0)) + (128 if x.dtype == np.int8 else 32768) * magnitude
+    reach = int(np.abs(start).max(initial=0)) + most_of(x) * magnitude
     ratio = None
     if residual is not None:
         ratio = checks.residual("conv_transpose2d", residual, shape, outputs)
